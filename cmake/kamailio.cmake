@@ -1,0 +1,27 @@
+# Kamailio's headers and the compiler flags that its core compares when it loads a module.
+#
+# -DKAMAILIO_SRC=DIR names an unpacked source tree of the very version that is installed; without it cmake/fetch-kamailio-headers
+# gets the source package through apt. Nothing of the tree but its headers is used.
+function(kemibus_kamailio_headers)
+  if(NOT KAMAILIO_SRC)
+    set(dir ${CMAKE_SOURCE_DIR}/.kamailio-src)
+    execute_process(COMMAND ${CMAKE_SOURCE_DIR}/cmake/fetch-kamailio-headers ${dir} RESULT_VARIABLE failed)
+    if(failed)
+      message(FATAL_ERROR "no Kamailio headers: the lines above say why; or name a source tree with -DKAMAILIO_SRC=DIR")
+    endif()
+    set(KAMAILIO_SRC ${dir})
+  endif()
+  if(NOT EXISTS ${KAMAILIO_SRC}/src/core/sr_module.h)
+    message(FATAL_ERROR "KAMAILIO_SRC=${KAMAILIO_SRC} has no src/core/sr_module.h: name the top folder of a Kamailio source tree")
+  endif()
+  execute_process(COMMAND make -s -C ${KAMAILIO_SRC}/src cfg FLAVOUR=kamailio RESULT_VARIABLE failed OUTPUT_QUIET)
+  execute_process(COMMAND make -s -C ${KAMAILIO_SRC}/src printcdefs RESULT_VARIABLE failed OUTPUT_VARIABLE defines)
+  if(failed)
+    message(FATAL_ERROR "Kamailio's own build does not print its defines: apt-get install make gcc bison flex")
+  endif()
+  # The packaged server shares mutexes between processes for TLS; printcdefs leaves this one to the tls build.
+  separate_arguments(defines UNIX_COMMAND "${defines} -DKSR_PTHREAD_MUTEX_SHARED")
+  add_library(kamailio_headers INTERFACE)
+  target_include_directories(kamailio_headers SYSTEM INTERFACE ${KAMAILIO_SRC}/src)
+  target_compile_options(kamailio_headers INTERFACE ${defines})
+endfunction()

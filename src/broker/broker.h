@@ -1,0 +1,118 @@
+/*
+ * A message bus, as the loops of publisher.c, consumer.c and listener.c drive it.
+ *
+ * One kb_broker is one connection at a time, used by one process and one thread. It never sleeps but in connect() and
+ * subscribe(), and there no longer than the connect timeout: publish(), settle() and process() take what the socket
+ * takes now. It does not reconnect by itself: after KB_BROKER_LOST the loop calls connect() again, which goes on to the
+ * next address.
+ *
+ * Calls come in this order:
+ *
+ *     open -> connect -> subscribe* -> (publish | settle | process)* -> connect -> subscribe* -> ... -> close
+ */
+#ifndef KB_BROKER_BROKER_H
+#define KB_BROKER_BROKER_H
+
+#include "core/message.h"
+#include "core/ring.h"
+
+struct kb_broker; /* each implementation has its own, with nothing in common */
+
+enum kb_broker_result {
+	KB_BROKER_OK = 0,
+	KB_BROKER_AGAIN = 1,   /* not now: call process() and try again */
+	KB_BROKER_LOST = -1,   /* no connection, or no longer */
+	KB_BROKER_INVALID = -2 /* this one call can never succeed; the connection stands */
+};
+
+/* How the broker calls back. All are called from inside process(), publish() or subscribe(), on the caller's thread. */
+struct kb_broker_events {
+	void *context;
+
+	/* What became of the message that publish() numbered `sequence`; with `multiple` of all before it too that are
+	 * still open. `reason` says why for a KB_REJECTED, else it is NULL. */
+	void (*settled)(void *context, uint64_t sequence, bool multiple, enum kb_outcome outcome, const char *reason);
+
+	/* A message for a subscription; all of it is valid only during the call. False: no room. The broker then keeps it
+	 * and offers it again at the next process(), and reads no further until it is taken. */
+	bool (*delivered)(void *context, const struct kb_message *m);
+};
+
+enum kb_broker_role { KB_ROLE_PUBLISH = 1, KB_ROLE_CONSUME = 2 };
+
+struct kb_broker_config {
+	const char *const *urls; /* failover list, in order; owned by the caller, who keeps it for the life of the broker */
+	size_t n_urls;
+	const char *client_name;  /* shown by the broker's own tools */
+	enum kb_broker_role role; /* or-ed */
+	int connect_timeout_ms;   /* for one address, from name look-up to the last answer of the handshake */
+	int heartbeat_s;          /* 0: none */
+	size_t message_max;       /* bytes; longer deliveries are refused with one log line */
+	uint32_t index;           /* goes into kb_origin.broker */
+};
+
+/* What to consume. AMQP uses all of it, with queue and bindings declared anew on each connection; NATS takes routing[0]
+ * as the subject and queue.name, when not empty, as the queue group. Strings are NUL-terminated and never NULL. */
+struct kb_exchange {
+	const char *name, *type;
+	bool passive, durable, auto_delete, internal;
+};
+
+struct kb_queue {
+	const char *name; /* "": the server chooses */
+	bool passive, durable, exclusive, auto_delete;
+};
+
+struct kb_subscription {
+	struct kb_exchange exchange;
+	struct kb_queue queue;
+	const char *const *routing;
+	size_t n_routing;
+	bool no_ack;                          /* the broker forgets a message as soon as it has sent it */
+	bool wait_for_consumer_ack;           /* acknowledge when the worker is done, not on receipt */
+	const char *event_key, *event_subkey; /* "": the default */
+};
+
+struct kb_broker_api {
+	const char *name; /* "amqp", "nats" */
+
+	/* NULL and a log line when a URL cannot be read: *bad_url is its index. Nothing is connected. */
+	struct kb_broker *(*open)(
+		const struct kb_broker_config *config, const struct kb_broker_events *events, size_t *bad_url);
+
+	/* Ends the connection in good order if there is one; NULL is fine. */
+	void (*close)(struct kb_broker *b);
+
+	/* One attempt at the next address of the list. KB_BROKER_OK or KB_BROKER_LOST; logs one line either way: to where,
+	 * as whom, never the password. Messages published on the connection before and not settled are forgotten: it is for
+	 * the loop to send them again. */
+	enum kb_broker_result (*connect)(struct kb_broker *b);
+
+	/* The address in use or last tried, "host:port", valid until the next connect(). */
+	const char *(*address)(const struct kb_broker *b);
+
+	/* Starts a subscription on this connection; `s` must outlive it. KB_BROKER_INVALID: the server refused it, which is
+	 * logged with the names; the others go on, and the broker tries it again from process() once in a while. */
+	enum kb_broker_result (*subscribe)(struct kb_broker *b, const struct kb_subscription *s, uint32_t index);
+
+	/* Numbers the message and takes it, or not. *sequence 0: settled at once, no settled() will follow. */
+	enum kb_broker_result (*publish)(struct kb_broker *b, const struct kb_message *m, uint64_t *sequence);
+
+	/* Acknowledges, rejects or requeues a delivery. Origins of an earlier connection are ignored. */
+	enum kb_broker_result (*settle)(struct kb_broker *b, const struct kb_origin *origin, enum kb_outcome outcome);
+
+	/* Writes what waits, reads what is there, calls back for at most `max_messages` deliveries. KB_BROKER_AGAIN: there
+	 * is more. */
+	enum kb_broker_result (*process)(struct kb_broker *b, unsigned max_messages);
+
+	/* What to poll for before the next process(): a descriptor, its events, and the time in ms after which to call
+	 * anyway (-1: none). */
+	int (*poll_fd)(const struct kb_broker *b);
+	short (*poll_events)(const struct kb_broker *b);
+	int (*poll_timeout_ms)(const struct kb_broker *b);
+};
+
+extern const struct kb_broker_api kb_amqp;
+extern const struct kb_broker_api kb_nats;
+
+#endif

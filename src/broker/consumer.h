@@ -1,0 +1,26 @@
+/* The loop of a consumer process: from the broker into the inboxes of the workers, and their outcomes back as
+ * acknowledgements. */
+#ifndef KB_BROKER_CONSUMER_H
+#define KB_BROKER_CONSUMER_H
+
+#include "broker/broker.h"
+#include "core/inbox.h"
+
+struct kb_consumer {
+	const struct kb_broker_api *api;
+	struct kb_broker_config config;
+	struct kb_inbox *inbox;
+	const struct kb_subscription *subscriptions;
+	size_t n_subscriptions;
+	unsigned ack_batch, deliver_batch; /* kazoo manual 4.2: amqp_consumer_ack_loop_count, amqp_consumer_loop_count */
+	const char *zone;                  /* goes into the payload of the module's own events */
+	void *context;
+	void (*tick)(void *context); /* at least once a second; may be NULL */
+	const volatile int *stop;    /* ends the loop when not 0; may be NULL */
+};
+
+/* Connects, reconnects for ever with backoff, and returns only on *stop. Connection events (KB_ORIGIN_EVENT, exchange
+ * "connection", key "open" or "closed") go to the workers like messages. */
+void kb_consumer_run(const struct kb_consumer *c);
+
+#endif

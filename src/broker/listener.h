@@ -1,0 +1,23 @@
+/* The loop of a process that handles its deliveries itself, on its main thread (nats manual: one process per
+ * subject_queue_group). */
+#ifndef KB_BROKER_LISTENER_H
+#define KB_BROKER_LISTENER_H
+
+#include "broker/broker.h"
+
+struct kb_listener {
+	const struct kb_broker_api *api;
+	struct kb_broker_config config;
+	const struct kb_subscription *subscriptions;
+	size_t n_subscriptions;
+	void *context;
+	bool (*delivered)(void *context, const struct kb_message *m);      /* as in kb_broker_events */
+	void (*connection)(void *context, bool open, const char *address); /* the connection opened or closed */
+	void (*tick)(void *context);                                       /* at least once a second; may be NULL */
+	const volatile int *stop;                                          /* ends the loop when not 0; may be NULL */
+};
+
+/* Connects, reconnects for ever with backoff, and returns only on *stop. */
+void kb_listener_run(const struct kb_listener *l);
+
+#endif

@@ -1,0 +1,23 @@
+/* The loop of a publisher process: from the outbox to the broker, and confirms back into the outbox. */
+#ifndef KB_BROKER_PUBLISHER_H
+#define KB_BROKER_PUBLISHER_H
+
+#include "broker/broker.h"
+#include "core/outbox.h"
+
+struct kb_publisher {
+	const struct kb_broker_api *api;
+	struct kb_broker_config config;
+	struct kb_outbox *outbox;
+	size_t reader;  /* serves the rings i of the outbox with i % readers == reader */
+	unsigned batch; /* messages taken from one ring before the next has its turn */
+	void *context;
+	void (*connection)(void *context, bool open, const char *address); /* may be NULL */
+	void (*tick)(void *context);                                       /* at least once a second; may be NULL */
+	const volatile int *stop;                                          /* ends the loop when not 0; may be NULL */
+};
+
+/* Connects, reconnects for ever with backoff, and returns only on *stop. */
+void kb_publisher_run(const struct kb_publisher *p);
+
+#endif

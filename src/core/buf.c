@@ -1,0 +1,75 @@
+#include "core/buf.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { FIRST_CAPACITY = 256 };
+
+char *kb_buf_reserve(struct kb_buf *b, size_t more)
+{
+	if (b->failed || more > SIZE_MAX / 4 - b->n) {
+		b->failed = true;
+		return NULL;
+	}
+	if (b->n + more > b->capacity) {
+		size_t capacity = b->capacity ? b->capacity : FIRST_CAPACITY;
+		while (capacity < b->n + more)
+			capacity *= 2;
+		char *p = realloc(b->p, capacity);
+		if (!p) {
+			b->failed = true;
+			return NULL;
+		}
+		b->p = p;
+		b->capacity = capacity;
+	}
+	return b->p + b->n;
+}
+
+void kb_buf_append(struct kb_buf *b, const void *bytes, size_t n)
+{
+	char *to = kb_buf_reserve(b, n);
+	if (!to || n == 0)
+		return;
+	memcpy(to, bytes, n);
+	b->n += n;
+}
+
+void kb_buf_append_byte(struct kb_buf *b, char byte)
+{
+	char *to = kb_buf_reserve(b, 1);
+	if (!to)
+		return;
+	*to = byte;
+	b->n++;
+}
+
+void kb_buf_printf(struct kb_buf *b, const char *format, ...)
+{
+	va_list args, again;
+	va_start(args, format);
+	va_copy(again, args);
+	int n = vsnprintf(NULL, 0, format, args);
+	va_end(args);
+	char *to = n < 0 ? NULL : kb_buf_reserve(b, (size_t)n + 1);
+	if (to) {
+		vsnprintf(to, (size_t)n + 1, format, again);
+		b->n += (size_t)n;
+	} else {
+		b->failed = true;
+	}
+	va_end(again);
+}
+
+void kb_buf_consume(struct kb_buf *b, size_t n)
+{
+	memmove(b->p, b->p + n, b->n - n);
+	b->n -= n;
+}
+
+void kb_buf_free(struct kb_buf *b)
+{
+	free(b->p);
+	*b = (struct kb_buf){0};
+}

@@ -1,0 +1,41 @@
+/*
+ * What came from the broker, on its way to the workers: one ring for each worker, written by the consumer process.
+ *
+ * The worker settles a message when its route has run; the consumer harvests the outcomes and acknowledges to the
+ * broker those that asked for it. A worker that dies in between leaves its message unacknowledged.
+ */
+#ifndef KB_CORE_INBOX_H
+#define KB_CORE_INBOX_H
+
+#include "core/message.h"
+#include "core/ring.h"
+#include "core/wake.h"
+
+struct kb_inbox;
+
+/* Shared memory for `workers` rings of `bytes` each (rounded up to a power of two). Call before any fork. NULL and
+ * errno on failure. */
+struct kb_inbox *kb_inbox_create(size_t workers, size_t bytes);
+void kb_inbox_destroy(struct kb_inbox *inbox); /* NULL is fine; the owner process only */
+size_t kb_inbox_workers(const struct kb_inbox *inbox);
+
+/* -- the consumer process -- */
+
+/* False: no room now. A message longer than kb_inbox_message_max() will never fit. */
+bool kb_inbox_put(struct kb_inbox *inbox, size_t worker, const struct kb_message *m);
+size_t kb_inbox_message_max(const struct kb_inbox *inbox);
+
+/* The next finished message of a worker: where it came from, and its outcome. False: none. */
+bool kb_inbox_harvest(struct kb_inbox *inbox, size_t worker, struct kb_origin *origin, enum kb_outcome *outcome);
+
+/* Signalled by workers that have finished messages while the consumer slept. */
+struct kb_wake *kb_inbox_consumer_wake(struct kb_inbox *inbox);
+
+/* -- worker i -- */
+
+/* The next message, valid until it is settled; NULL when there is none. */
+struct kb_record *kb_inbox_next(struct kb_inbox *inbox, size_t worker, struct kb_message *m);
+void kb_inbox_settle(struct kb_inbox *inbox, size_t worker, struct kb_record *record, enum kb_outcome outcome);
+struct kb_wake *kb_inbox_worker_wake(struct kb_inbox *inbox, size_t worker);
+
+#endif

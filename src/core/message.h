@@ -1,0 +1,48 @@
+/* A message on its way between processes: its form in memory, and its flat form in a ring record. */
+#ifndef KB_CORE_MESSAGE_H
+#define KB_CORE_MESSAGE_H
+
+#include <stdint.h>
+#include "core/buf.h"
+
+/* Where a delivery came from: what it takes to acknowledge it to the broker. Meaningless for outgoing messages. */
+struct kb_origin {
+	uint64_t tag;          /* the broker's delivery tag */
+	uint32_t subscription; /* index into the list of subscriptions, or KB_ORIGIN_EVENT */
+	uint32_t generation;   /* which connection delivered it: a tag means nothing on the next one */
+	uint32_t broker;       /* index into the list of brokers */
+	uint32_t flags;        /* KB_REDELIVERED, KB_WANTS_ACK */
+};
+
+enum { KB_ORIGIN_EVENT = 0xffffffffu }; /* the module's own event, e.g. an open connection */
+enum { KB_REDELIVERED = 1, KB_WANTS_ACK = 2 };
+
+/* All slices are borrowed: after kb_message_decode() they point into the record and end with it. */
+struct kb_message {
+	struct kb_slice exchange; /* AMQP exchange; for the module's own events the event key */
+	struct kb_slice key;      /* routing key, subject; for own events the subkey */
+	struct kb_slice reply;    /* reply subject */
+	struct kb_slice headers;  /* see kb_headers_next() */
+	struct kb_slice payload;
+	struct kb_origin origin;
+};
+
+/* Bytes of the flat form. */
+size_t kb_message_size(const struct kb_message *m);
+
+/* Writes kb_message_size(m) bytes to `to`, which is aligned to 8. */
+void kb_message_encode(const struct kb_message *m, void *to);
+
+/* False when the record is shorter than its own lengths say, which only a bug of ours can cause. */
+bool kb_message_decode(const void *from, size_t size, struct kb_message *m);
+
+/* Headers are a sequence of name and value, each behind its length, in the order given. */
+void kb_headers_add(struct kb_buf *headers, struct kb_slice name, struct kb_slice value);
+
+/* Takes the first header off *rest; false at the end. */
+bool kb_headers_next(struct kb_slice *rest, struct kb_slice *name, struct kb_slice *value);
+
+/* Reads `k=v;k2=v2` (kazoo manual, 5.1.1). False when a part has no `=`; *bad then holds the part. */
+bool kb_headers_parse(struct kb_slice text, struct kb_buf *headers, struct kb_slice *bad);
+
+#endif

@@ -1,0 +1,143 @@
+#include "core/outbox.h"
+
+#include <sys/mman.h>
+
+struct writer {
+	_Alignas(64) _Atomic uint64_t accepted;
+	_Atomic uint64_t refused, bytes_high;
+};
+
+struct reader {
+	_Alignas(64) struct kb_wake wake;
+};
+
+struct kb_outbox {
+	size_t n_writers, n_readers, ring_bytes, total_bytes;
+	struct writer *writers;
+	struct reader *readers;
+	char *rings;
+};
+
+static size_t aligned(size_t n)
+{
+	return (n + 63) & ~(size_t)63;
+}
+
+static bool init_wakes(struct kb_outbox *outbox)
+{
+	for (size_t i = 0; i < outbox->n_readers; i++)
+		if (kb_wake_init(&outbox->readers[i].wake) < 0)
+			return false;
+	return true;
+}
+
+struct kb_outbox *kb_outbox_create(size_t writers, size_t bytes, size_t readers)
+{
+	size_t head = aligned(sizeof(struct kb_outbox)), ring_bytes = aligned(kb_ring_footprint(bytes));
+	size_t total = head + writers * (sizeof(struct writer) + ring_bytes) + readers * sizeof(struct reader);
+	char *memory = mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (memory == MAP_FAILED)
+		return NULL;
+	struct kb_outbox *outbox = (void *)memory;
+	*outbox = (struct kb_outbox){.n_writers = writers,
+		.n_readers = readers,
+		.ring_bytes = ring_bytes,
+		.total_bytes = total,
+		.writers = (void *)(memory + head),
+		.readers = (void *)(memory + head + writers * sizeof(struct writer)),
+		.rings = memory + head + writers * sizeof(struct writer) + readers * sizeof(struct reader)};
+	for (size_t i = 0; i < writers; i++)
+		kb_ring_init(outbox->rings + i * ring_bytes, bytes);
+	if (!init_wakes(outbox)) {
+		munmap(memory, total);
+		return NULL;
+	}
+	return outbox;
+}
+
+void kb_outbox_destroy(struct kb_outbox *outbox)
+{
+	if (!outbox)
+		return;
+	for (size_t i = 0; i < outbox->n_readers; i++)
+		kb_wake_close(&outbox->readers[i].wake);
+	munmap(outbox, outbox->total_bytes);
+}
+
+static void bump(_Atomic uint64_t *counter)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+static void *reserve(struct kb_ring *ring, size_t size)
+{
+	void *to = kb_ring_reserve(ring, size);
+	if (to)
+		return to;
+	kb_ring_reclaim(ring); /* only now: the reader's position lies on a cache line that it keeps changing */
+	return kb_ring_reserve(ring, size);
+}
+
+static void note_level(struct writer *w, const struct kb_ring *ring)
+{
+	uint64_t used = kb_ring_used(ring);
+	if (used > atomic_load_explicit(&w->bytes_high, memory_order_relaxed))
+		atomic_store_explicit(&w->bytes_high, used, memory_order_relaxed);
+}
+
+enum kb_outbox_result kb_outbox_put(struct kb_outbox *outbox, size_t writer, const struct kb_message *m)
+{
+	struct kb_ring *ring = kb_outbox_ring(outbox, writer);
+	struct writer *w = &outbox->writers[writer];
+	size_t size = kb_message_size(m);
+	void *to = reserve(ring, size);
+	if (!to) {
+		bump(&w->refused);
+		return size > kb_ring_record_max(ring) ? KB_OUTBOX_TOO_LARGE : KB_OUTBOX_FULL;
+	}
+	kb_message_encode(m, to);
+	kb_ring_commit(ring);
+	bump(&w->accepted);
+	note_level(w, ring);
+	kb_wake_signal(kb_outbox_wake(outbox, writer % outbox->n_readers));
+	return KB_OUTBOX_ACCEPTED;
+}
+
+size_t kb_outbox_message_max(const struct kb_outbox *outbox)
+{
+	return kb_ring_record_max((const struct kb_ring *)(const void *)outbox->rings);
+}
+
+size_t kb_outbox_writers(const struct kb_outbox *outbox)
+{
+	return outbox->n_writers;
+}
+
+struct kb_ring *kb_outbox_ring(struct kb_outbox *outbox, size_t writer)
+{
+	return (void *)(outbox->rings + writer * outbox->ring_bytes);
+}
+
+struct kb_wake *kb_outbox_wake(struct kb_outbox *outbox, size_t reader)
+{
+	return &outbox->readers[reader].wake;
+}
+
+size_t kb_outbox_readers(const struct kb_outbox *outbox)
+{
+	return outbox->n_readers;
+}
+
+struct kb_outbox_totals kb_outbox_totals(struct kb_outbox *outbox)
+{
+	struct kb_outbox_totals totals = {0};
+	for (size_t i = 0; i < outbox->n_writers; i++) {
+		struct writer *w = &outbox->writers[i];
+		uint64_t high = atomic_load_explicit(&w->bytes_high, memory_order_relaxed);
+		totals.accepted += atomic_load_explicit(&w->accepted, memory_order_relaxed);
+		totals.refused += atomic_load_explicit(&w->refused, memory_order_relaxed);
+		totals.bytes_used += kb_ring_used(kb_outbox_ring(outbox, i));
+		totals.bytes_high = high > totals.bytes_high ? high : totals.bytes_high;
+	}
+	return totals;
+}
