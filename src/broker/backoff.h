@@ -1,0 +1,22 @@
+/* How long a loop waits before it tries to connect again: doubling, so that a broker that is down is left alone, and
+ * jittered, so that the processes of many servers do not come back at the same moment. */
+#ifndef KB_BROKER_BACKOFF_H
+#define KB_BROKER_BACKOFF_H
+
+#include <stdint.h>
+
+enum { KB_BACKOFF_FIRST_MS = 100, KB_BACKOFF_MAX_MS = 5000 };
+
+/* Zero-initialise. */
+struct kb_backoff {
+	int ceiling_ms;  /* of the next pause; 0: none since the start or the last reset */
+	uint64_t random; /* state of the jitter; 0: taken from the system at the first call */
+};
+
+/* The next pause in ms: random, between half of a ceiling that doubles from FIRST to MAX and that ceiling. */
+int kb_backoff_next_ms(struct kb_backoff *b);
+
+/* Call when a connection stands: the next pause is a short one again. */
+void kb_backoff_reset(struct kb_backoff *b);
+
+#endif
