@@ -1,0 +1,44 @@
+-- What busted loads before the specs. Modules required here live for the whole run, those of a spec file for that file.
+local busted = require "busted"
+local process = require "support.process"
+
+local passed, failed = 0, 0
+
+-- The logs of the servers are of interest while they still run, which is right now.
+local function report(element)
+  local text = process.report()
+  if text ~= "" then io.stderr:write(("\nlogs at the failure of %s:\n%s\n"):format(tostring(element.name), text)) end
+  return nil, true
+end
+
+local function count(_, _, status)
+  if status == "success" then passed = passed + 1 end
+  if status == "failure" or status == "error" then failed = failed + 1 end
+  return nil, true
+end
+
+-- A failure outside of any `it` (a setup, the file itself) counts as one.
+local function count_outside(element)
+  if element.descriptor ~= "it" then failed = failed + 1 end
+  return nil, true
+end
+
+-- spec/run adds these up.
+local function write_counts()
+  local path = os.getenv("SPEC_COUNTS")
+  if not path then return end
+  local file = assert(io.open(path, "a"))
+  file:write(("%d %d\n"):format(passed, failed))
+  file:close()
+end
+
+busted.subscribe({ "failure" }, report)
+busted.subscribe({ "error" }, report)
+busted.subscribe({ "failure" }, count_outside)
+busted.subscribe({ "error" }, count_outside)
+busted.subscribe({ "test", "end" }, count)
+busted.subscribe({ "exit" }, function()
+  process.kill_all()
+  write_counts()
+  return nil, true
+end)

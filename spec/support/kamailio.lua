@@ -1,0 +1,177 @@
+-- A Kamailio of its own. The specs write the interesting part of kamailio.cfg, this adds what every one needs.
+local files = require "support.files"
+local ports = require "support.ports"
+local process = require "support.process"
+local sip = require "support.sip"
+local wait = require "support.wait"
+
+local kamailio = {}
+local Kamailio = {}
+Kamailio.__index = Kamailio
+
+kamailio.stock_modules = "/usr/lib/x86_64-linux-gnu/kamailio/modules"
+kamailio.our_modules = files.root .. "/build/modules"
+
+-- Loaded ahead of the spec's own part.
+local base = { "ctl", "kex", "corex", "tm", "sl", "pv", "xlog", "textops", "textopsx", "cfgutils", "siputils", "maxfwd" }
+
+local default_route = [[
+request_route {
+  sl_send_reply("200", "OK");
+}
+]]
+
+local function module_path(which)
+  if which == "stock" then return kamailio.stock_modules .. "/" end
+  return kamailio.our_modules .. "/:" .. kamailio.stock_modules .. "/"
+end
+
+local function load_lines(modules)
+  local lines = {}
+  for i, name in ipairs(modules) do lines[i] = ('loadmodule "%s.so"'):format(name) end
+  return table.concat(lines, "\n")
+end
+
+-- KEMI: app_lua goes before the spec's own part, or after it with lua_after.
+local function lua_parts(self, options)
+  if not options.lua then return "", "" end
+  files.write(self.folder .. "/kemi.lua", options.lua)
+  local load = ('loadmodule "app_lua.so"\nmodparam("app_lua", "load", "%s/kemi.lua")\n'):format(self.folder)
+  local engine = 'cfgengine "lua"\n'
+  if options.lua_after then return "", load .. engine end
+  return load, engine
+end
+
+-- Between loadmodule lines and routes order matters to Kamailio, so what follows the spec's part goes ahead of its routes.
+local function split_at_routes(cfg)
+  local start = ("\n" .. cfg):find("\n%s*[%a_]*route[%[%s{]")
+  if not start then return cfg, "" end
+  return cfg:sub(1, start - 1), cfg:sub(start)
+end
+
+local function configuration(self, options)
+  local lua_before, lua_after = lua_parts(self, options)
+  local settings, routes = split_at_routes(options.cfg or "")
+  local needs_route = not options.lua and not routes:find("request_route", 1, true)
+  local text = table.concat({
+    "#!KAMAILIO",
+    "debug=" .. (options.debug or 2),
+    "log_stderror=yes",
+    "children=" .. (options.children or 1),
+    "disable_tcp=yes",
+    "auto_aliases=no",
+    ("listen=udp:127.0.0.1:%d"):format(self.port),
+    ('mpath="%s"'):format(module_path(options.modules)),
+    load_lines(base),
+    'modparam("ctl", "binrpc", "unix:./ctl.sock")',
+    lua_before, settings, lua_after, routes,
+    needs_route and default_route or "",
+  }, "\n")
+  return (text:gsub("%$FOLDER", function() return self.folder end))
+end
+
+local function spawn(self, options)
+  files.write(self.folder .. "/kamailio.cfg", configuration(self, options))
+  local command = {
+    "kamailio", "-DD", "-E", "-f", self.folder .. "/kamailio.cfg", "-Y", self.folder, "-w", self.folder,
+    "-m", options.shared_memory or 64, "-M", options.private_memory or 8,
+  }
+  self.process = process.spawn { name = "kamailio", folder = self.folder, env = options.env, command = command }
+  self.pid = self.process.pid
+end
+
+-- The control process is forked after the SIP workers: when it answers, all of them exist.
+local function await_ready(self, deadline)
+  return wait.for_(function()
+    if not self.process:alive() then return "ended" end
+    local _, ok = self:try_rpc("core.uptime")
+    return ok and "ready"
+  end, deadline)
+end
+
+-- start{cfg, modules = "ours"|"stock", lua, lua_after, files = {name = text}, children, shared_memory, private_memory, debug,
+-- env, deadline}: the running server, or nil and its log when it did not start. In cfg, $FOLDER is the server's folder, where
+-- `files` and kemi.lua (the text of `lua`) are. Without a request_route in cfg every request is answered with 200.
+function kamailio.start(options)
+  local self = setmetatable({ port = ports.free(), host = "127.0.0.1" }, Kamailio)
+  self.folder = files.new_folder("kamailio")
+  for name, text in pairs(options.files or {}) do files.write(self.folder .. "/" .. name, text) end
+  spawn(self, options)
+  local state = await_ready(self, options.deadline or 20)
+  if state == "ready" then
+    self.sip = sip.client(self.port)
+    return self
+  end
+  self:stop()
+  return nil, ("Kamailio %s\n%s"):format(state or "did not become ready", self:log())
+end
+
+function Kamailio:log() return self.process:log() end
+
+-- How many lines of the log have a match of the Lua pattern.
+function Kamailio:count_log(pattern)
+  local count = 0
+  for line in self:log():gmatch("[^\n]+") do
+    if line:find(pattern) then count = count + 1 end
+  end
+  return count
+end
+
+-- The first line of the log with a match, or an error after the deadline (default 10 s). With `times`, that many lines.
+function Kamailio:wait_log(pattern, deadline, times)
+  wait.until_(function()
+    local count = self:count_log(pattern)
+    return count >= (times or 1), count .. " such lines"
+  end, deadline or 10, ("%q in the log %s"):format(pattern, self.process.log_path))
+  for line in self:log():gmatch("[^\n]+") do
+    if line:find(pattern) then return line end
+  end
+end
+
+function Kamailio:alive() return self.process:alive() end
+
+function Kamailio:cpu() return self.process:cpu() end
+
+function Kamailio:rss() return self.process:rss() end
+
+function Kamailio:pids()
+  local pids = {}
+  for i, member in ipairs(self.process:members()) do pids[i] = member.pid end
+  return pids
+end
+
+-- The output of kamcmd and whether it succeeded.
+function Kamailio:try_rpc(...)
+  return files.run(("cd %s && kamcmd -s unix:./ctl.sock %s"):format(files.quote(self.folder), files.quote_all { ... }))
+end
+
+-- The same, an error when it fails.
+function Kamailio:rpc(...)
+  local output, ok = self:try_rpc(...)
+  if not ok then error(("rpc %s: %s"):format(table.concat({ ... }, " "), output), 2) end
+  return output
+end
+
+-- Sends a SIP request given as text: the final reply, or nil and why.
+function Kamailio:send_sip(text, deadline)
+  self.sip:send(text)
+  return self.sip:await_reply(deadline or 5)
+end
+
+-- What a crash or a stuck child leaves in the log, or nil.
+function Kamailio:crash()
+  local log = self:log()
+  return log:match("[^\n]*exited by a signal[^\n]*") or log:match("[^\n]*core was generated[^\n]*")
+    or log:match("[^\n]*core was not generated[^\n]*")
+end
+
+-- Ends it: {status, crash = the log's line about a signal, killed = true when it did not end by itself}.
+function Kamailio:stop(deadline)
+  if self.sip then self.sip:close() end
+  if self.stopped then return self.stopped end
+  local status, killed = self.process:stop(deadline or 10)
+  self.stopped = { status = status, crash = self:crash(), killed = killed }
+  return self.stopped
+end
+
+return kamailio
