@@ -139,6 +139,11 @@ struct kb_record *kb_ring_next(struct kb_ring *ring, uint64_t *cursor)
 	}
 }
 
+bool kb_ring_has_next(const struct kb_ring *ring, uint64_t cursor)
+{
+	return atomic_load_explicit(&ring->head, memory_order_acquire) != cursor;
+}
+
 /* Padding counts as settled only behind a record that is: the tail must not pass the reader's cursor. */
 static uint64_t settled_end(const struct kb_ring *ring, uint64_t tail)
 {

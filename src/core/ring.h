@@ -70,6 +70,9 @@ uint64_t kb_ring_cursor(const struct kb_ring *ring);
  * settles it. Records that are settled already are passed over. */
 struct kb_record *kb_ring_next(struct kb_ring *ring, uint64_t *cursor);
 
+/* True when kb_ring_next() may find a record at the cursor: for a reader about to sleep. */
+bool kb_ring_has_next(const struct kb_ring *ring, uint64_t cursor);
+
 /* Says what became of a record that kb_ring_next() returned; settling twice is an error of the caller. */
 void kb_ring_settle(struct kb_ring *ring, struct kb_record *record, enum kb_outcome outcome);
 

@@ -1,0 +1,271 @@
+#include "broker/publisher.h"
+
+#include <inttypes.h>
+#include <poll.h>
+#include <stdlib.h>
+#include "broker/backoff.h"
+#include "core/log.h"
+
+enum {
+	WINDOW = 8192, /* messages sent and not settled; a power of two */
+	TICK_MS = 1000
+};
+
+/* One ring of the outbox that this publisher serves. */
+struct lane {
+	struct kb_ring *ring;
+	uint64_t cursor;
+};
+
+/* A message that the broker has, or will have, and has not confirmed. */
+struct flight {
+	struct lane *lane;
+	struct kb_record *record; /* NULL once settled */
+};
+
+struct loop {
+	const struct kb_publisher *p;
+	struct kb_broker *broker;
+	struct lane *lanes;
+	size_t n_lanes, turn; /* turn: the lane that is served next */
+	struct flight flights[WINDOW];
+	uint64_t oldest, next; /* sequences: open flights are those in [oldest, next) */
+
+	/* After the broker closed the channel over one of the messages on their way, those are sent again one at a time, so
+	 * that the guilty one is found and the others are not lost with it. */
+	uint64_t step_left;
+	bool connected;
+	struct kb_backoff backoff;
+	struct kb_log_limit rejected, odd, unsendable;
+};
+
+static bool stopped(const struct loop *l)
+{
+	return l->p->stop && *l->p->stop;
+}
+
+static struct flight *flight(struct loop *l, uint64_t sequence)
+{
+	return &l->flights[sequence & (WINDOW - 1)];
+}
+
+/* -- outcomes -- */
+
+static void log_rejected(struct loop *l, const struct kb_record *record, const char *reason)
+{
+	struct kb_message m;
+	if (!kb_message_decode(record->data, record->size, &m))
+		return;
+	kb_log_limited(&l->rejected, KB_LOG_ERROR,
+		"%s: message to exchange \"%.*s\" with routing key \"%.*s\" (%zu bytes) dropped: %s", l->p->api->name,
+		KB_SLICE_FMT(m.exchange), KB_SLICE_FMT(m.key), m.payload.n, reason ? reason : "refused by the broker");
+}
+
+static void settle(struct loop *l, uint64_t sequence, enum kb_outcome outcome, const char *reason)
+{
+	struct flight *f = flight(l, sequence);
+	if (!f->record)
+		return;
+	if (outcome == KB_REJECTED)
+		log_rejected(l, f->record, reason);
+	kb_ring_settle(f->lane->ring, f->record, outcome);
+	f->record = NULL;
+	if (l->step_left)
+		l->step_left--;
+}
+
+/* Forgets the open flights and goes back to the first message of each lane that is not settled. */
+static uint64_t rewind_lanes(struct loop *l)
+{
+	uint64_t open = 0;
+	for (; l->oldest < l->next; l->oldest++)
+		open += flight(l, l->oldest)->record != NULL;
+	for (size_t i = 0; i < l->n_lanes; i++)
+		l->lanes[i].cursor = kb_ring_cursor(l->lanes[i].ring);
+	return open;
+}
+
+/* None of the open messages arrived: one of them offended the broker. */
+static void requeue(struct loop *l, const char *reason)
+{
+	bool alone = l->step_left && l->next - l->oldest == 1;
+	if (alone)
+		settle(l, l->oldest, KB_REJECTED, reason);
+	uint64_t open = rewind_lanes(l);
+	if (open > l->step_left)
+		l->step_left = open;
+}
+
+static void on_settled(void *context, uint64_t sequence, bool multiple, enum kb_outcome outcome, const char *reason)
+{
+	struct loop *l = context;
+	if (outcome == KB_REQUEUE) {
+		requeue(l, reason);
+		return;
+	}
+	if (sequence < l->oldest || sequence >= l->next) {
+		kb_log_limited(&l->odd, KB_LOG_WARNING, "%s: confirm for message %" PRIu64 ", which is not open",
+			l->p->api->name, sequence);
+		return;
+	}
+	for (uint64_t s = multiple ? l->oldest : sequence; s <= sequence; s++)
+		settle(l, s, outcome, reason);
+	while (l->oldest < l->next && !flight(l, l->oldest)->record)
+		l->oldest++;
+}
+
+/* -- sending -- */
+
+static bool window_open(const struct loop *l)
+{
+	return l->next - l->oldest < (l->step_left ? 1 : WINDOW);
+}
+
+/* One record to the broker. False: not now, the cursor must go back. */
+static bool send_record(struct loop *l, struct lane *lane, struct kb_record *record)
+{
+	struct kb_message m;
+	uint64_t sequence = 0;
+	enum kb_broker_result result = KB_BROKER_INVALID;
+	if (kb_message_decode(record->data, record->size, &m))
+		result = l->p->api->publish(l->broker, &m, &sequence);
+	if (result == KB_BROKER_AGAIN || result == KB_BROKER_LOST)
+		return false;
+	if (result == KB_BROKER_INVALID || sequence == 0) {
+		kb_ring_settle(lane->ring, record, result == KB_BROKER_OK ? KB_DONE : KB_REJECTED);
+		return true;
+	}
+	if (l->oldest == l->next)
+		l->oldest = sequence;
+	*flight(l, sequence) = (struct flight){lane, record};
+	l->next = sequence + 1;
+	return true;
+}
+
+/* Up to `batch` messages of one lane. False: the broker or the window takes no more. */
+static bool send_lane(struct loop *l, struct lane *lane)
+{
+	for (unsigned i = 0; i < l->p->batch; i++) {
+		if (!window_open(l))
+			return false;
+		uint64_t before = lane->cursor;
+		struct kb_record *record = kb_ring_next(lane->ring, &lane->cursor);
+		if (!record)
+			return true;
+		if (!send_record(l, lane, record)) {
+			lane->cursor = before;
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Each lane in turn, beginning where the last call stopped. */
+static void send_lanes(struct loop *l)
+{
+	for (size_t i = 0; i < l->n_lanes; i++) {
+		if (!send_lane(l, &l->lanes[l->turn]))
+			return;
+		l->turn = (l->turn + 1) % l->n_lanes;
+	}
+}
+
+static bool has_work(const struct loop *l)
+{
+	for (size_t i = 0; i < l->n_lanes; i++)
+		if (kb_ring_has_next(l->lanes[i].ring, l->lanes[i].cursor))
+			return true;
+	return false;
+}
+
+/* -- the loop -- */
+
+static void sleep_until_work(struct loop *l, int timeout_ms)
+{
+	const struct kb_broker_api *api = l->p->api;
+	struct kb_wake *wake = kb_outbox_wake(l->p->outbox, l->p->reader);
+	bool want_work = l->connected && window_open(l) && !(api->poll_events(l->broker) & POLLOUT);
+	if (want_work)
+		kb_wake_arm(wake);
+	if (!want_work || !has_work(l)) {
+		struct pollfd fds[2] = {
+			{l->connected ? api->poll_fd(l->broker) : -1, 0, 0}, {want_work ? kb_wake_fd(wake) : -1, POLLIN, 0}};
+		if (l->connected)
+			fds[0].events = api->poll_events(l->broker);
+		poll(fds, 2, timeout_ms);
+	}
+	if (want_work)
+		kb_wake_disarm(wake);
+}
+
+static void report(struct loop *l, bool open)
+{
+	l->connected = open;
+	if (l->p->connection)
+		l->p->connection(l->p->context, open, l->p->api->address(l->broker));
+}
+
+static void connect_or_wait(struct loop *l)
+{
+	if (l->p->api->connect(l->broker) == KB_BROKER_OK) {
+		uint64_t open = rewind_lanes(l);
+		if (open)
+			kb_log(KB_LOG_NOTICE, "%s: sending %" PRIu64 " unconfirmed messages again", l->p->api->name, open);
+		kb_backoff_reset(&l->backoff);
+		report(l, true);
+		return;
+	}
+	sleep_until_work(l, kb_backoff_next_ms(&l->backoff));
+}
+
+static int timeout_ms(const struct loop *l)
+{
+	int ms = l->p->api->poll_timeout_ms(l->broker);
+	return ms < 0 || ms > TICK_MS ? TICK_MS : ms;
+}
+
+static void serve(struct loop *l)
+{
+	send_lanes(l);
+	enum kb_broker_result result = l->p->api->process(l->broker, UINT32_MAX);
+	if (result == KB_BROKER_LOST) {
+		report(l, false);
+		return;
+	}
+	bool socket_full = l->p->api->poll_events(l->broker) & POLLOUT;
+	if (!window_open(l) || socket_full || !has_work(l))
+		sleep_until_work(l, timeout_ms(l));
+}
+
+static struct loop *make_loop(const struct kb_publisher *p)
+{
+	struct loop *l = calloc(1, sizeof *l);
+	size_t readers = kb_outbox_readers(p->outbox), writers = kb_outbox_writers(p->outbox), bad_url = 0;
+	if (!l)
+		return NULL;
+	l->p = p;
+	l->lanes = calloc(writers / readers + 1, sizeof *l->lanes);
+	struct kb_broker_events events = {.context = l, .settled = on_settled};
+	l->broker = l->lanes ? p->api->open(&p->config, &events, &bad_url) : NULL;
+	for (size_t i = p->reader; l->lanes && i < writers; i += readers)
+		l->lanes[l->n_lanes++].ring = kb_outbox_ring(p->outbox, i);
+	return l;
+}
+
+void kb_publisher_run(const struct kb_publisher *p)
+{
+	struct loop *l = make_loop(p);
+	while (l && l->broker && l->n_lanes && !stopped(l)) {
+		if (p->tick)
+			p->tick(p->context);
+		if (l->connected)
+			serve(l);
+		else
+			connect_or_wait(l);
+	}
+	if (!l)
+		return;
+	p->api->close(l->broker);
+	free(l->lanes);
+	free(l);
+}
