@@ -80,10 +80,17 @@ local function spawn(self, options)
   self.pid = self.process.pid
 end
 
--- The control process is forked after the SIP workers: when it answers, all of them exist.
+-- Modules fork their processes after the control process, and one of them may still end the start, so that it answers is not
+-- enough: all processes that the log announces must be there.
+local function all_forked(self)
+  local announced = self:log():match("processes %(at least%): (%d+)")
+  return not announced or #self.process:members() >= tonumber(announced)
+end
+
 local function await_ready(self, deadline)
   return wait.for_(function()
     if not self.process:alive() then return "ended" end
+    if not all_forked(self) then return nil end
     local _, ok = self:try_rpc("core.uptime")
     return ok and "ready"
   end, deadline)
@@ -117,11 +124,15 @@ function Kamailio:count_log(pattern)
   return count
 end
 
--- The first line of the log with a match, or an error after the deadline (default 10 s). With `times`, that many lines.
+-- The first line of the log with a match, or an error after the deadline (default 10 s) or when Kamailio has ended without.
+-- With `times`, that many lines.
 function Kamailio:wait_log(pattern, deadline, times)
   wait.until_(function()
+    local alive = self:alive()
     local count = self:count_log(pattern)
-    return count >= (times or 1), count .. " such lines"
+    if count >= (times or 1) then return true end
+    if not alive then error(("Kamailio ended without %q in its log %s"):format(pattern, self.process.log_path), 0) end
+    return nil, count .. " such lines"
   end, deadline or 10, ("%q in the log %s"):format(pattern, self.process.log_path))
   for line in self:log():gmatch("[^\n]+") do
     if line:find(pattern) then return line end
