@@ -24,7 +24,8 @@ end
 function report.machine()
   local processor = (files.read("/proc/cpuinfo") or ""):match("model name%s*:%s*([^\n]*)") or "?"
   return table.concat({
-    ("machine: %s, %s cores, load %s"):format(processor, first_line("nproc"), first_line("cut -d' ' -f1 /proc/loadavg")),
+    ("machine: %s, %s cores, load %s"):format(
+      processor, first_line("nproc"), first_line("cut -d' ' -f1 /proc/loadavg")),
     ("versions: kamailio %s, rabbitmq-server %s, nats-server %s, kemibus %s"):format(
       first_line("dpkg-query -W -f='${Version}' kamailio"), first_line("dpkg-query -W -f='${Version}' rabbitmq-server"),
       first_line("dpkg-query -W -f='${Version}' nats-server"), first_line("git describe --always --dirty")),
@@ -85,7 +86,8 @@ function report.table(rows)
   }
   for _, row in ipairs(rows) do
     lines[#lines + 1] = columns:format(row.title, cell("%.0f", row.stock_rate), cell("%.0f", row.ours_rate),
-      cell("%.2f", row.rate_ratio), cell("%.2f", row.stock_cpu), cell("%.2f", row.ours_cpu), cell("%.2f", row.cpu_ratio),
+      cell("%.2f", row.rate_ratio), cell("%.2f", row.stock_cpu), cell("%.2f", row.ours_cpu),
+      cell("%.2f", row.cpu_ratio),
       row.target and target_text(row.target) or "", verdict(row))
   end
   lines[#lines + 1] = "us: CPU microseconds of all Kamailio processes per message"

@@ -79,7 +79,8 @@ local function insisted(call)
 end
 
 local function loop_cfg(settings, call, sentinel)
-  return loop_route:format(settings, payload, unrolled, insisted(call):rep(unrolled), sentinel and insisted(sentinel) or "")
+  local last = sentinel and insisted(sentinel) or ""
+  return loop_route:format(settings, payload, unrolled, insisted(call):rep(unrolled), last)
 end
 
 local function send_to_workers(server, workers, count)
@@ -101,15 +102,16 @@ local function collect_refused(clients)
   return refused
 end
 
--- One message from us for each worker, many of theirs. await_all(count) returns when what they sent has come out; it may return how many did not.
+-- One message from us for each worker, many of theirs. await_all(count) returns when what they sent has come out of the
+-- broker; it may return how many did not.
 local function run_workers(server, workers, per_worker, await_all)
   local cpu, started = server:cpu(), socket.gettime()
   local clients = send_to_workers(server, workers, per_worker)
   local lost = await_all(workers * per_worker)
   local seconds = socket.gettime() - started
   return {
-    count = workers * per_worker - (lost or 0), seconds = seconds, cpu = server:cpu() - cpu, refused = collect_refused(clients),
-    lost = lost,
+    count = workers * per_worker - (lost or 0), seconds = seconds, cpu = server:cpu() - cpu, lost = lost,
+    refused = collect_refused(clients),
   }
 end
 
@@ -248,10 +250,10 @@ local function nats_publish_work(workers)
     local broker = the_nats()
     local cfg = loop_cfg(nats_settings(broker), 'nats_publish("bench.bulk", "$var(p)")')
     local server = start_kamailio(which, workers, cfg)
+    local expected = monitored(broker, "in_msgs")
     local result = run_timed(server, workers, options, function(count)
-      broker.expected = (broker.expected or monitored(broker, "in_msgs")) + count
-      local lost = await_count(broker, broker.expected)
-      broker.expected = broker.expected - (lost or 0)
+      local lost = await_count(broker, expected + count)
+      expected = expected + count - (lost or 0)
       return lost
     end)
     stop_kamailio(server)
@@ -282,15 +284,14 @@ end
 local function nats_deliveries(which, options)
   local broker = the_nats()
   local before = monitored(broker, "subscriptions")
-  local server = start_kamailio(which, 1, nats_settings(broker, 'modparam("nats", "subject_queue_group", "bench:bench")')
-    .. nats_deliveries_cfg:format(window * size))
+  local settings = nats_settings(broker, 'modparam("nats", "subject_queue_group", "bench:bench")')
+  local server = start_kamailio(which, 1, settings .. nats_deliveries_cfg:format(window * size))
   wait.until_(function() return monitored(broker, "subscriptions") > before end, patience, "the subscription")
   local trial = blast(broker, 20 * window)
   local cpu = server:cpu()
   local result = blast(broker, math.ceil(trial.count / trial.seconds * options.seconds / window) * window)
   result.cpu = server:cpu() - cpu
   stop_kamailio(server)
-  broker.expected = nil
   return result
 end
 

@@ -64,8 +64,8 @@ end
 
 local function frame(payload) return #payload .. "\n" .. payload end
 
--- Publishes any bytes. Options: headers (a table), count, content_type, reply_to, correlation_id, message_id, type, app_id,
--- persistent, confirm. Returns when the broker has taken it.
+-- Publishes any bytes. Options: headers (a table), count, content_type, reply_to, correlation_id, message_id, type,
+-- app_id, persistent, confirm. Returns when the broker has taken it.
 function Amqp:publish(exchange, key, payload, options)
   self:publish_all(exchange, key, { payload }, options)
 end
@@ -87,8 +87,8 @@ local function decode_lines(text)
   return messages
 end
 
--- Takes messages off a queue: at most `count`, until none comes for `deadline` seconds (default 5). A list of {exchange,
--- routing_key, redelivered, payload, headers, content_type, delivery_mode, reply_to, correlation_id, message_id, ...}.
+-- Takes messages off a queue: at most `count`, until none comes for `deadline` seconds (default 5). A list of
+-- {exchange, routing_key, redelivered, payload, headers, content_type, delivery_mode, reply_to, correlation_id, ...}.
 function Amqp:consume(queue, options)
   options = options or {}
   return decode_lines(self:run { "consume", queue, "--count", options.count or 0, "--deadline", options.deadline or 5 })

@@ -76,8 +76,8 @@ local function reachable_for(user, path)
   return ok
 end
 
--- The same for a server that runs as another user. A checkout below a folder which that user may not enter gets its folder
--- in /tmp, reachable through a link from the logs; keep_logs() copies it back.
+-- The same for a server that runs as another user. When that user may not enter the checkout the folder is in /tmp,
+-- with a link to it among the logs, which is the second result; keep_logs() copies it back.
 function files.new_folder_for(user, name)
   local path = files.new_folder(name)
   files.must_run(("chown %s: %s"):format(user, files.quote(path)))

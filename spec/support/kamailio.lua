@@ -13,7 +13,9 @@ kamailio.stock_modules = "/usr/lib/x86_64-linux-gnu/kamailio/modules"
 kamailio.our_modules = files.root .. "/build/modules"
 
 -- Loaded ahead of the spec's own part.
-local base = { "ctl", "kex", "corex", "tm", "sl", "pv", "xlog", "textops", "textopsx", "cfgutils", "siputils", "maxfwd" }
+local base = {
+  "ctl", "kex", "corex", "tm", "sl", "pv", "xlog", "textops", "textopsx", "cfgutils", "siputils", "maxfwd",
+}
 
 local default_route = [[
 request_route {
@@ -42,7 +44,7 @@ local function lua_parts(self, options)
   return load, engine
 end
 
--- Between loadmodule lines and routes order matters to Kamailio, so what follows the spec's part goes ahead of its routes.
+-- Kamailio wants modules before routes, so what goes after the spec's own modules goes ahead of its routes.
 local function split_at_routes(cfg)
   local start = ("\n" .. cfg):find("\n%s*[%a_]*route[%[%s{]")
   if not start then return cfg, "" end
@@ -80,8 +82,8 @@ local function spawn(self, options)
   self.pid = self.process.pid
 end
 
--- Modules fork their processes after the control process, and one of them may still end the start, so that it answers is not
--- enough: all processes that the log announces must be there.
+-- Modules fork their processes after the control process, and one of those may still end the start. So its answer is
+-- not enough: all processes that the log announces must be there.
 local function all_forked(self)
   local announced = self:log():match("processes %(at least%): (%d+)")
   return not announced or #self.process:members() >= tonumber(announced)
@@ -96,9 +98,9 @@ local function await_ready(self, deadline)
   end, deadline)
 end
 
--- start{cfg, modules = "ours"|"stock", lua, lua_after, files = {name = text}, children, shared_memory, private_memory, debug,
--- env, deadline}: the running server, or nil and its log when it did not start. In cfg, $FOLDER is the server's folder, where
--- `files` and kemi.lua (the text of `lua`) are. Without a request_route in cfg every request is answered with 200.
+-- start{cfg, modules = "ours"|"stock", lua, lua_after, files = {name = text}, children, shared_memory, private_memory,
+-- debug, env, deadline}: the running server, or nil and its log when it did not start. In cfg, $FOLDER is the server's
+-- folder, where `files` and kemi.lua (the text of `lua`) are. Without a request_route the answer is always 200.
 function kamailio.start(options)
   local self = setmetatable({ port = ports.free(), host = "127.0.0.1" }, Kamailio)
   self.folder = files.new_folder("kamailio")
@@ -124,8 +126,8 @@ function Kamailio:count_log(pattern)
   return count
 end
 
--- The first line of the log with a match, or an error after the deadline (default 10 s) or when Kamailio has ended without.
--- With `times`, that many lines.
+-- The first line of the log with a match, or an error after the deadline (default 10 s) or when Kamailio has ended
+-- without. With `times`, that many lines.
 function Kamailio:wait_log(pattern, deadline, times)
   wait.until_(function()
     local alive = self:alive()

@@ -1,5 +1,5 @@
--- Free ports of 127.0.0.1. They lie below the range the kernel hands out to clients: a client that keeps connecting to a
--- port of that range while its server is down ends up connected to itself.
+-- Free ports of 127.0.0.1. They lie below the range the kernel hands out to clients: a client that keeps connecting to
+-- a port of that range while its server is down ends up connected to itself.
 local socket = require "socket"
 local files = require "support.files"
 
