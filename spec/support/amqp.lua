@@ -75,8 +75,9 @@ function Amqp:publish_all(exchange, key, payloads, options)
   local frames = {}
   for i, payload in ipairs(payloads) do frames[i] = frame(payload) end
   local input = files.write(os.tmpname(), table.concat(frames, "\n"))
-  self:run(publish_words(exchange, key, options or {}), input)
+  local ok, err = pcall(self.run, self, publish_words(exchange, key, options or {}), input)
   os.remove(input)
+  if not ok then error(err, 2) end
 end
 
 local function decode_lines(text)

@@ -58,8 +58,8 @@ end
 
 local function spawn_epmd(self)
   self.epmd = process.spawn {
-    name = "epmd", folder = files.new_folder_for("rabbitmq", "epmd"), command =
-      command("epmd", "-port", self.epmd_port, "-address", "127.0.0.1"),
+    name = "epmd", folder = files.new_folder("epmd"), command = command(
+      "epmd", "-port", self.epmd_port, "-address", "127.0.0.1"),
   }
 end
 
@@ -120,7 +120,7 @@ function Rabbit:ctl(...)
   local words = { "env" }
   for name, value in pairs(environment(self)) do words[#words + 1] = name .. "=" .. value end
   for _, word in ipairs { bin .. "rabbitmqctl", "--quiet", ... } do words[#words + 1] = word end
-  return files.must_run(files.quote_all(command(unpack(words))))
+  return files.must_run(("cd %s && %s"):format(self.folder, files.quote_all(command(unpack(words)))))
 end
 
 function Rabbit:log() return self.process:log() end
