@@ -17,7 +17,7 @@ struct kb_listener {
 	const volatile int *stop;                                          /* ends the loop when not 0; may be NULL */
 };
 
-/* Connects, reconnects for ever with backoff, and returns only on *stop. */
+/* Connects, reconnects for ever with backoff, and returns only on *stop, or at once when a URL cannot be read. */
 void kb_listener_run(const struct kb_listener *l);
 
 #endif

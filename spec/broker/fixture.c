@@ -1,0 +1,277 @@
+#include "fixture.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include "core/log.h"
+
+int fixture_failures;
+
+int64_t fixture_now_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void fixture_sleep_ms(int ms)
+{
+	poll(NULL, 0, ms);
+}
+
+static void give_up(const char *why)
+{
+	fprintf(stderr, "%s\n", why);
+	exit(1);
+}
+
+/* -- log -- */
+
+static struct kb_buf lines;
+
+static void collect(enum kb_log_level level, const char *line)
+{
+	(void)level;
+	kb_buf_printf(&lines, "%s\n", line);
+}
+
+void fixture_catch_log(void)
+{
+	kb_log_set_sink(collect);
+}
+
+bool fixture_logged(const char *text)
+{
+	return lines.n && memmem(lines.p, lines.n, text, strlen(text));
+}
+
+void fixture_forget_log(void)
+{
+	kb_buf_free(&lines);
+	lines = (struct kb_buf){0};
+}
+
+/* -- servers -- */
+
+static struct sockaddr_in loopback(int port)
+{
+	return (struct sockaddr_in){
+		.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+}
+
+int fixture_free_port(void)
+{
+	struct sockaddr_in address = loopback(0);
+	socklen_t size = sizeof address;
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	if (fd < 0 || bind(fd, (void *)&address, size) < 0 || getsockname(fd, (void *)&address, &size) < 0)
+		give_up("no free port on 127.0.0.1");
+	close(fd);
+	return ntohs(address.sin_port);
+}
+
+static bool answers(int port)
+{
+	char info[4];
+	struct sockaddr_in address = loopback(port);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	bool yes = connect(fd, (void *)&address, sizeof address) == 0 && recv(fd, info, sizeof info, MSG_WAITALL) == 4 &&
+			   memcmp(info, "INFO", 4) == 0;
+	close(fd);
+	return yes;
+}
+
+static void write_config(const struct fixture_server *s, char *path, size_t size)
+{
+	snprintf(path, size, "/tmp/kemibus-nats-%d-%d.conf", (int)getpid(), s->port);
+	FILE *f = fopen(path, "w");
+	if (!f || fprintf(f, "listen: 127.0.0.1:%d\n%s\n", s->port, s->config) < 0 || fclose(f) != 0)
+		give_up("cannot write the server's configuration to /tmp");
+}
+
+static void become_server(const char *path)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* it must not outlive a test that fails */
+	execlp("nats-server", "nats-server", "-c", path, "-l", "/dev/null", (char *)NULL);
+	execl("/usr/sbin/nats-server", "nats-server", "-c", path, "-l", "/dev/null", (char *)NULL);
+	fprintf(stderr, "nats-server is missing: apt-get install nats-server\n");
+	_exit(127);
+}
+
+void fixture_restart(struct fixture_server *s)
+{
+	char path[100];
+	write_config(s, path, sizeof path);
+	s->pid = fork();
+	if (s->pid == 0)
+		become_server(path);
+	for (int i = 0; i < 1000 && !answers(s->port); i++) {
+		if (waitpid(s->pid, NULL, WNOHANG) == s->pid)
+			give_up("nats-server did not start");
+		fixture_sleep_ms(10);
+	}
+	unlink(path);
+}
+
+void fixture_start(struct fixture_server *s, const char *config)
+{
+	*s = (struct fixture_server){.port = fixture_free_port(), .config = config};
+	snprintf(s->url, sizeof s->url, "nats://127.0.0.1:%d", s->port);
+	fixture_restart(s);
+}
+
+void fixture_kill(struct fixture_server *s)
+{
+	if (s->pid <= 0)
+		return;
+	kill(s->pid, SIGKILL);
+	waitpid(s->pid, NULL, 0);
+	s->pid = 0;
+}
+
+void fixture_freeze(struct fixture_server *s)
+{
+	kill(s->pid, SIGSTOP);
+}
+
+void fixture_thaw(struct fixture_server *s)
+{
+	kill(s->pid, SIGCONT);
+}
+
+/* -- clients -- */
+
+static void keep(char **to, struct kb_slice s)
+{
+	free(*to);
+	*to = calloc(1, s.n + 1);
+	if (s.n)
+		memcpy(*to, s.p, s.n);
+}
+
+static void keep_headers(char **to, struct kb_slice rest)
+{
+	struct kb_buf text = {0};
+	struct kb_slice name, value;
+	while (kb_headers_next(&rest, &name, &value)) {
+		kb_buf_append_slice(&text, name);
+		kb_buf_append_byte(&text, '=');
+		kb_buf_append_slice(&text, value);
+		kb_buf_append_byte(&text, ';');
+	}
+	keep(to, kb_buf_slice(&text));
+	kb_buf_free(&text);
+}
+
+static bool on_delivered(void *context, const struct kb_message *m)
+{
+	struct fixture_client *c = context;
+	c->offers++;
+	if (c->n >= c->room)
+		return false;
+	c->n++;
+	c->subscription = m->origin.subscription;
+	c->payload_size = m->payload.n;
+	keep(&c->subject, m->key);
+	keep(&c->reply, m->reply);
+	keep(&c->payload, m->payload);
+	keep_headers(&c->headers, m->headers);
+	c->expected += c->payload[0] && strtoull(c->payload, NULL, 10) == c->expected;
+	return true;
+}
+
+static void on_settled(void *context, uint64_t sequence, bool multiple, enum kb_outcome outcome, const char *reason)
+{
+	(void)context;
+	(void)sequence;
+	(void)multiple;
+	(void)outcome;
+	(void)reason;
+	give_up("settled() without a sequence");
+}
+
+void fixture_open(struct fixture_client *c, const char *const *urls, size_t n_urls, int heartbeat_s)
+{
+	size_t bad;
+	*c = (struct fixture_client){.api = &kb_nats, .room = SIZE_MAX};
+	struct kb_broker_config config = {.urls = urls,
+		.n_urls = n_urls,
+		.client_name = "kemibus test",
+		.role = KB_ROLE_PUBLISH | KB_ROLE_CONSUME,
+		.connect_timeout_ms = 500,
+		.heartbeat_s = heartbeat_s,
+		.message_max = 16 * 1024 * 1024};
+	struct kb_broker_events events = {.context = c, .settled = on_settled, .delivered = on_delivered};
+	c->broker = c->api->open(&config, &events, &bad);
+	if (!c->broker)
+		give_up("open() refused the addresses of the test");
+}
+
+void fixture_close(struct fixture_client *c)
+{
+	c->api->close(c->broker);
+	free(c->subject);
+	free(c->reply);
+	free(c->headers);
+	free(c->payload);
+}
+
+enum kb_broker_result fixture_subscribe(
+	struct fixture_client *c, struct kb_subscription *s, const char *const *subject, const char *group, uint32_t index)
+{
+	*s = (struct kb_subscription){.routing = subject,
+		.n_routing = 1,
+		.queue = {.name = group},
+		.exchange = {.name = "", .type = ""},
+		.no_ack = true,
+		.event_key = "",
+		.event_subkey = ""};
+	return c->api->subscribe(c->broker, s, index);
+}
+
+enum kb_broker_result fixture_publish(struct fixture_client *c, const char *subject, const char *payload, size_t n)
+{
+	uint64_t sequence = 1;
+	struct kb_message m = {.key = kb_slice_from(subject), .payload = kb_slice(payload, n)};
+	enum kb_broker_result result = c->api->publish(c->broker, &m, &sequence);
+	CHECK(result != KB_BROKER_OK || sequence == 0);
+	return result;
+}
+
+static enum kb_broker_result poll_and_process(struct fixture_client *c, int64_t until, bool wait)
+{
+	int64_t left = until - fixture_now_ms();
+	int timeout = c->api->poll_timeout_ms(c->broker);
+	struct pollfd fd = {c->api->poll_fd(c->broker), c->api->poll_events(c->broker), 0};
+	if (timeout < 0 || timeout > left)
+		timeout = left > 0 ? (int)left : 0;
+	poll(&fd, 1, wait ? timeout : 0);
+	return c->api->process(c->broker, 64);
+}
+
+bool fixture_wait(struct fixture_client *c, size_t n, int ms)
+{
+	int64_t until = fixture_now_ms() + ms;
+	enum kb_broker_result result = KB_BROKER_AGAIN;
+	while (c->n < n && result != KB_BROKER_LOST && fixture_now_ms() < until)
+		result = poll_and_process(c, until, result == KB_BROKER_OK);
+	return c->n >= n;
+}
+
+bool fixture_wait_for(struct fixture_client *c, enum kb_broker_result result, int ms)
+{
+	int64_t until = fixture_now_ms() + ms;
+	enum kb_broker_result last = KB_BROKER_AGAIN;
+	do
+		last = poll_and_process(c, until, last == KB_BROKER_OK);
+	while (last != result && last != KB_BROKER_LOST && fixture_now_ms() < until);
+	return last == result;
+}

@@ -1,0 +1,116 @@
+#include "broker/nats_message.h"
+
+#include <stdlib.h>
+
+enum rules { PUBLISH, SUBSCRIBE };
+
+static const char *word_fault(const char *word, const char *end, bool last, enum rules rules)
+{
+	if (word == end)
+		return "a word between its dots is empty";
+	if (end - word > 1 || (*word != '*' && *word != '>'))
+		return NULL;
+	if (rules == PUBLISH)
+		return "wildcards are for subscriptions";
+	return *word == '>' && !last ? "the wildcard > must be its last word" : NULL;
+}
+
+static const char *fault(struct kb_slice subject, enum rules rules)
+{
+	const char *word = subject.p, *end = subject.p + subject.n, *what = NULL;
+	if (subject.n == 0)
+		return "it is empty";
+	if (subject.n > KB_NATS_LINE_MAX)
+		return "it is too long";
+	for (const char *c = subject.p; c < end && !what; c++) {
+		if (*c == '.') {
+			what = word_fault(word, c, false, rules);
+			word = c + 1;
+		} else if ((unsigned char)*c <= ' ' || *c == 0x7f) {
+			what = "it holds a blank or a control character";
+		}
+	}
+	return what ? what : word_fault(word, end, true, rules);
+}
+
+const char *kb_nats_subject_fault(struct kb_slice subject)
+{
+	return fault(subject, PUBLISH);
+}
+
+const char *kb_nats_pattern_fault(struct kb_slice pattern)
+{
+	return fault(pattern, SUBSCRIBE);
+}
+
+static bool is_header_name(struct kb_slice name)
+{
+	for (size_t i = 0; i < name.n; i++)
+		if ((unsigned char)name.p[i] <= ' ' || (unsigned char)name.p[i] >= 0x7f || name.p[i] == ':')
+			return false;
+	return name.n > 0;
+}
+
+static bool is_header_value(struct kb_slice value)
+{
+	for (size_t i = 0; i < value.n; i++)
+		if (value.p[i] == '\r' || value.p[i] == '\n' || value.p[i] == '\0')
+			return false;
+	return true;
+}
+
+const char *kb_nats_headers_fault(struct kb_slice headers, size_t *size)
+{
+	struct kb_slice name, value;
+	*size = headers.n ? strlen("NATS/1.0\r\n\r\n") : 0;
+	while (kb_headers_next(&headers, &name, &value)) {
+		if (!is_header_name(name))
+			return "a header name is empty, or holds a colon or a byte that is no visible ASCII";
+		if (!is_header_value(value))
+			return "a header value holds a line break or a NUL";
+		*size += name.n + strlen(": ") + value.n + strlen("\r\n");
+	}
+	return NULL;
+}
+
+natsStatus kb_nats_headers_set(struct kb_slice headers, natsMsg *message)
+{
+	struct kb_slice name, value;
+	natsStatus s = NATS_OK;
+	while (s == NATS_OK && kb_headers_next(&headers, &name, &value)) {
+		char *copy = malloc(name.n + value.n + 2); /* the library wants both as strings */
+		if (!copy)
+			return NATS_NO_MEMORY;
+		memcpy(copy, name.p, name.n);
+		copy[name.n] = '\0';
+		if (value.n)
+			memcpy(copy + name.n + 1, value.p, value.n);
+		copy[name.n + 1 + value.n] = '\0';
+		s = natsMsgHeader_Add(message, copy, copy + name.n + 1);
+		free(copy);
+	}
+	return s;
+}
+
+static void get_values(natsMsg *message, const char *name, struct kb_buf *headers)
+{
+	const char **values = NULL;
+	int n = 0;
+	if (natsMsgHeader_Values(message, name, &values, &n) != NATS_OK)
+		return;
+	for (int i = 0; i < n; i++)
+		kb_headers_add(headers, kb_slice_from(name), kb_slice_from(values[i]));
+	free(values);
+}
+
+void kb_nats_headers_get(natsMsg *message, struct kb_buf *headers)
+{
+	const char **names = NULL;
+	int n = 0;
+	kb_buf_clear(headers);
+	if (natsMsgHeader_Keys(message, &names, &n) != NATS_OK)
+		return;
+	for (int i = 0; i < n; i++)
+		get_values(message, names[i], headers);
+	free(names);
+}

@@ -1,0 +1,27 @@
+/* The parts of a NATS message: which subjects and headers may be sent, and headers in both directions. */
+#ifndef KB_BROKER_NATS_MESSAGE_H
+#define KB_BROKER_NATS_MESSAGE_H
+
+#include <nats/nats.h>
+#include "core/message.h"
+
+/* Bytes that a server takes for the subject, the reply subject and the sizes of one message (max_control_line). It
+ * closes the connection over a longer line, so none is sent. */
+enum { KB_NATS_LINE_MAX = 4096 - 32 };
+
+/* NULL when messages can be published under the subject, else why not: no wildcards, no blanks, no empty words. */
+const char *kb_nats_subject_fault(struct kb_slice subject);
+
+/* The same for subscriptions, where the words `*` and, at the end, `>` are wildcards. */
+const char *kb_nats_pattern_fault(struct kb_slice pattern);
+
+/* NULL when the headers (see kb_headers_next()) can be sent, else why not. *size: their bytes on the wire. */
+const char *kb_nats_headers_fault(struct kb_slice headers, size_t *size);
+
+/* Puts the headers, which have no fault, on a message. */
+natsStatus kb_nats_headers_set(struct kb_slice headers, natsMsg *message);
+
+/* Replaces the contents of `headers` with those of a message. */
+void kb_nats_headers_get(natsMsg *message, struct kb_buf *headers);
+
+#endif

@@ -1,0 +1,200 @@
+#include "broker/nats_servers.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEFAULT_PORT = 4222, ANNOUNCED_MAX = 64 };
+
+/* The next part of a URL: from `from` up to `to`, as a string of its own. Empty gives NULL. */
+static char *part(const char *from, const char *to)
+{
+	return to > from ? strndup(from, (size_t)(to - from)) : NULL;
+}
+
+static const char *read_scheme(const char *url, struct kb_nats_server *server, const char **what)
+{
+	const char *end = strstr(url, "://");
+	if (!end)
+		return url;
+	server->tls = end - url == 3 && strncmp(url, "tls", 3) == 0;
+	if (!server->tls && !(end - url == 4 && strncmp(url, "nats", 4) == 0)) {
+		*what = "the scheme must be nats:// or tls://";
+		return NULL;
+	}
+	return end + 3;
+}
+
+/* A password may hold any character, `@` and `:` too: the host begins behind the last `@`. */
+static const char *read_user(const char *at, const char *end, struct kb_nats_server *server)
+{
+	const char *host = at;
+	for (const char *c = at; c < end; c++)
+		if (*c == '@')
+			host = c + 1;
+	if (host == at)
+		return at;
+	const char *colon = memchr(at, ':', (size_t)(host - at));
+	server->user = part(at, colon ? colon : host - 1);
+	server->password = colon ? part(colon + 1, host - 1) : NULL;
+	return host;
+}
+
+static bool read_port(const char *at, const char *end, int *port)
+{
+	if (at == end)
+		return true;
+	char *stop;
+	errno = 0;
+	long n = strtol(at, &stop, 10);
+	*port = (int)n;
+	return errno == 0 && stop == end && n > 0 && n < 65536;
+}
+
+static bool is_host(const char *host)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
+	return host[strspn(host, allowed)] == '\0';
+}
+
+static const char *read_host(const char *at, const char *end, struct kb_nats_server *server)
+{
+	const char *stop;
+	if (at < end && *at == '[') { /* an IPv6 address, with colons of its own and perhaps a zone */
+		const char *close = memchr(at, ']', (size_t)(end - at));
+		if (!close || close == at + 1)
+			return NULL;
+		server->host = part(at + 1, close);
+		return server->host ? close + 1 : NULL;
+	}
+	stop = memchr(at, ':', (size_t)(end - at));
+	stop = stop ? stop : end;
+	server->host = stop > at ? part(at, stop) : strdup("localhost");
+	return server->host && is_host(server->host) ? stop : NULL;
+}
+
+static bool read_server(const char *url, struct kb_nats_server *server, const char **what)
+{
+	const char *at = read_scheme(url, server, what);
+	if (!at)
+		return false;
+	/* A path means nothing; the credentials before the host may hold a slash. */
+	const char *last = strrchr(at, '@');
+	const char *end = strchr(last ? last : at, '/');
+	end = end ? end : at + strlen(at);
+	while (end > at && (end[-1] == ' ' || end[-1] == '\t'))
+		end--;
+	at = read_host(read_user(at, end, server), end, server);
+	if (!at || (at < end && *at != ':')) {
+		*what = "one host name or address is expected, with IPv6 in brackets";
+		return false;
+	}
+	server->port = DEFAULT_PORT;
+	if (at < end && !read_port(at + 1, end, &server->port)) {
+		*what = "the port must be a number from 1 to 65535";
+		return false;
+	}
+	return true;
+}
+
+bool kb_nats_server_parse(const char *url, struct kb_nats_server *server, const char **what)
+{
+	*server = (struct kb_nats_server){0};
+	url += strspn(url, " \t");
+	if (read_server(url, server, what))
+		return true;
+	kb_nats_server_free(server);
+	return false;
+}
+
+void kb_nats_server_free(struct kb_nats_server *server)
+{
+	free(server->host);
+	free(server->user);
+	free(server->password);
+	*server = (struct kb_nats_server){0};
+}
+
+void kb_nats_server_print(const struct kb_nats_server *server, char *to, size_t size)
+{
+	const char *format = strchr(server->host, ':') ? "[%s]:%d" : "%s:%d";
+	snprintf(to, size, format, server->host, server->port);
+}
+
+bool kb_nats_servers_init(
+	struct kb_nats_servers *servers, const char *const *urls, size_t n, size_t *bad, const char **what)
+{
+	*servers = (struct kb_nats_servers){.list = calloc(n + ANNOUNCED_MAX, sizeof *servers->list)};
+	*bad = 0;
+	*what = n ? "out of memory" : "no address is given";
+	if (!servers->list || !n)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		if (!kb_nats_server_parse(urls[i], &servers->list[i], what)) {
+			*bad = i;
+			return false;
+		}
+		servers->n = servers->n_configured = i + 1;
+	}
+	return true;
+}
+
+static void forget_announced(struct kb_nats_servers *servers)
+{
+	while (servers->n > servers->n_configured)
+		kb_nats_server_free(&servers->list[--servers->n]);
+}
+
+void kb_nats_servers_free(struct kb_nats_servers *servers)
+{
+	servers->n_configured = 0;
+	forget_announced(servers);
+	free(servers->list);
+	*servers = (struct kb_nats_servers){0};
+}
+
+const struct kb_nats_server *kb_nats_servers_next(struct kb_nats_servers *servers)
+{
+	if (servers->next >= servers->n)
+		servers->next = 0;
+	return &servers->list[servers->next++];
+}
+
+static bool known(const struct kb_nats_servers *servers, const struct kb_nats_server *server)
+{
+	for (size_t i = 0; i < servers->n; i++)
+		if (servers->list[i].port == server->port && strcmp(servers->list[i].host, server->host) == 0)
+			return true;
+	return false;
+}
+
+static void add_announced(struct kb_nats_servers *servers, const char *url, const struct kb_nats_server *like)
+{
+	const char *what;
+	struct kb_nats_server server;
+	if (servers->n - servers->n_configured == ANNOUNCED_MAX || !kb_nats_server_parse(url, &server, &what))
+		return;
+	if (known(servers, &server)) {
+		kb_nats_server_free(&server);
+		return;
+	}
+	free(server.user);
+	free(server.password);
+	server.user = like->user ? strdup(like->user) : NULL;
+	server.password = like->password ? strdup(like->password) : NULL;
+	server.tls = like->tls;
+	servers->list[servers->n++] = server;
+}
+
+void kb_nats_servers_announced(
+	struct kb_nats_servers *servers, char *const *urls, size_t n, const struct kb_nats_server *like)
+{
+	struct kb_nats_server copy = {.user = like->user ? strdup(like->user) : NULL,
+		.password = like->password ? strdup(like->password) : NULL,
+		.tls = like->tls}; /* `like` may be one of those that go now */
+	forget_announced(servers);
+	for (size_t i = 0; i < n; i++)
+		add_announced(servers, urls[i], &copy);
+	kb_nats_server_free(&copy);
+}

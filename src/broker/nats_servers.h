@@ -1,0 +1,43 @@
+/* The servers that a NATS connection may go to: those of the configuration, then those that the cluster announced. */
+#ifndef KB_BROKER_NATS_SERVERS_H
+#define KB_BROKER_NATS_SERVERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct kb_nats_server {
+	char *host; /* without brackets, never empty */
+	int port;
+	char *user;     /* NULL: none; without a password it is a token */
+	char *password; /* NULL: none */
+	bool tls;
+};
+
+/* Zero-initialise; kb_nats_servers_free() ends it. */
+struct kb_nats_servers {
+	struct kb_nats_server *list;
+	size_t n, n_configured; /* announced ones follow the configured ones */
+	size_t next;
+};
+
+/* Reads [nats://|tls://][user[:password]@][host][:port][/...]. False, and a reason in *what that repeats nothing of
+ * the URL; else the caller frees the result. */
+bool kb_nats_server_parse(const char *url, struct kb_nats_server *server, const char **what);
+void kb_nats_server_free(struct kb_nats_server *server);
+
+/* Writes "host:port", with brackets around an IPv6 address. */
+void kb_nats_server_print(const struct kb_nats_server *server, char *to, size_t size);
+
+/* False, with the index of the URL that could not be read, and why. */
+bool kb_nats_servers_init(
+	struct kb_nats_servers *servers, const char *const *urls, size_t n, size_t *bad, const char **what);
+void kb_nats_servers_free(struct kb_nats_servers *servers);
+
+/* The one to try now, going round; valid until the next kb_nats_servers_announced(). */
+const struct kb_nats_server *kb_nats_servers_next(struct kb_nats_servers *servers);
+
+/* Replaces what was announced earlier. They are tried after the configured ones, with the credentials of `like`. */
+void kb_nats_servers_announced(
+	struct kb_nats_servers *servers, char *const *urls, size_t n, const struct kb_nats_server *like);
+
+#endif
