@@ -23,9 +23,10 @@ enum {
 
 /* Strings are NUL-terminated and read during kb_policy_open() only. */
 struct kb_policy_config {
-	const char *bus;                      /* "kazoo" or "nats" */
-	const char *file;                     /* the operator's policy (docs/policies.md), or NULL */
-	const char *event_key, *event_subkey; /* of kazoo, where a subscription names none; NULL: Event-Category, Event-Name */
+	const char *bus;  /* "kazoo" or "nats" */
+	const char *file; /* the operator's policy (docs/policies.md), or NULL */
+	const char *event_key,
+		*event_subkey; /* of kazoo, where a subscription names none; NULL: Event-Category, Event-Name */
 
 	/* The index of an existing route, 0 or above, or -1. The name comes from the bus and can be anything, but has no
 	 * NUL byte inside. Called from inside kb_policy_route(); the answer for a name is remembered. */
@@ -56,9 +57,9 @@ bool kb_policy_add_subscription(
 
 /* The index of the first route that exists among those named for the message, or one of the codes above.
  *
- * `payload` is what the route will see: for kazoo strict JSON as kb_json_rewrite() writes it. Events of the module's own
- * (origin.subscription is KB_ORIGIN_EVENT) are named by m->exchange and m->key: for kazoo as event key and subkey, for
- * nats `nats:<m->exchange>`; their payload may be empty. */
+ * `payload` is what the route will see: for kazoo strict JSON as kb_json_rewrite() writes it. Events of the module's
+ * own (origin.subscription is KB_ORIGIN_EVENT) are named by m->exchange and m->key: for kazoo as event key and subkey,
+ * for nats `nats:<m->exchange>`; their payload may be empty. */
 int kb_policy_route(struct kb_policy *policy, const struct kb_message *m, struct kb_slice payload);
 
 #endif

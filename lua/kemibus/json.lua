@@ -1,0 +1,73 @@
+--- Looking into decoded JSON with the paths of `kazoo_json` and `{kz.json}`.
+--
+-- These work on what `cjson.decode` returns, which is what policies are handed. For JSON as text, also the lenient kind
+-- that scripts write, see `kemibus.core`.
+--
+-- @module kemibus.json
+
+local cjson = require "cjson"
+
+local json = {}
+
+-- The next step of a path from `at`: a key or an index, and where the path goes on. nil: not a path.
+local function step(path, at)
+  if path:sub(at, at) == "[" then
+    local index, after = path:match("^%[(%d%d?%d?%d?%d?%d?%d?%d?%d?)%]()", at)
+    return nil, index and tonumber(index), after
+  end
+  if path:sub(at, at) == "." then at = at + 1 end
+  local key, after = path:match("^([^.%[]*)()", at)
+  return key, nil, after
+end
+
+local function is_null(value)
+  return value == nil or value == cjson.null
+end
+
+-- An array starts at 1 in Lua, at 0 in a path. Objects never have number keys.
+local function child(value, key, index, escape)
+  if index then return value[index + 1] end
+  local plain = key:gsub("%" .. escape, ".")
+  return value[plain]
+end
+
+--- The value at a path: keys divided by dots, indices in brackets from 0: `Channels[0].switch_url`.
+-- @tparam table value a decoded object or array
+-- @tparam string path "" is the value itself
+-- @tparam[opt="%"] string escape one character that stands for a dot inside a key
+-- @return the value (string, number, boolean or table), nil when there is none or it is null
+-- @raise when `path` is no string or `escape` not one character of punctuation
+function json.get(value, path, escape)
+  escape = escape or "%"
+  if type(path) ~= "string" then error("json.get: the path must be a string, not " .. type(path), 2) end
+  if not escape:match("^%p$") then error("json.get: the escape must be one character of punctuation", 2) end
+  local at = 1
+  while at <= #path do
+    local key, index, after = step(path, at)
+    if not after or type(value) ~= "table" then return nil end
+    value, at = child(value, key, index, escape), after
+  end
+  if not is_null(value) then return value end
+end
+
+--- The items of the array at a path.
+-- @tparam table value a decoded object or array
+-- @tparam string path see `get`
+-- @tparam[opt="%"] string escape see `get`
+-- @treturn number 0 for anything but an array
+function json.count(value, path, escape)
+  local array = json.get(value, path, escape)
+  return type(array) == "table" and #array or 0
+end
+
+--- A value as a script sees it: strings, numbers and booleans as text, objects and arrays as JSON.
+-- @param value as `get` returns it
+-- @treturn string|nil nil for nil and null
+function json.text(value)
+  if is_null(value) then return nil end
+  if type(value) == "table" then return cjson.encode(value) end
+  if type(value) == "number" then return ("%.14g"):format(value) end
+  return tostring(value)
+end
+
+return json

@@ -1,0 +1,60 @@
+--- Event callbacks of KEMI scripts, by the names of event routes.
+--
+-- Kamailio calls one function for all events of a module (`event_callback`). This one finds the function for an event
+-- the way the native event routes are found:
+--
+--     local on = require("kemibus.kemi").kazoo({
+--       ["kazoo:mod-init"] = function() KSR.kazoo.kazoo_subscribe(...) end,
+--       ["kazoo:consumer-event-presence-update"] = function(event) ... end,
+--       ["kazoo:consumer-event"] = function(event) ... end,
+--     }, function() return KSR.pv.get("$kzE") end)
+--
+--     function ksr_kazoo_event(name) return on(name) end
+--
+-- @module kemibus.kemi
+
+local cjson = require "cjson"
+local routes = require "kemibus.routes"
+
+local kemi = {}
+
+local function first(handlers, names)
+  for _, name in ipairs(names) do
+    if handlers[name] then return handlers[name], name end
+  end
+end
+
+local function decoded(text)
+  local ok, payload = pcall(cjson.decode, text)
+  if ok and type(payload) == "table" and text:match("^%s*{") then return payload end
+end
+
+--- A callback for `modparam("kazoo", "event_callback", ...)`.
+-- Events other than `kazoo:consumer-event` go to the handler of their own name. A handler is called with an event: a
+-- table with `payload` (decoded), `key`, `subkey`, `key_name`, `subkey_name` and `route` (the name that was found).
+-- @tparam table handlers functions by the name of the event route
+-- @tparam function payload called without arguments, returns the payload's text: `$kzE`
+-- @tparam[opt] table subscription see `kemibus.routes.key_names`
+-- @treturn function takes the event's name; returns what the handler returns; nil and a message when there is no
+--   handler or the payload is no JSON object. Errors of a handler go through.
+function kemi.kazoo(handlers, payload, subscription)
+  subscription = subscription or {}
+  local key_name, subkey_name = routes.key_names(subscription)
+  return function(name)
+    if name ~= "kazoo:consumer-event" then
+      local handler = handlers[name]
+      if not handler then return nil, "no handler for " .. tostring(name) end
+      return handler({ bus = "kazoo", route = name })
+    end
+    local object = decoded(payload() or "")
+    if not object then return nil, "the payload is no JSON object" end
+    local event = { bus = "kazoo", payload = object, key_name = key_name, subkey_name = subkey_name }
+    event.key, event.subkey = routes.event_key(object, subscription)
+    local handler, route = first(handlers, routes.route_names(event))
+    if not handler then return nil, "no handler for " .. name end
+    event.route = route
+    return handler(event)
+  end
+end
+
+return kemi

@@ -1,0 +1,96 @@
+--- Which event routes a message may run: the default policies.
+--
+-- The same file serves the Kamailio modules, where it is compiled in, and Lua programs. Its functions are pure: no
+-- state, nothing read but the arguments.
+--
+-- @module kemibus.routes
+
+local lower, gsub, format = string.lower, string.gsub, string.format
+
+local routes = {
+  --- The fields of an AMQP payload that name the event when neither module parameter nor subscription does.
+  DEFAULT_EVENT_KEY = "Event-Category",
+  DEFAULT_EVENT_SUBKEY = "Event-Name",
+}
+
+local function given(text)
+  if text ~= "" then return text end
+end
+
+-- A field as text. Objects, arrays, null and the empty string say no more than a missing field.
+local function value_of(field)
+  local kind = type(field)
+  if kind == "string" then return given(field) end
+  if kind == "number" then return format("%.14g", field) end
+  if kind == "boolean" then return tostring(field) end
+end
+
+--- The names of the two payload fields that name an event of a subscription.
+-- @tparam table subscription fields, all optional, "" counts as absent: `event_key`, `event_subkey` are the
+--   subscription's own, `default_event_key`, `default_event_subkey` those of the module's parameters
+-- @treturn string name of the key field
+-- @treturn string name of the subkey field
+function routes.key_names(subscription)
+  local key = given(subscription.event_key) or given(subscription.default_event_key)
+  local subkey = given(subscription.event_subkey) or given(subscription.default_event_subkey)
+  return key or routes.DEFAULT_EVENT_KEY, subkey or routes.DEFAULT_EVENT_SUBKEY
+end
+
+--- What an AMQP message is about: the values of its key and subkey fields.
+-- Numbers and booleans become text. A field that is missing, null, empty, an object or an array counts as absent;
+-- then the subscription's own `event_key` or `event_subkey` serves as the value.
+-- @tparam table payload the decoded JSON object
+-- @tparam table subscription see `key_names`
+-- @treturn string|nil the key
+-- @treturn string|nil the subkey
+function routes.event_key(payload, subscription)
+  local key_name, subkey_name = routes.key_names(subscription)
+  local key = value_of(payload[key_name]) or given(subscription.event_key)
+  local subkey = value_of(payload[subkey_name]) or given(subscription.event_subkey)
+  return key, subkey
+end
+
+-- The part of a route's name that stands for a key, as Kamailio's configurations write it.
+local function part(text)
+  return (gsub(lower(text), "_", "-"))
+end
+
+--- The routes of an AMQP event, the most special first.
+-- @tparam table event fields `key`, `subkey` (values, or nil) and `key_name`, `subkey_name` (names of the fields)
+-- @treturn {string,...} three to five names
+function routes.kazoo_names(event)
+  local base = "kazoo:consumer-event"
+  local names = {}
+  if event.key then
+    local key = base .. "-" .. part(event.key)
+    if event.subkey then names[1] = key .. "-" .. part(event.subkey) end
+    names[#names + 1] = key
+  end
+  local key_name = base .. "-" .. part(event.key_name)
+  names[#names + 1] = key_name .. "-" .. part(event.subkey_name)
+  names[#names + 1] = key_name
+  names[#names + 1] = base
+  return names
+end
+
+--- The routes of a NATS event: one, named after the subject as it was subscribed, wildcards and all.
+-- @tparam table event field `subscription`, a table with `subject`; or `key` for an event of the module's own, such as
+--   `connected`
+-- @treturn {string} the name of the event route
+function routes.nats_names(event)
+  return { "nats:" .. (event.key or event.subscription.subject) }
+end
+
+local names_of = { kazoo = routes.kazoo_names, nats = routes.nats_names }
+
+--- The names of the event routes for an event, the first that exists runs.
+-- @tparam table event field `bus` ("kazoo" or "nats") and those of `kazoo_names` or `nats_names`
+-- @treturn {string,...}
+-- @raise when `bus` is neither
+function routes.route_names(event)
+  local names = names_of[event.bus]
+  if not names then error("event.bus is " .. tostring(event.bus) .. ': must be "kazoo" or "nats"', 2) end
+  return names(event)
+end
+
+return routes
