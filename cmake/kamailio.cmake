@@ -20,7 +20,8 @@ function(kemibus_kamailio_headers)
     message(FATAL_ERROR "Kamailio's own build does not print its defines: apt-get install make gcc bison flex")
   endif()
   # The packaged server shares mutexes between processes for TLS; printcdefs leaves this one to the tls build.
-  separate_arguments(defines UNIX_COMMAND "${defines} -DKSR_PTHREAD_MUTEX_SHARED")
+  # Their quotes belong to the values, so they are split by form, not as a shell would.
+  string(REGEX MATCHALL "-D[A-Za-z0-9_]+(=(\"[^\"]*\"|[^ \"\n]*))?" defines "${defines} -DKSR_PTHREAD_MUTEX_SHARED")
   add_library(kamailio_headers INTERFACE)
   target_include_directories(kamailio_headers SYSTEM INTERFACE ${KAMAILIO_SRC}/src)
   target_compile_options(kamailio_headers INTERFACE ${defines})

@@ -108,6 +108,11 @@ struct kb_record *kb_inbox_next(struct kb_inbox *inbox, size_t worker, struct kb
 	return record && kb_message_decode(record->data, record->size, m) ? record : NULL;
 }
 
+bool kb_inbox_has_next(struct kb_inbox *inbox, size_t worker)
+{
+	return kb_ring_has_next(ring_of(inbox, worker), inbox->workers[worker].cursor);
+}
+
 void kb_inbox_settle(struct kb_inbox *inbox, size_t worker, struct kb_record *record, enum kb_outcome outcome)
 {
 	kb_ring_settle(ring_of(inbox, worker), record, outcome);

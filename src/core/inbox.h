@@ -35,6 +35,9 @@ struct kb_wake *kb_inbox_consumer_wake(struct kb_inbox *inbox);
 
 /* The next message, valid until it is settled; NULL when there is none. */
 struct kb_record *kb_inbox_next(struct kb_inbox *inbox, size_t worker, struct kb_message *m);
+
+/* True when there may be one: for a worker about to sleep. */
+bool kb_inbox_has_next(struct kb_inbox *inbox, size_t worker);
 void kb_inbox_settle(struct kb_inbox *inbox, size_t worker, struct kb_record *record, enum kb_outcome outcome);
 struct kb_wake *kb_inbox_worker_wake(struct kb_inbox *inbox, size_t worker);
 

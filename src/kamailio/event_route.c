@@ -1,0 +1,85 @@
+#include "kamailio/event_route.h"
+
+#include <core/action.h>
+#include <core/dprint.h>
+#include <core/dset.h>
+#include <core/fmsg.h>
+#include <core/kemi.h>
+#include <core/parser/msg_parser.h>
+#include <core/receive.h>
+#include <core/route.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+/* A parsed faked request, kept between events, and what it looked like before any route touched it. */
+static struct sip_msg request, untouched;
+static bool have_request;
+
+int kb_event_route_index(const char *name, void *context)
+{
+	(void)context;
+	int index = route_lookup(&event_rt, (char *)(uintptr_t)name);
+	return index >= 0 && event_rt.rlist[index] ? index : -1;
+}
+
+/* Parsing costs more than many a route, so it is done again only after a route that changed the request. */
+static struct sip_msg *fresh_request(void)
+{
+	if (have_request && memcmp(&request, &untouched, sizeof request) != 0) {
+		free_sip_msg(&request);
+		have_request = false;
+	}
+	if (!have_request && faked_msg_get_new(&request) < 0)
+		return NULL;
+	have_request = true;
+	clear_branches();
+	request.id = faked_msg_next()->id; /* things cached by message id must not survive the event */
+	memcpy(&untouched, &request, sizeof request);
+	return &request;
+}
+
+/* Runs either; everything that routes leave behind in the process goes with the event. */
+static void run(int index, const char *callback, const char *event)
+{
+	struct sip_msg *msg = fresh_request();
+	if (!msg) {
+		LM_ERR("no faked request for an event\n");
+		return;
+	}
+	int route_type_before = get_route_type();
+	set_route_type(EVENT_ROUTE);
+	if (callback) {
+		str name = {(char *)(uintptr_t)callback, (int)strlen(callback)};
+		str parameter = {(char *)(uintptr_t)event, (int)strlen(event)};
+		sr_kemi_eng_t *engine = sr_kemi_eng_get();
+		if (!engine)
+			LM_ERR("event_callback \"%s\" is set, but the configuration has no KEMI script (cfgengine)\n", callback);
+		else if (sr_kemi_route(engine, msg, EVENT_ROUTE, &name, &parameter) < 0)
+			LM_ERR("event_callback \"%s\" failed for %s\n", callback, event);
+	} else {
+		run_top_route(event_rt.rlist[index], msg, NULL);
+	}
+	set_route_type(route_type_before);
+	ksr_msg_env_reset();
+}
+
+void kb_event_route_run(int index)
+{
+	run(index, NULL, NULL);
+}
+
+void kb_event_callback_run(const char *callback, const char *event)
+{
+	run(-1, callback, event);
+}
+
+void kb_event_run_by_name(const char *callback, const char *event)
+{
+	int index = kb_event_route_index(event, NULL);
+	if (callback && callback[0])
+		kb_event_callback_run(callback, event);
+	else if (index >= 0)
+		kb_event_route_run(index);
+}

@@ -1,0 +1,20 @@
+/* Running event routes and KEMI callbacks for messages from a bus, on a request that does not exist. */
+#ifndef KB_KAMAILIO_EVENT_ROUTE_H
+#define KB_KAMAILIO_EVENT_ROUTE_H
+
+#include <core/str.h>
+
+/* The index of event_route[name], or -1. Its type is that of kb_policy_config.route_index. */
+int kb_event_route_index(const char *name, void *context);
+
+/* Runs the route on a fresh faked request; whatever the last route changed in it is gone. */
+void kb_event_route_run(int index);
+
+/* Calls the KEMI function `callback` of the configuration script with the event's name; an error is logged with both.
+ */
+void kb_event_callback_run(const char *callback, const char *event);
+
+/* The route if there is one, else the callback when it is set (NULL or "": not). */
+void kb_event_run_by_name(const char *callback, const char *event);
+
+#endif

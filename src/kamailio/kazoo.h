@@ -1,0 +1,85 @@
+/* The parts of the kazoo module, and the settings that they share. kazoo_mod.c is the table of their names. */
+#ifndef KB_KAMAILIO_KAZOO_H
+#define KB_KAMAILIO_KAZOO_H
+
+#include <core/parser/msg_parser.h>
+#include <core/pvar.h>
+#include <core/sr_module.h>
+
+#include <stdbool.h>
+
+#include "broker/broker.h"
+#include "core/outbox.h"
+
+enum { KZ_URLS_MAX = 16 };
+
+/* Set by modparam before mod_init and read-only after it. Strings are never freed. */
+struct kz_settings {
+	char *node_hostname;
+	const char *urls[KZ_URLS_MAX];
+	size_t n_urls;
+	int workers;            /* resolved from the two below by mod_init */
+	int consumer_processes; /* amqp_consumer_processes; 0: not set */
+	int consumer_workers;   /* amqp_consumer_workers; 0: not set */
+	char *event_key, *event_subkey;
+	char *event_callback, *lua_policy;
+	char *app_name, *primary_zone;
+	int consumer_loop_count, internal_loop_count, ack_loop_count;
+	int connect_timeout_sec, connect_timeout_micro;
+	int heartbeats;
+	int outbox_bytes, inbox_bytes;
+	char json_escape;
+};
+
+const struct kz_settings *kz_settings(void);
+extern param_export_t kz_parameters[];
+
+/* In mod_init: false and a log line that names the parameter, its value and what would be right. */
+bool kz_settings_check(void);
+
+/* -- publishing (kazoo_publish.c) -- */
+
+/* In child_init(PROC_INIT), when the number of processes is known. */
+bool kz_publish_init(void);
+struct kb_outbox *kz_outbox(void);
+
+int kz_publish(struct kb_slice exchange, struct kb_slice routing_key, struct kb_slice payload, struct kb_slice headers);
+int kz_publish3(struct sip_msg *msg, char *exchange, char *routing_key, char *payload);
+int kz_publish4(struct sip_msg *msg, char *exchange, char *routing_key, char *payload, char *headers);
+int kz_kemi_publish(struct sip_msg *msg, str *exchange, str *routing_key, str *payload);
+int kz_kemi_publish_headers(struct sip_msg *msg, str *exchange, str *routing_key, str *payload, str *headers);
+
+/* -- subscribing (kazoo_subscribe.c) -- */
+
+/* Runs event_route[kazoo:mod-init] or its callback, where alone the subscribe functions may be called. */
+void kz_subscribe_run_mod_init(void);
+const struct kb_subscription *kz_subscriptions(size_t *count);
+
+int kz_subscribe1(struct sip_msg *msg, char *json, char *unused);
+int kz_subscribe4(struct sip_msg *msg, char *exchange, char *type, char *queue, char *routing_key);
+int kz_kemi_subscribe(struct sip_msg *msg, str *json);
+int kz_kemi_subscribe_simple(struct sip_msg *msg, str *exchange, str *type, str *queue, str *routing_key);
+
+/* -- events (kazoo_event.c) -- */
+
+/* In mod_init: what is wrong with the policy or an address stops the start, with a log line. */
+bool kz_event_check_policy(void);
+bool kz_event_check_addresses(void);
+
+/* In mod_init: shared memory for the workers, and how many processes kz_event_fork() makes. */
+bool kz_event_init(void);
+int kz_event_processes(void);
+
+/* Forks the publisher, the consumer and the workers; in child_init(PROC_MAIN), after mod-init ran. */
+bool kz_event_fork(void);
+
+int kz_pv_event_payload(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+int kz_pv_event_routing_key(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+
+/* -- JSON and encoding (kazoo_json.c) -- */
+
+int kz_json(struct sip_msg *msg, char *json, char *field, char *target);
+int kz_encode(struct sip_msg *msg, char *text, char *target);
+int kz_json_keys(struct sip_msg *msg, char *json, char *field, char *target);
+
+#endif

@@ -1,0 +1,268 @@
+#include "kamailio/kazoo.h"
+
+#include <core/dprint.h>
+#include <core/pt.h>
+
+#include <poll.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "broker/consumer.h"
+#include "broker/publisher.h"
+#include "core/inbox.h"
+#include "core/json.h"
+#include "core/log.h"
+#include "kamailio/event_route.h"
+#include "kamailio/process.h"
+#include "kamailio/script.h"
+#include "policy/policy.h"
+
+enum { IDLE_MS = 1000 };
+
+static struct kb_inbox *inbox;
+
+/* The message whose route runs in this process; empty outside of one. */
+static struct {
+	struct kb_slice payload, routing_key;
+} current;
+
+struct worker {
+	size_t index;
+	struct kb_policy *policy;
+	struct kb_buf payload; /* of the current message, as routes see it */
+	struct kb_log_limit unreadable;
+};
+
+/* -- pseudo-variables -- */
+
+static int pv_slice(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value, struct kb_slice slice)
+{
+	str s = kb_str_of_slice(slice);
+	return slice.p ? pv_get_strval(msg, parameter, value, &s) : pv_get_null(msg, parameter, value);
+}
+
+int kz_pv_event_payload(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
+{
+	return pv_slice(msg, parameter, value, current.payload);
+}
+
+int kz_pv_event_routing_key(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
+{
+	return pv_slice(msg, parameter, value, current.routing_key);
+}
+
+/* -- one message -- */
+
+/* The payload as routes see it: with the fields of the reception, and a Server-ID that leads back to the broker it came
+ * from. */
+static bool receive_payload(struct kb_slice payload, struct kb_buf *out, struct kb_json_error *error)
+{
+	char received[24];
+	struct kb_buf *server = kb_script_result();
+	struct kb_json_value id = kb_json_member(payload, KB_SLICE_LITERAL("Server-ID"));
+	struct kb_slice zone = kb_slice_from(kz_settings()->primary_zone);
+	kb_buf_printf(server, "consumer://%.*s/", KB_SLICE_FMT(zone));
+	size_t prefix = server->n;
+	if (id.type == KB_JSON_STRING)
+		kb_json_text(id, server);
+	bool answerable = server->n > prefix && !server->failed;
+	int n = snprintf(received, sizeof received, "%lld", (long long)time(NULL));
+	const struct kb_json_edit edits[] = {
+		{KB_SLICE_LITERAL("AMQP-Broker-Zone"), zone, false, KB_JSON_SET},
+		{KB_SLICE_LITERAL("AMQP-Received"), kb_slice(received, (size_t)n), true, KB_JSON_SET},
+		{KB_SLICE_LITERAL("Server-ID"), kb_buf_slice(server), false, answerable ? KB_JSON_SET : KB_JSON_REMOVE},
+	};
+	kb_buf_clear(out);
+	return kb_json_rewrite(payload, edits, sizeof edits / sizeof *edits, out, error);
+}
+
+static void log_unreadable(struct worker *w, const struct kb_message *m, const struct kb_json_error *error)
+{
+	kb_log_limited(&w->unreadable, KB_LOG_WARNING,
+		"message on exchange \"%.*s\" with routing key \"%.*s\" dropped, %s at byte %zu of %zu: %.*s",
+		KB_SLICE_FMT(m->exchange), KB_SLICE_FMT(m->key), error->what ? error->what : "the payload is unreadable",
+		error->at, m->payload.n, KB_SLICE_FMT(m->payload));
+}
+
+static void run_route(struct worker *w, const struct kb_message *m, bool readable, const struct kb_json_error *error)
+{
+	if (kz_settings()->event_callback && kz_settings()->event_callback[0]) {
+		if (readable)
+			kb_event_callback_run(kz_settings()->event_callback, "kazoo:consumer-event");
+		else
+			log_unreadable(w, m, error);
+		return;
+	}
+	int route = kb_policy_route(w->policy, m, current.payload);
+	if (route >= 0)
+		kb_event_route_run(route);
+	else if (!readable)
+		log_unreadable(w, m, error);
+	else
+		LM_DBG("no event route for a message with routing key %.*s\n", KB_SLICE_FMT(m->key));
+}
+
+static void handle(struct worker *w, const struct kb_message *m)
+{
+	struct kb_json_error error = {0};
+	bool own_event = m->origin.subscription == KB_ORIGIN_EVENT;
+	bool readable = own_event || receive_payload(m->payload, &w->payload, &error);
+	current.payload = own_event || !readable ? m->payload : kb_buf_slice(&w->payload);
+	current.routing_key = own_event ? kb_slice(NULL, 0) : m->key;
+	run_route(w, m, readable, &error);
+	current.payload = current.routing_key = kb_slice(NULL, 0);
+}
+
+/* -- the worker process -- */
+
+static struct kb_policy_config policy_config(void)
+{
+	return (struct kb_policy_config){.bus = "kazoo",
+		.file = kz_settings()->lua_policy,
+		.event_key = kz_settings()->event_key,
+		.event_subkey = kz_settings()->event_subkey,
+		.route_index = kb_event_route_index};
+}
+
+static struct kb_policy *open_policy(void)
+{
+	struct kb_buf error = {0};
+	struct kb_policy_config config = policy_config();
+	struct kb_policy *policy = kb_policy_open(&config, &error);
+	if (!policy)
+		LM_ERR("lua_policy: %.*s\n", (int)error.n, error.p ? error.p : "");
+	kb_buf_free(&error);
+	return policy;
+}
+
+static bool introduce_subscriptions(struct kb_policy *policy)
+{
+	size_t count;
+	const struct kb_subscription *s = kz_subscriptions(&count);
+	for (size_t i = 0; i < count; i++) {
+		struct kb_policy_subscription seen = {.event_key = s[i].event_key,
+			.event_subkey = s[i].event_subkey,
+			.exchange = s[i].exchange.name,
+			.queue = s[i].queue.name};
+		if (!kb_policy_add_subscription(policy, (uint32_t)i, &seen))
+			return false;
+	}
+	return true;
+}
+
+static void wait_for_message(struct worker *w)
+{
+	struct kb_wake *wake = kb_inbox_worker_wake(inbox, w->index);
+	kb_wake_arm(wake);
+	if (!kb_inbox_has_next(inbox, w->index)) {
+		struct pollfd p = {kb_wake_fd(wake), POLLIN, 0};
+		poll(&p, 1, IDLE_MS);
+	}
+	kb_wake_disarm(wake);
+}
+
+static void worker_main(void *argument)
+{
+	struct worker w = {.index = (size_t)(intptr_t)argument, .policy = open_policy()};
+	if (!w.policy || !introduce_subscriptions(w.policy))
+		return;
+	for (;;) {
+		struct kb_message m;
+		struct kb_record *record = kb_inbox_next(inbox, w.index, &m);
+		if (!record) {
+			kb_process_tick(NULL);
+			wait_for_message(&w);
+			continue;
+		}
+		handle(&w, &m);
+		kb_inbox_settle(inbox, w.index, record, KB_DONE);
+	}
+}
+
+/* -- the broker processes -- */
+
+static struct kb_broker_config broker_config(enum kb_broker_role role, const char *name)
+{
+	const struct kz_settings *s = kz_settings();
+	return (struct kb_broker_config){.urls = s->urls,
+		.n_urls = s->n_urls,
+		.client_name = name,
+		.role = role,
+		.connect_timeout_ms = s->connect_timeout_sec * 1000 + s->connect_timeout_micro / 1000,
+		.heartbeat_s = s->heartbeats,
+		.message_max = kb_inbox_message_max(inbox) / 2};
+}
+
+static void publisher_main(void *argument)
+{
+	(void)argument;
+	char name[300];
+	snprintf(name, sizeof name, "kamailio@%.200s publisher", kz_settings()->node_hostname);
+	kb_publisher_run(&(struct kb_publisher){.api = &kb_amqp,
+		.config = broker_config(KB_ROLE_PUBLISH, name),
+		.outbox = kz_outbox(),
+		.batch = (unsigned)kz_settings()->internal_loop_count,
+		.tick = kb_process_tick});
+}
+
+static void consumer_main(void *argument)
+{
+	(void)argument;
+	char name[300];
+	struct kb_consumer c = {.api = &kb_amqp,
+		.config = broker_config(KB_ROLE_CONSUME, name),
+		.inbox = inbox,
+		.ack_batch = (unsigned)kz_settings()->ack_loop_count,
+		.deliver_batch = (unsigned)kz_settings()->consumer_loop_count,
+		.zone = kz_settings()->primary_zone,
+		.tick = kb_process_tick};
+	c.subscriptions = kz_subscriptions(&c.n_subscriptions);
+	snprintf(name, sizeof name, "kamailio@%.200s consumer", kz_settings()->node_hostname);
+	kb_consumer_run(&c);
+}
+
+/* -- starting -- */
+
+bool kz_event_check_policy(void)
+{
+	struct kb_policy *policy = open_policy();
+	kb_policy_close(policy);
+	return policy != NULL;
+}
+
+bool kz_event_check_addresses(void)
+{
+	size_t bad = 0;
+	struct kb_broker_config config = broker_config(KB_ROLE_PUBLISH, "");
+	struct kb_broker *broker = kb_amqp.open(&config, &(struct kb_broker_events){0}, &bad);
+	if (!broker)
+		LM_ERR("amqp_connection: address %zu of %zu cannot be used: the line above says why\n", bad + 1, config.n_urls);
+	kb_amqp.close(broker);
+	return broker != NULL;
+}
+
+bool kz_event_init(void)
+{
+	inbox = kb_inbox_create((size_t)kz_settings()->workers, (size_t)kz_settings()->inbox_bytes);
+	if (!inbox)
+		LM_ERR("amqp_inbox_size: no shared memory for %d rings of %d bytes\n", kz_settings()->workers,
+			kz_settings()->inbox_bytes);
+	return inbox != NULL;
+}
+
+int kz_event_processes(void)
+{
+	return kz_settings()->workers + 2;
+}
+
+bool kz_event_fork(void)
+{
+	static char names[512][32];
+	for (int i = 0; i < kz_settings()->workers; i++) {
+		snprintf(names[i], sizeof names[i], "kazoo worker %d", i);
+		if (kb_process_fork(KB_PROCESS_ROUTES, names[i], worker_main, (void *)(intptr_t)i) < 0)
+			return false;
+	}
+	return kb_process_fork(KB_PROCESS_BARE, "kazoo consumer", consumer_main, NULL) == 0 &&
+		   kb_process_fork(KB_PROCESS_BARE, "kazoo publisher", publisher_main, NULL) == 0;
+}

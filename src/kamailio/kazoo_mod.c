@@ -1,0 +1,87 @@
+/* The kazoo module: the names that configurations use, and the moments at which the core calls. */
+#include "kamailio/kazoo.h"
+
+#include <core/dprint.h>
+#include <core/kemi.h>
+
+#include <dlfcn.h>
+
+#include "kamailio/log_sink.h"
+#include "kamailio/process.h"
+#include "kamailio/script.h"
+#include "kamailio/transformations.h"
+
+MODULE_VERSION
+
+static cmd_export_t functions[] = {
+	{"kazoo_publish", KB_FUNCTION(kz_publish3), 3, fixup_spve_all, 0, ANY_ROUTE},
+	{"kazoo_publish", KB_FUNCTION(kz_publish4), 4, fixup_spve_all, 0, ANY_ROUTE},
+	{"kazoo_subscribe", KB_FUNCTION(kz_subscribe1), 1, fixup_spve_all, 0, ANY_ROUTE},
+	{"kazoo_subscribe", KB_FUNCTION(kz_subscribe4), 4, fixup_spve_all, 0, ANY_ROUTE},
+	{"kazoo_json", KB_FUNCTION(kz_json), 3, kb_fixup_texts_target3, 0, ANY_ROUTE},
+	{"kazoo_json_keys", KB_FUNCTION(kz_json_keys), 3, kb_fixup_texts_target3, 0, ANY_ROUTE},
+	{"kazoo_encode", KB_FUNCTION(kz_encode), 2, kb_fixup_texts_target2, 0, ANY_ROUTE},
+	{0, 0, 0, 0, 0, 0},
+};
+
+static pv_export_t variables[] = {
+	{{"kzE", 3}, PVT_OTHER, kz_pv_event_payload, 0, 0, 0, 0, 0},
+	{{"kzRK", 4}, PVT_OTHER, kz_pv_event_routing_key, 0, 0, 0, 0, 0},
+	{{0, 0}, 0, 0, 0, 0, 0, 0, 0},
+};
+
+static tr_export_t transformations[] = {
+	{{"kz", 2}, kb_parse_transformation},
+	{{0, 0}, 0},
+};
+
+#define KEMI(name, function, ...)                                                                                      \
+	{                                                                                                                  \
+		str_init("kazoo"), str_init(name), SR_KEMIP_INT, (void *)function, __VA_ARGS__                                 \
+	}
+static sr_kemi_t kemi[] = {
+	KEMI("kazoo_publish", kz_kemi_publish, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("kazoo_publish_headers", kz_kemi_publish_headers, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("kazoo_subscribe", kz_kemi_subscribe, {SR_KEMIP_STR}),
+	KEMI("kazoo_subscribe_simple", kz_kemi_subscribe_simple, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
+	{{0, 0}, {0, 0}, 0, NULL, {0}},
+};
+
+static int mod_init(void)
+{
+	kb_log_sink_install();
+	if (!kz_settings_check() || !kz_event_check_policy() || !kz_event_init() || !kz_event_check_addresses())
+		return -1;
+	kb_process_announce(kz_event_processes());
+	return 0;
+}
+
+static int child_init(int rank)
+{
+	if (rank == PROC_INIT)
+		return kz_publish_init() ? 0 : -1;
+	if (rank != PROC_MAIN)
+		return 0;
+	kz_subscribe_run_mod_init();
+	return kz_event_fork() ? 0 : -1;
+}
+
+struct module_exports exports = {
+	.name = "kazoo",
+	.cmds = functions,
+	.params = kz_parameters,
+	.pv_items = variables,
+	.init_mod_f = mod_init,
+	.init_child_f = child_init,
+};
+
+/* RTLD_DEEPBIND: app_lua brings PUC Lua with global symbols of the same names as LuaJIT's, and must not win
+ * (docs/architecture.md). */
+int mod_register(char *path, int *dlflags, void *reserved1, void *reserved2)
+{
+	(void)reserved1, (void)reserved2;
+	*dlflags |= RTLD_DEEPBIND;
+	if (register_trans_mod(path, transformations) < 0)
+		return -1;
+	return sr_kemi_modules_add(kemi);
+}

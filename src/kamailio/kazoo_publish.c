@@ -1,0 +1,182 @@
+#include "kamailio/kazoo.h"
+
+#include <core/dprint.h>
+#include <core/pt.h>
+
+#include <errno.h>
+
+#include "core/json.h"
+#include "core/log.h"
+#include "core/routing_key.h"
+#include "core/uuid.h"
+#include "kamailio/script.h"
+
+enum { SERVER_ID_MAX = 300 };
+
+static struct kb_outbox *outbox;
+
+struct kb_outbox *kz_outbox(void)
+{
+	return outbox;
+}
+
+bool kz_publish_init(void)
+{
+	outbox = kb_outbox_create((size_t)get_max_procs(), (size_t)kz_settings()->outbox_bytes, 1);
+	if (!outbox)
+		LM_ERR("amqp_outbox_size: no shared memory for %d rings of %d bytes: %s\n", get_max_procs(),
+			kz_settings()->outbox_bytes, strerror(errno));
+	return outbox != NULL;
+}
+
+/* The address to which answers to this process are sent on the exchange `targeted`. */
+static struct kb_slice reply_address(void)
+{
+	static char id[SERVER_ID_MAX];
+	static size_t n;
+	static int of_process = -1; /* a copy from before the fork names the parent */
+	if (of_process != process_no)
+		n = (size_t)snprintf(
+			id, sizeof id, "kamailio@%.200s-<1>-targeted-%d", kz_settings()->node_hostname, process_no);
+	of_process = process_no;
+	return kb_slice(id, n);
+}
+
+static struct kb_slice node(void)
+{
+	static char name[SERVER_ID_MAX];
+	static size_t n;
+	if (n == 0)
+		n = (size_t)snprintf(name, sizeof name, "kamailio@%.200s", kz_settings()->node_hostname);
+	return kb_slice(name, n);
+}
+
+/* The payload as it goes out: strict JSON, with the fields that say who sent it. */
+static bool complete(struct kb_slice payload, struct kb_buf *out, struct kb_json_error *error)
+{
+	char id[KB_UUID_CHARS];
+	kb_uuid(id);
+	const struct kb_json_edit fields[] = {
+		{KB_SLICE_LITERAL("App-Name"), kb_slice_from(kz_settings()->app_name), false, KB_JSON_ADD_IF_ABSENT},
+		{KB_SLICE_LITERAL("App-Version"), KB_SLICE_LITERAL(VERSION), false, KB_JSON_ADD_IF_ABSENT},
+		{KB_SLICE_LITERAL("Node"), node(), false, KB_JSON_ADD_IF_ABSENT},
+		{KB_SLICE_LITERAL("Msg-ID"), kb_slice(id, sizeof id), false, KB_JSON_ADD_IF_ABSENT},
+		{KB_SLICE_LITERAL("Server-ID"), reply_address(), false, KB_JSON_ADD_IF_ABSENT},
+	};
+	return kb_json_rewrite(payload, fields, sizeof fields / sizeof *fields, out, error);
+}
+
+/* `consumer://ID/KEY` names the broker that a request came from; the broker knows only KEY. */
+static struct kb_slice without_broker(struct kb_slice key)
+{
+	static const char scheme[] = "consumer://";
+	size_t n = sizeof scheme - 1;
+	if (key.n < n || memcmp(key.p, scheme, n) != 0)
+		return key;
+	const char *slash = memchr(key.p + n, '/', key.n - n);
+	return slash ? kb_slice(slash + 1, key.n - (size_t)(slash + 1 - key.p)) : key;
+}
+
+static bool fits(const char *what, struct kb_slice name)
+{
+	if (name.n <= KB_ROUTING_KEY_MAX)
+		return true;
+	LM_ERR("kazoo_publish: %s of %zu bytes is longer than AMQP allows (%d): \"%.*s...\"\n", what, name.n,
+		KB_ROUTING_KEY_MAX, KB_SLICE_FMT(name));
+	return false;
+}
+
+static bool is_number(struct kb_slice text)
+{
+	size_t i = 0;
+	while (i < text.n && text.p[i] >= '0' && text.p[i] <= '9')
+		i++;
+	return text.n > 0 && i == text.n;
+}
+
+static bool read_headers(struct kb_slice text, struct kb_buf *headers)
+{
+	static bool warned;
+	struct kb_slice bad;
+	if (is_number(text)) {
+		if (!warned)
+			LM_WARN("kazoo_publish: the headers parameter is the number %.*s, which is ignored: it takes k=v;k2=v2\n",
+				KB_SLICE_FMT(text));
+		warned = true;
+		return true;
+	}
+	if (kb_headers_parse(text, headers, &bad))
+		return true;
+	LM_ERR("kazoo_publish: header \"%.*s\" is not of the form name=value\n", KB_SLICE_FMT(bad));
+	return false;
+}
+
+static int put(const struct kb_message *m)
+{
+	static struct kb_log_limit full;
+	switch (kb_outbox_put(outbox, (size_t)process_no, m)) {
+	case KB_OUTBOX_ACCEPTED: return 1;
+	case KB_OUTBOX_TOO_LARGE:
+		LM_ERR("kazoo_publish: message of %zu bytes refused: amqp_outbox_size allows messages of %zu bytes\n",
+			m->payload.n, kb_outbox_message_max(outbox));
+		return -1;
+	default:
+		kb_log_limited(&full, KB_LOG_ERROR,
+			"kazoo_publish: message refused, the outbox of this process is full (amqp_outbox_size=%d)",
+			kz_settings()->outbox_bytes);
+		return -1;
+	}
+}
+
+int kz_publish(struct kb_slice exchange, struct kb_slice routing_key, struct kb_slice payload, struct kb_slice headers)
+{
+	static struct kb_buf body, header_list;
+	struct kb_json_error error;
+	kb_buf_clear(&body);
+	kb_buf_clear(&header_list);
+	routing_key = without_broker(routing_key);
+	if (!outbox) {
+		LM_ERR("kazoo_publish: called before the server has started\n");
+		return -1;
+	}
+	if (!fits("exchange", exchange) || !fits("routing key", routing_key))
+		return -1;
+	if (headers.n && !read_headers(headers, &header_list))
+		return -1;
+	if (!complete(payload, &body, &error)) {
+		LM_ERR("kazoo_publish: payload refused, %s at byte %zu: %.*s\n", error.what, error.at, KB_SLICE_FMT(payload));
+		return -1;
+	}
+	return put(&(struct kb_message){.exchange = exchange,
+		.key = routing_key,
+		.headers = kb_buf_slice(&header_list),
+		.payload = kb_buf_slice(&body)});
+}
+
+int kz_publish4(struct sip_msg *msg, char *exchange, char *routing_key, char *payload, char *headers)
+{
+	struct kb_slice e, k, p, h = {NULL, 0};
+	if (!kb_script_get(msg, "kazoo_publish", "exchange", exchange, &e) ||
+		!kb_script_get(msg, "kazoo_publish", "routing_key", routing_key, &k) ||
+		!kb_script_get(msg, "kazoo_publish", "json_payload", payload, &p) ||
+		(headers && !kb_script_get(msg, "kazoo_publish", "amqp_headers", headers, &h)))
+		return -1;
+	return kz_publish(e, k, p, h);
+}
+
+int kz_publish3(struct sip_msg *msg, char *exchange, char *routing_key, char *payload)
+{
+	return kz_publish4(msg, exchange, routing_key, payload, NULL);
+}
+
+int kz_kemi_publish_headers(struct sip_msg *msg, str *exchange, str *routing_key, str *payload, str *headers)
+{
+	(void)msg;
+	return kz_publish(kb_slice_of_str(exchange), kb_slice_of_str(routing_key), kb_slice_of_str(payload),
+		headers ? kb_slice_of_str(headers) : kb_slice(NULL, 0));
+}
+
+int kz_kemi_publish(struct sip_msg *msg, str *exchange, str *routing_key, str *payload)
+{
+	return kz_kemi_publish_headers(msg, exchange, routing_key, payload, NULL);
+}

@@ -1,0 +1,162 @@
+#include "kamailio/kazoo.h"
+
+#include <core/dprint.h>
+#include <core/kemi.h>
+
+#include <stdlib.h>
+
+static struct kz_settings settings = {
+	.event_key = "Event-Category",
+	.event_subkey = "Event-Name",
+	.app_name = NAME,
+	.primary_zone = "local",
+	.consumer_loop_count = 10,
+	.internal_loop_count = 5,
+	.ack_loop_count = 20,
+	.connect_timeout_sec = 5,
+	.heartbeats = 10,
+	.outbox_bytes = 16 * 1024 * 1024,
+	.inbox_bytes = 4 * 1024 * 1024,
+	.json_escape = '%',
+};
+
+const struct kz_settings *kz_settings(void)
+{
+	return &settings;
+}
+
+static int add_url(modparam_t type, void *value)
+{
+	(void)type;
+	if (settings.n_urls == KZ_URLS_MAX) {
+		LM_ERR("amqp_connection: more than %d addresses\n", KZ_URLS_MAX);
+		return -1;
+	}
+	settings.urls[settings.n_urls++] = value;
+	return 0;
+}
+
+static int set_escape(modparam_t type, void *value)
+{
+	(void)type;
+	const char *text = value;
+	if (strlen(text) != 1) {
+		LM_ERR("json_escape_char: \"%s\" must be one character\n", text);
+		return -1;
+	}
+	settings.json_escape = text[0];
+	return 0;
+}
+
+/* Known to configurations written for the stock module and without an effect here so far: accepted, and said once each.
+ */
+static int accept_only(modparam_t type, void *value)
+{
+	(void)type, (void)value;
+	static bool said;
+	if (!said)
+		LM_NOTICE("some of the parameters set have no effect in this version: see docs/kazoo.md\n");
+	said = true;
+	return 0;
+}
+
+#define ACCEPTED_INT(name)                                                                                             \
+	{                                                                                                                  \
+		name, PARAM_INT | PARAM_USE_FUNC, (void *)accept_only                                                          \
+	}
+#define ACCEPTED_TEXT(name)                                                                                            \
+	{                                                                                                                  \
+		name, PARAM_STRING | PARAM_USE_FUNC, (void *)accept_only                                                       \
+	}
+
+param_export_t kz_parameters[] = {
+	{"node_hostname", PARAM_STRING, &settings.node_hostname},
+	{"amqp_connection", PARAM_STRING | PARAM_USE_FUNC, (void *)add_url},
+	{"amqp_consumer_processes", PARAM_INT, &settings.consumer_processes},
+	{"amqp_consumer_workers", PARAM_INT, &settings.consumer_workers},
+	{"amqp_consumer_event_key", PARAM_STRING, &settings.event_key},
+	{"amqp_consumer_event_subkey", PARAM_STRING, &settings.event_subkey},
+	{"event_callback", PARAM_STRING, &settings.event_callback},
+	{"lua_policy", PARAM_STRING, &settings.lua_policy},
+	{"app_name", PARAM_STRING, &settings.app_name},
+	{"amqp_primary_zone", PARAM_STRING, &settings.primary_zone},
+	{"amqp_consumer_loop_count", PARAM_INT, &settings.consumer_loop_count},
+	{"amqp_internal_loop_count", PARAM_INT, &settings.internal_loop_count},
+	{"amqp_consumer_ack_loop_count", PARAM_INT, &settings.ack_loop_count},
+	{"amqp_connect_timeout_sec", PARAM_INT, &settings.connect_timeout_sec},
+	{"amqp_connect_timeout_micro", PARAM_INT, &settings.connect_timeout_micro},
+	{"amqp_heartbeats", PARAM_INT, &settings.heartbeats},
+	{"amqp_outbox_size", PARAM_INT, &settings.outbox_bytes},
+	{"amqp_inbox_size", PARAM_INT, &settings.inbox_bytes},
+	{"json_escape_char", PARAM_STRING | PARAM_USE_FUNC, (void *)set_escape},
+	ACCEPTED_INT("amqp_max_channels"),
+	ACCEPTED_INT("consume_messages_on_reconnect"),
+	ACCEPTED_INT("single_consumer_on_reconnect"),
+	ACCEPTED_INT("amqp_consumer_ack_timeout_sec"),
+	ACCEPTED_INT("amqp_consumer_ack_timeout_micro"),
+	ACCEPTED_INT("amqp_interprocess_timeout_sec"),
+	ACCEPTED_INT("amqp_interprocess_timeout_micro"),
+	ACCEPTED_INT("amqp_waitframe_timeout_sec"),
+	ACCEPTED_INT("amqp_waitframe_timeout_micro"),
+	ACCEPTED_INT("amqp_query_timeout_sec"),
+	ACCEPTED_INT("amqp_query_timeout_micro"),
+	ACCEPTED_TEXT("amqp_query_timeout_avp"),
+	ACCEPTED_TEXT("amqp_result_avp"),
+	ACCEPTED_INT("amqp_timer_process_interval"),
+	ACCEPTED_INT("amqp_command_hashtable_size"),
+	ACCEPTED_TEXT("amqps_ca_cert"),
+	ACCEPTED_TEXT("amqps_cert"),
+	ACCEPTED_TEXT("amqps_key"),
+	ACCEPTED_INT("amqps_verify_peer"),
+	ACCEPTED_INT("amqps_verify_hostname"),
+	ACCEPTED_INT("use_federated_exchange"),
+	ACCEPTED_TEXT("federated_exchange"),
+	ACCEPTED_INT("pua_include_entity"),
+	ACCEPTED_INT("presence_use_full_entity"),
+	ACCEPTED_TEXT("presentity_table"),
+	ACCEPTED_TEXT("db_url"),
+	ACCEPTED_INT("pua_mode"),
+	ACCEPTED_INT("pua_lock_type"),
+	{0, 0, 0},
+};
+
+static bool in_range(const char *name, int value, int least, int most)
+{
+	if (value >= least && value <= most)
+		return true;
+	LM_ERR("%s: %d must be between %d and %d\n", name, value, least, most);
+	return false;
+}
+
+/* amqp_consumer_processes is the manual's worker count; beside amqp_consumer_workers it is the number of consuming
+ * connections, of which there is one. */
+static int worker_count(void)
+{
+	if (settings.consumer_workers)
+		return settings.consumer_workers;
+	return settings.consumer_processes ? settings.consumer_processes : 4;
+}
+
+bool kz_settings_check(void)
+{
+	if (!settings.node_hostname || !settings.node_hostname[0]) {
+		LM_ERR("node_hostname is not set: modparam(\"kazoo\", \"node_hostname\", \"the name of this host\") is "
+			   "required\n");
+		return false;
+	}
+	if (settings.n_urls == 0)
+		settings.urls[settings.n_urls++] = "amqp://guest:guest@localhost:5672";
+	settings.workers = worker_count();
+	if (settings.consumer_workers && settings.consumer_processes > 1)
+		LM_NOTICE("amqp_consumer_processes: one consuming connection serves all %d workers, more are not needed\n",
+			settings.workers);
+	return in_range("amqp_consumer_processes", settings.workers, 1, 512) &&
+		   in_range("amqp_consumer_loop_count", settings.consumer_loop_count, 1, 1000000) &&
+		   in_range("amqp_internal_loop_count", settings.internal_loop_count, 1, 1000000) &&
+		   in_range("amqp_consumer_ack_loop_count", settings.ack_loop_count, 1, 1000000) &&
+		   in_range("amqp_connect_timeout_sec", settings.connect_timeout_sec, 0, 3600) &&
+		   in_range("amqp_connect_timeout_micro", settings.connect_timeout_micro, 0, 999999999) &&
+		   in_range("amqp_heartbeats", settings.heartbeats, 0, 65535) &&
+		   in_range("amqp_outbox_size", settings.outbox_bytes, 65536, 1 << 30) &&
+		   in_range("amqp_inbox_size", settings.inbox_bytes, 65536, 1 << 30);
+}

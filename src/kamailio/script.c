@@ -1,0 +1,103 @@
+#include "kamailio/script.h"
+
+#include <core/dprint.h>
+#include <core/ut.h>
+
+#include <stdlib.h>
+
+enum { RESULTS = 8 };
+
+bool kb_script_get(struct sip_msg *msg, const char *function, const char *name, char *parameter, struct kb_slice *value)
+{
+	str s = STR_NULL;
+	if (fixup_get_svalue(msg, (gparam_t *)parameter, &s) < 0) {
+		LM_ERR("%s: the parameter %s has no value\n", function, name);
+		return false;
+	}
+	*value = kb_slice_of_str(&s);
+	return true;
+}
+
+struct kb_buf *kb_script_result(void)
+{
+	static struct kb_buf results[RESULTS];
+	static unsigned turn;
+	struct kb_buf *result = &results[turn++ % RESULTS];
+	kb_buf_clear(result);
+	return result;
+}
+
+int kb_script_set_text(pv_value_t *value, struct kb_slice text)
+{
+	memset(value, 0, sizeof *value);
+	value->rs = kb_str_of_slice(text);
+	value->flags = PV_VAL_STR;
+	return 0;
+}
+
+/* Reads an integer that Kamailio's own int holds. */
+static bool small_integer(struct kb_slice text, int *number)
+{
+	size_t digits = text.n > 0 && text.p[0] == '-' ? text.n - 1 : text.n;
+	long n = 0;
+	if (digits == 0 || digits > 10)
+		return false;
+	for (size_t i = text.n - digits; i < text.n; i++) {
+		if (text.p[i] < '0' || text.p[i] > '9')
+			return false;
+		n = n * 10 + (text.p[i] - '0');
+	}
+	n = digits < text.n ? -n : n;
+	*number = (int)n;
+	return n >= INT32_MIN && n <= INT32_MAX;
+}
+
+int kb_script_set_json(struct sip_msg *msg, pv_value_t *value, struct kb_json_value json)
+{
+	if (json.type == KB_JSON_NONE || json.type == KB_JSON_NULL)
+		return pv_get_null(msg, NULL, value);
+	struct kb_buf *text = kb_script_result();
+	kb_json_text(json, text);
+	if (text->failed)
+		return pv_get_null(msg, NULL, value);
+	kb_script_set_text(value, kb_buf_slice(text));
+	if (!value->rs.s)
+		value->rs.s = ""; /* an empty string has no memory yet, and must not look like null */
+	if (json.type == KB_JSON_NUMBER && small_integer(kb_buf_slice(text), &value->ri))
+		value->flags |= PV_VAL_INT;
+	return 0;
+}
+
+int kb_script_assign(struct sip_msg *msg, pv_spec_t *target, pv_value_t *value)
+{
+	if (!pv_is_w(target)) {
+		LM_ERR("the target is a pseudo-variable that cannot be written\n");
+		return -1;
+	}
+	return pv_set_spec_value(msg, target, 0, value) < 0 ? -1 : 1;
+}
+
+static int fixup_with_target(void **parameter, int number, int last)
+{
+	if (number != last)
+		return fixup_spve_null(parameter, 1);
+	if (fixup_pvar_null(parameter, 1) != 0) {
+		LM_ERR("parameter %d must be a pseudo-variable\n", number);
+		return -1;
+	}
+	if (!pv_is_w((pv_spec_t *)*parameter)) {
+		LM_ERR("parameter %d must be a pseudo-variable that can be written\n", number);
+		return -1;
+	}
+	return 0;
+}
+
+int kb_fixup_texts_target2(void **parameter, int number)
+{
+	return fixup_with_target(parameter, number, 2);
+}
+
+int kb_fixup_texts_target3(void **parameter, int number)
+{
+	return fixup_with_target(parameter, number, 3);
+}
