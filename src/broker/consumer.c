@@ -58,6 +58,13 @@ static bool on_delivered(void *context, const struct kb_message *m)
 	return true;
 }
 
+/* "host:port" without the port. */
+static struct kb_slice host_of(const char *address)
+{
+	const char *colon = strrchr(address, ':');
+	return kb_slice(address, colon ? (size_t)(colon - address) : strlen(address));
+}
+
 /* The module's own event, in the form of a message. */
 static void report(struct loop *l, bool open)
 {
@@ -65,7 +72,7 @@ static void report(struct loop *l, bool open)
 	const char *state = open ? "open" : "closed";
 	l->connected = open;
 	kb_buf_printf(&payload, "{\"Event-Category\":\"connection\",\"Event-Name\":\"%s\",\"host\":", state);
-	kb_json_quote(kb_slice_from(l->c->api->address(l->broker)), &payload);
+	kb_json_quote(host_of(l->c->api->address(l->broker)), &payload);
 	kb_buf_printf(&payload, ",\"zone\":");
 	kb_json_quote(kb_slice_from(l->c->zone), &payload);
 	kb_buf_append_byte(&payload, '}');

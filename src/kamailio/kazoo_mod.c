@@ -14,13 +14,13 @@
 MODULE_VERSION
 
 static cmd_export_t functions[] = {
-	{"kazoo_publish", KB_FUNCTION(kz_publish3), 3, fixup_spve_all, 0, ANY_ROUTE},
-	{"kazoo_publish", KB_FUNCTION(kz_publish4), 4, fixup_spve_all, 0, ANY_ROUTE},
-	{"kazoo_subscribe", KB_FUNCTION(kz_subscribe1), 1, fixup_spve_all, 0, ANY_ROUTE},
-	{"kazoo_subscribe", KB_FUNCTION(kz_subscribe4), 4, fixup_spve_all, 0, ANY_ROUTE},
-	{"kazoo_json", KB_FUNCTION(kz_json), 3, kb_fixup_texts_target3, 0, ANY_ROUTE},
-	{"kazoo_json_keys", KB_FUNCTION(kz_json_keys), 3, kb_fixup_texts_target3, 0, ANY_ROUTE},
-	{"kazoo_encode", KB_FUNCTION(kz_encode), 2, kb_fixup_texts_target2, 0, ANY_ROUTE},
+	{"kazoo_publish", KB_FUNCTION(kz_publish3), 3, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
+	{"kazoo_publish", KB_FUNCTION(kz_publish4), 4, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
+	{"kazoo_subscribe", KB_FUNCTION(kz_subscribe1), 1, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
+	{"kazoo_subscribe", KB_FUNCTION(kz_subscribe4), 4, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
+	{"kazoo_json", KB_FUNCTION(kz_json), 3, kb_fixup_text_target3, kb_fixup_text_target3_free, ANY_ROUTE},
+	{"kazoo_json_keys", KB_FUNCTION(kz_json_keys), 3, kb_fixup_text_target3, kb_fixup_text_target3_free, ANY_ROUTE},
+	{"kazoo_encode", KB_FUNCTION(kz_encode), 2, kb_fixup_text_target2, kb_fixup_text_target2_free, ANY_ROUTE},
 	{0, 0, 0, 0, 0, 0},
 };
 
@@ -80,7 +80,10 @@ struct module_exports exports = {
 int mod_register(char *path, int *dlflags, void *reserved1, void *reserved2)
 {
 	(void)reserved1, (void)reserved2;
-	*dlflags |= RTLD_DEEPBIND;
+	if (!(*dlflags & RTLD_DEEPBIND)) {
+		*dlflags |= RTLD_DEEPBIND; /* the core loads the module again and calls here again */
+		return 0;
+	}
 	if (register_trans_mod(path, transformations) < 0)
 		return -1;
 	return sr_kemi_modules_add(kemi);

@@ -1,8 +1,10 @@
 #include "kamailio/script.h"
 
 #include <core/dprint.h>
+#include <core/mem/mem.h>
 #include <core/ut.h>
 
+#include <stddef.h>
 #include <stdlib.h>
 
 enum { RESULTS = 8 };
@@ -77,12 +79,51 @@ int kb_script_assign(struct sip_msg *msg, pv_spec_t *target, pv_value_t *value)
 	return pv_set_spec_value(msg, target, 0, value) < 0 ? -1 : 1;
 }
 
-static int fixup_with_target(void **parameter, int number, int last)
+/* What the core passes to a fix-up lies inside one of these. */
+static const action_u_t *action_of(void **parameter)
 {
-	if (number != last)
-		return fixup_spve_null(parameter, 1);
-	if (fixup_pvar_null(parameter, 1) != 0) {
-		LM_ERR("parameter %d must be a pseudo-variable\n", number);
+	return (const action_u_t *)(const void *)((char *)parameter - offsetof(action_u_t, u));
+}
+
+static bool is_value(void **parameter)
+{
+	return action_of(parameter)->type == STRING_RVE_ST;
+}
+
+/* The core has evaluated an expression. Its own fix-ups would end the value at the first NUL. */
+static int fixup_value(void **parameter)
+{
+	str value = action_of(parameter)->u.str;
+	fparam_t *fixed = pkg_malloc(sizeof *fixed);
+	if (!fixed) {
+		PKG_MEM_ERROR;
+		return -1;
+	}
+	memset(fixed, 0, sizeof *fixed);
+	fixed->type = FPARAM_STR;
+	fixed->orig = value.s;
+	fixed->v.str = value;
+	fixed->fixed = &fixed->v;
+	*parameter = fixed;
+	return 0;
+}
+
+int kb_fixup_text(void **parameter, int number)
+{
+	(void)number;
+	return is_value(parameter) ? fixup_value(parameter) : fixup_spve_null(parameter, 1);
+}
+
+int kb_fixup_text_free(void **parameter, int number)
+{
+	(void)number;
+	return fixup_free_spve_null(parameter, 1);
+}
+
+static int fixup_target(void **parameter, int number)
+{
+	if (is_value(parameter) || fixup_pvar_null(parameter, 1) != 0) {
+		LM_ERR("parameter %d must be the name of a pseudo-variable, in quotes\n", number);
 		return -1;
 	}
 	if (!pv_is_w((pv_spec_t *)*parameter)) {
@@ -92,12 +133,22 @@ static int fixup_with_target(void **parameter, int number, int last)
 	return 0;
 }
 
-int kb_fixup_texts_target2(void **parameter, int number)
+int kb_fixup_text_target2(void **parameter, int number)
 {
-	return fixup_with_target(parameter, number, 2);
+	return number == 2 ? fixup_target(parameter, number) : kb_fixup_text(parameter, number);
 }
 
-int kb_fixup_texts_target3(void **parameter, int number)
+int kb_fixup_text_target2_free(void **parameter, int number)
 {
-	return fixup_with_target(parameter, number, 3);
+	return number == 2 ? fixup_free_pvar_null(parameter, 1) : kb_fixup_text_free(parameter, number);
+}
+
+int kb_fixup_text_target3(void **parameter, int number)
+{
+	return number == 3 ? fixup_target(parameter, number) : kb_fixup_text(parameter, number);
+}
+
+int kb_fixup_text_target3_free(void **parameter, int number)
+{
+	return number == 3 ? fixup_free_pvar_null(parameter, 1) : kb_fixup_text_free(parameter, number);
 }

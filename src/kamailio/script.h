@@ -40,8 +40,14 @@ int kb_script_set_json(struct sip_msg *msg, pv_value_t *value, struct kb_json_va
 /* Assigns to a writable pseudo-variable; -1 and a log line when it cannot be. */
 int kb_script_assign(struct sip_msg *msg, pv_spec_t *target, pv_value_t *value);
 
-/* Fix-ups for functions whose last parameter is a pseudo-variable to write to, and the others strings. */
-int kb_fixup_texts_target2(void **parameter, int number);
-int kb_fixup_texts_target3(void **parameter, int number);
+/* Fix-up of a parameter that is a string with pseudo-variables, or an expression, whose value may hold NUL bytes. */
+int kb_fixup_text(void **parameter, int number);
+int kb_fixup_text_free(void **parameter, int number);
+
+/* The same for functions whose second or third parameter is a pseudo-variable to write to. */
+int kb_fixup_text_target2(void **parameter, int number);
+int kb_fixup_text_target2_free(void **parameter, int number);
+int kb_fixup_text_target3(void **parameter, int number);
+int kb_fixup_text_target3_free(void **parameter, int number);
 
 #endif

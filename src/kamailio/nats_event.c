@@ -1,0 +1,104 @@
+#include "kamailio/nats_module.h"
+
+#include <core/dprint.h>
+
+#include <stdio.h>
+
+#include "broker/listener.h"
+#include "core/log.h"
+#include "kamailio/event_route.h"
+#include "kamailio/process.h"
+#include "kamailio/script.h"
+#include "policy/policy.h"
+
+/* The message whose route runs in this process; empty outside of one. */
+static struct kb_slice current_data;
+
+struct listener {
+	struct kb_policy *policy;
+	char event[300]; /* nats:SUBJECT, for event_callback */
+};
+
+int kn_pv_data(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
+{
+	str s = kb_str_of_slice(current_data);
+	return current_data.p ? pv_get_strval(msg, parameter, value, &s) : pv_get_null(msg, parameter, value);
+}
+
+static bool has_callback(void)
+{
+	const char *callback = kn_settings()->event_callback;
+	return callback && callback[0];
+}
+
+static bool on_delivered(void *context, const struct kb_message *m)
+{
+	struct listener *l = context;
+	current_data = kb_slice(m->payload.p ? m->payload.p : "", m->payload.n);
+	if (has_callback()) {
+		kb_event_callback_run(kn_settings()->event_callback, l->event);
+	} else {
+		int route = kb_policy_route(l->policy, m, m->payload);
+		if (route >= 0)
+			kb_event_route_run(route);
+	}
+	current_data = kb_slice(NULL, 0);
+	return true;
+}
+
+static void on_connection(void *context, bool open, const char *address)
+{
+	(void)context, (void)address;
+	kb_event_run_by_name(kn_settings()->event_callback, open ? "nats:connected" : "nats:disconnected");
+}
+
+static struct kb_policy *open_policy(void)
+{
+	struct kb_buf error = {0};
+	struct kb_policy_config config = {
+		.bus = "nats", .file = kn_settings()->lua_policy, .route_index = kb_event_route_index};
+	struct kb_policy *policy = kb_policy_open(&config, &error);
+	if (!policy)
+		LM_ERR("lua_policy: %.*s\n", (int)error.n, error.p ? error.p : "");
+	kb_buf_free(&error);
+	return policy;
+}
+
+bool kn_event_check_policy(void)
+{
+	struct kb_policy *policy = open_policy();
+	kb_policy_close(policy);
+	return policy != NULL;
+}
+
+static void listener_main(void *argument)
+{
+	const struct kb_subscription *s = argument;
+	struct listener l = {.policy = open_policy()};
+	struct kb_policy_subscription seen = {.subject = s->routing[0], .group = s->queue.name};
+	char name[300];
+	if (!l.policy || !kb_policy_add_subscription(l.policy, 0, &seen))
+		return;
+	snprintf(l.event, sizeof l.event, "nats:%s", s->routing[0]);
+	snprintf(name, sizeof name, "kamailio %s:%s", s->routing[0], s->queue.name);
+	kb_listener_run(&(struct kb_listener){.api = &kb_nats,
+		.config = kn_broker_config(KB_ROLE_CONSUME, name),
+		.subscriptions = s,
+		.n_subscriptions = 1,
+		.context = &l,
+		.delivered = on_delivered,
+		.connection = on_connection,
+		.tick = kb_process_tick});
+}
+
+bool kn_event_fork(void)
+{
+	static char names[KN_SUBSCRIPTIONS_MAX][64];
+	const struct kn_settings *s = kn_settings();
+	for (size_t i = 0; i < s->n_subscriptions; i++) {
+		snprintf(names[i], sizeof names[i], "nats subscriber %s", s->subjects[i]);
+		if (kb_process_fork(KB_PROCESS_ROUTES, names[i], listener_main, (void *)(uintptr_t)&s->subscriptions[i]) < 0)
+			return false;
+	}
+	return true;
+}

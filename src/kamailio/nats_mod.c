@@ -1,0 +1,72 @@
+/* The nats module: the names that configurations use, and the moments at which the core calls. */
+#include "kamailio/nats_module.h"
+
+#include <core/kemi.h>
+
+#include <dlfcn.h>
+
+#include "kamailio/log_sink.h"
+#include "kamailio/process.h"
+#include "kamailio/script.h"
+
+MODULE_VERSION
+
+static cmd_export_t functions[] = {
+	{"nats_publish", KB_FUNCTION(kn_publish2), 2, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
+	{"nats_publish", KB_FUNCTION(kn_publish3), 3, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
+	{0, 0, 0, 0, 0, 0},
+};
+
+static pv_export_t variables[] = {
+	{{"natsData", 8}, PVT_OTHER, kn_pv_data, 0, 0, 0, 0, 0},
+	{{0, 0}, 0, 0, 0, 0, 0, 0, 0},
+};
+
+#define KEMI(name, function, ...)                                                                                      \
+	{                                                                                                                  \
+		str_init("nats"), str_init(name), SR_KEMIP_INT, (void *)function, __VA_ARGS__                                  \
+	}
+static sr_kemi_t kemi[] = {
+	KEMI("publish", kn_kemi_publish, {SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("publish_request", kn_kemi_publish_request, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
+	{{0, 0}, {0, 0}, 0, NULL, {0}},
+};
+
+static int mod_init(void)
+{
+	kb_log_sink_install();
+	if (!kn_settings_check() || !kn_event_check_policy())
+		return -1;
+	kb_process_announce(kn_settings()->publish_workers + (int)kn_settings()->n_subscriptions);
+	return 0;
+}
+
+static int child_init(int rank)
+{
+	if (rank == PROC_INIT)
+		return kn_publish_init() ? 0 : -1;
+	if (rank != PROC_MAIN)
+		return 0;
+	return kn_event_fork() && kn_publish_fork() ? 0 : -1;
+}
+
+struct module_exports exports = {
+	.name = "nats",
+	.cmds = functions,
+	.params = kn_parameters,
+	.pv_items = variables,
+	.init_mod_f = mod_init,
+	.init_child_f = child_init,
+};
+
+/* RTLD_DEEPBIND: app_lua brings PUC Lua with global symbols of the same names as LuaJIT's, and must not win
+ * (docs/architecture.md). */
+int mod_register(char *path, int *dlflags, void *reserved1, void *reserved2)
+{
+	(void)path, (void)reserved1, (void)reserved2;
+	if (!(*dlflags & RTLD_DEEPBIND)) {
+		*dlflags |= RTLD_DEEPBIND; /* the core loads the module again and calls here again */
+		return 0;
+	}
+	return sr_kemi_modules_add(kemi);
+}

@@ -1,0 +1,106 @@
+#include "kamailio/nats_module.h"
+
+#include <core/dprint.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct kn_settings settings = {
+	.publish_workers = 2,
+	.outbox_bytes = 16 * 1024 * 1024,
+};
+
+const struct kn_settings *kn_settings(void)
+{
+	return &settings;
+}
+
+static int add_url(modparam_t type, void *value)
+{
+	(void)type;
+	if (settings.n_urls == KN_URLS_MAX) {
+		LM_ERR("nats_url: more than %d addresses\n", KN_URLS_MAX);
+		return -1;
+	}
+	settings.urls[settings.n_urls++] = value;
+	return 0;
+}
+
+/* "subject:group"; a subject may hold colons itself, so the last one divides. Without a group every subscriber gets
+ * each message. */
+static int add_subscription(modparam_t type, void *value)
+{
+	(void)type;
+	size_t i = settings.n_subscriptions;
+	if (i == KN_SUBSCRIPTIONS_MAX) {
+		LM_ERR("subject_queue_group: more than %d subscriptions\n", KN_SUBSCRIPTIONS_MAX);
+		return -1;
+	}
+	char *subject = strdup(value);
+	char *colon = subject ? strrchr(subject, ':') : NULL;
+	if (colon)
+		*colon = '\0';
+	if (!subject || !subject[0] || strpbrk(subject, " \t\r\n") || (colon && strpbrk(colon + 1, " \t\r\n"))) {
+		LM_ERR("subject_queue_group: \"%s\" must be of the form subject:group, without blanks\n", (char *)value);
+		free(subject);
+		return -1;
+	}
+	settings.subjects[i] = subject;
+	settings.subscriptions[i] = (struct kb_subscription){.exchange = {.name = "", .type = ""},
+		.queue = {.name = colon ? colon + 1 : ""},
+		.routing = &settings.subjects[i],
+		.n_routing = 1,
+		.no_ack = true,
+		.event_key = "",
+		.event_subkey = ""};
+	settings.n_subscriptions++;
+	return 0;
+}
+
+param_export_t kn_parameters[] = {
+	{"nats_url", PARAM_STRING | PARAM_USE_FUNC, (void *)add_url},
+	{"num_publish_workers", PARAM_INT, &settings.publish_workers},
+	{"subject_queue_group", PARAM_STRING | PARAM_USE_FUNC, (void *)add_subscription},
+	{"event_callback", PARAM_STRING, &settings.event_callback},
+	{"lua_policy", PARAM_STRING, &settings.lua_policy},
+	{"nats_outbox_size", PARAM_INT, &settings.outbox_bytes},
+	{0, 0, 0},
+};
+
+static bool in_range(const char *name, int value, int least, int most)
+{
+	if (value >= least && value <= most)
+		return true;
+	LM_ERR("%s: %d must be between %d and %d\n", name, value, least, most);
+	return false;
+}
+
+struct kb_broker_config kn_broker_config(enum kb_broker_role role, const char *name)
+{
+	return (struct kb_broker_config){.urls = settings.urls,
+		.n_urls = settings.n_urls,
+		.client_name = name,
+		.role = role,
+		.connect_timeout_ms = 2000,
+		.heartbeat_s = 10,
+		.message_max = SIZE_MAX}; /* the server's own bound, max_payload, is the only one */
+}
+
+static bool check_addresses(void)
+{
+	size_t bad = 0;
+	struct kb_broker_config config = kn_broker_config(KB_ROLE_PUBLISH, "");
+	struct kb_broker *broker = kb_nats.open(&config, &(struct kb_broker_events){0}, &bad);
+	if (!broker)
+		LM_ERR("nats_url: address %zu of %zu cannot be used: the line above says why\n", bad + 1, config.n_urls);
+	kb_nats.close(broker);
+	return broker != NULL;
+}
+
+bool kn_settings_check(void)
+{
+	if (settings.n_urls == 0)
+		settings.urls[settings.n_urls++] = "nats://127.0.0.1:4222";
+	return in_range("num_publish_workers", settings.publish_workers, 1, 64) &&
+		   in_range("nats_outbox_size", settings.outbox_bytes, 65536, 1 << 30) && check_addresses();
+}
