@@ -147,6 +147,33 @@ void fixture_thaw(struct fixture_server *s)
 	kill(s->pid, SIGCONT);
 }
 
+static void send_all(int fd, const char *bytes, size_t n)
+{
+	while (n) {
+		ssize_t sent = send(fd, bytes, n, MSG_NOSIGNAL);
+		if (sent <= 0)
+			give_up("the server does not listen to a plain client");
+		bytes += sent;
+		n -= (size_t)sent;
+	}
+}
+
+void fixture_say(const struct fixture_server *s, const void *bytes, size_t n)
+{
+	static const char hello[] = "CONNECT {\"verbose\":false,\"headers\":true}\r\n";
+	char ignored[4096];
+	struct sockaddr_in address = loopback(s->port);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	if (connect(fd, (void *)&address, sizeof address) < 0)
+		give_up("cannot connect to the server");
+	send_all(fd, hello, sizeof hello - 1);
+	send_all(fd, bytes, n);
+	shutdown(fd, SHUT_WR);
+	while (recv(fd, ignored, sizeof ignored, 0) > 0)
+		;
+	close(fd);
+}
+
 /* -- clients -- */
 
 static void keep(char **to, struct kb_slice s)

@@ -40,6 +40,9 @@ void fixture_kill(struct fixture_server *s);
 void fixture_freeze(struct fixture_server *s);
 void fixture_thaw(struct fixture_server *s);
 
+/* Says to the server, as a client of one's own, what no library would. */
+void fixture_say(const struct fixture_server *s, const void *bytes, size_t n);
+
 /* A broker with what it delivered. */
 struct fixture_client {
 	struct kb_broker *broker;

@@ -126,6 +126,36 @@ static void replies_and_headers_pass(const char *const *url)
 	fixture_close(&c);
 }
 
+/* The server passes headers on as they are. Whatever they hold, the message after them arrives. */
+static void broken_headers_do_no_harm(const struct fixture_server *server)
+{
+	static const char *const broken[] = {"", "\r\n", "NATS/1.0", "NATS/1.0\r\n", "NATS/1.0\r\n\r\n",
+		"NATS/1.0\r\nno colon\r\n\r\n", "NATS/1.0\r\n: no name\r\n\r\n", "NATS/1.0\r\nA:\r\n\r\n",
+		"NATS/1.0\r\nA:", "NATS/1.0\r\n folded: x\r\n\r\n", "NATS/1.0\r\nA: b\r\n c\r\n\td\r\n\r\n",
+		"NATS/1.0 503\r\n\r\n", "NATS/1.0 100 Idle Heartbeat\r\nA: b\r\n\r\n", "NATS/1.0     \r\n\r\n",
+		"NATS/9.9\r\nA: b\r\n\r\n", "%s%n%s%n", "NATS/1.0\r\nA: \xff\xfe\r\n\r\n", "NATS/1.0\r\r\r\n\n\n",
+		"NATS/1.0\r\nA: b\r\nA: c\r\nA: d\r\n\r\n"};
+	const char *url = server->url;
+	struct kb_subscription s;
+	struct fixture_client c;
+	char command[300];
+	connected(&c, &s, &url, &FOO);
+	fixture_wait_for(&c, KB_BROKER_OK, 1000);
+	fixture_sleep_ms(50);
+	fixture_forget_log();
+	for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
+		size_t n = strlen(broken[i]);
+		int size = snprintf(
+			command, sizeof command, "HPUB foo %zu %zu\r\n%sdata\r\nPUB foo 6\r\nnormal\r\n", n, n + 4, broken[i]);
+		size_t before = c.n;
+		fixture_say(server, command, (size_t)size);
+		CHECK(fixture_wait(&c, before + (n ? 2 : 1), 2000));
+		CHECK(strcmp(c.payload, "normal") == 0 && strcmp(c.headers, "") == 0);
+	}
+	CHECK(fixture_logged("without its headers"));
+	fixture_close(&c);
+}
+
 static void publish_numbers(struct fixture_client *c, unsigned from, unsigned to)
 {
 	char number[20];
@@ -463,6 +493,7 @@ int main(void)
 	wrong_subjects_are_refused(&url);
 	wrong_subscriptions_are_refused(&url);
 	replies_and_headers_pass(&url);
+	broken_headers_do_no_harm(&server);
 	order_holds_and_batches_are_bounded(&url);
 	a_delivery_without_room_is_kept(&url);
 	queue_groups_share(&url);

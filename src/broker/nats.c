@@ -12,7 +12,7 @@
 enum {
 	WRITE_BYTES = 64 * 1024, /* publish() writes when so much waits */
 	UNSENT_MAX = 512 * 1024, /* and takes no more when so much is left */
-	READ_AGAIN = 32 * 1024,  /* delivered by one read: the socket probably has more */
+	READ_AGAIN = 16 * 1024,  /* delivered by one read: the socket probably has more */
 	READ_RARELY = 64 * 1024, /* bytes between two looks of a busy publisher at what the server says */
 	LOOK_MS = 1000,          /* how late the doings of the library's threads are noticed */
 	HELD_MS = 10,            /* a delivery that found no room is offered again */
@@ -48,7 +48,7 @@ struct kb_broker {
 	natsMsg *held; /* found no room; from subscriptions[turn] */
 	struct kb_buf headers;
 
-	struct kb_log_limit bad_subject, bad_headers, too_long, not_taken, long_delivery, reported;
+	struct kb_log_limit bad_subject, bad_headers, too_long, not_taken, long_delivery, broken_headers, reported;
 };
 
 static unsigned open_brokers; /* in this process: the last one ends the library */
@@ -369,8 +369,11 @@ static void fill_message(struct kb_broker *b, const struct subscription *s, nats
 		.reply = kb_slice_from(natsMsg_GetReply(from)),
 		.payload = kb_slice(natsMsg_GetData(from), (size_t)natsMsg_GetDataLength(from)),
 		.origin = {.subscription = s->index, .generation = b->generation, .broker = b->config.index}};
-	kb_nats_headers_get(from, &b->headers);
-	m->headers = kb_buf_slice(&b->headers);
+	if (kb_nats_headers_get(from, &b->headers))
+		m->headers = kb_buf_slice(&b->headers);
+	else
+		kb_log_limited(&b->broken_headers, KB_LOG_WARNING,
+			"nats: delivery on \"%.*s\" goes on without its headers: they cannot be read", KB_SLICE_FMT(m->key));
 }
 
 static bool too_long(struct kb_broker *b, const struct kb_message *m)

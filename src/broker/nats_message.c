@@ -103,14 +103,16 @@ static void get_values(natsMsg *message, const char *name, struct kb_buf *header
 	free(values);
 }
 
-void kb_nats_headers_get(natsMsg *message, struct kb_buf *headers)
+bool kb_nats_headers_get(natsMsg *message, struct kb_buf *headers)
 {
 	const char **names = NULL;
 	int n = 0;
 	kb_buf_clear(headers);
-	if (natsMsgHeader_Keys(message, &names, &n) != NATS_OK)
-		return;
+	natsStatus s = natsMsgHeader_Keys(message, &names, &n);
+	if (s != NATS_OK)
+		return s == NATS_NOT_FOUND;
 	for (int i = 0; i < n; i++)
 		get_values(message, names[i], headers);
 	free(names);
+	return !headers->failed;
 }

@@ -21,7 +21,7 @@ const char *kb_nats_headers_fault(struct kb_slice headers, size_t *size);
 /* Puts the headers, which have no fault, on a message. */
 natsStatus kb_nats_headers_set(struct kb_slice headers, natsMsg *message);
 
-/* Replaces the contents of `headers` with those of a message. */
-void kb_nats_headers_get(natsMsg *message, struct kb_buf *headers);
+/* Replaces the contents of `headers` with those of a message. False: they are there and cannot be read. */
+bool kb_nats_headers_get(natsMsg *message, struct kb_buf *headers);
 
 #endif
