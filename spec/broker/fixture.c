@@ -231,7 +231,7 @@ void fixture_open(struct fixture_client *c, const char *const *urls, size_t n_ur
 	*c = (struct fixture_client){.api = &kb_nats, .room = SIZE_MAX};
 	struct kb_broker_config config = {.urls = urls,
 		.n_urls = n_urls,
-		.client_name = "kemibus test",
+		.client_name = "a \"quoted\\name\"",
 		.role = KB_ROLE_PUBLISH | KB_ROLE_CONSUME,
 		.connect_timeout_ms = 500,
 		.heartbeat_s = heartbeat_s,

@@ -55,6 +55,18 @@ static unsigned open_brokers; /* in this process: the last one ends the library 
 
 /* -- addresses and connections -- */
 
+static bool read_servers(struct kb_broker *b, size_t *bad_url, const char **what)
+{
+	if (!kb_nats_servers_init(&b->servers, b->config.urls, b->config.n_urls, bad_url, what))
+		return false;
+	for (*bad_url = 0; *bad_url < b->servers.n; ++*bad_url)
+		if (b->servers.list[*bad_url].tls) {
+			*what = "tls:// is not supported yet";
+			return false;
+		}
+	return true;
+}
+
 static struct kb_broker *nats_open(
 	const struct kb_broker_config *config, const struct kb_broker_events *events, size_t *bad_url)
 {
@@ -64,7 +76,7 @@ static struct kb_broker *nats_open(
 		return NULL;
 	b->config = *config;
 	b->events = *events;
-	if (!kb_nats_servers_init(&b->servers, config->urls, config->n_urls, bad_url, &what)) {
+	if (!read_servers(b, bad_url, &what)) {
 		kb_log(KB_LOG_ERROR, "nats: address %zu cannot be read: %s", *bad_url + 1, what);
 		kb_nats_servers_free(&b->servers);
 		free(b);
@@ -436,7 +448,7 @@ static bool deliver(struct kb_broker *b, unsigned *left)
 /* A connection that only publishes hears little, and mostly when it is idle: looking costs a system call. */
 static bool worth_reading(struct kb_broker *b)
 {
-	return b->n_subscriptions || !b->published || b->unread >= READ_RARELY;
+	return b->n_subscriptions || !b->published || b->unread >= READ_RARELY || !b->link.heard;
 }
 
 /* True: all that the socket had, as far as the budget goes, was read and delivered. */

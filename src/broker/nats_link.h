@@ -17,6 +17,8 @@ struct kb_nats_link {
 	natsConnection *nc; /* NULL: not open */
 	natsSock fd;        /* as long as it is not closed */
 	atomic_bool wants_write, closed, detached;
+	bool heard;          /* the server has said something on this connection */
+	bool insists_on_tls; /* it did on one of them */
 };
 
 /* Starts the library when needed, so never before the last fork. False, and why. */
