@@ -3,12 +3,14 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <time.h>
 #include "broker/backoff.h"
 #include "core/log.h"
 
 enum {
 	WINDOW = 8192, /* messages sent and not settled; a power of two */
-	TICK_MS = 1000
+	TICK_MS = 1000,
+	DRAIN_TICK_MS = 20
 };
 
 /* One ring of the outbox that this publisher serves. */
@@ -35,13 +37,34 @@ struct loop {
 	 * that the guilty one is found and the others are not lost with it. */
 	uint64_t step_left;
 	bool connected;
+	uint64_t drain_until; /* ms; 0 until the loop is asked to stop */
 	struct kb_backoff backoff;
 	struct kb_log_limit rejected, odd, unsendable;
 };
 
-static bool stopped(const struct loop *l)
+static uint64_t now_ms(void)
 {
-	return l->p->stop && *l->p->stop;
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static bool all_settled(const struct loop *l)
+{
+	for (size_t i = 0; i < l->n_lanes; i++)
+		if (!kb_ring_empty(l->lanes[i].ring))
+			return false;
+	return true;
+}
+
+/* True once the loop is to end: asked to, and nothing left that could still be delivered. */
+static bool finished(struct loop *l)
+{
+	if (!l->p->stop || !*l->p->stop)
+		return false;
+	if (!l->drain_until)
+		l->drain_until = now_ms() + (uint64_t)l->p->drain_ms;
+	return !l->connected || all_settled(l) || now_ms() >= l->drain_until;
 }
 
 static struct flight *flight(struct loop *l, uint64_t sequence)
@@ -221,7 +244,7 @@ static void connect_or_wait(struct loop *l)
 static int timeout_ms(const struct loop *l)
 {
 	int ms = l->p->api->poll_timeout_ms(l->broker);
-	return ms < 0 || ms > TICK_MS ? TICK_MS : ms;
+	return l->drain_until ? DRAIN_TICK_MS : ms < 0 || ms > TICK_MS ? TICK_MS : ms;
 }
 
 static void serve(struct loop *l)
@@ -255,7 +278,7 @@ static struct loop *make_loop(const struct kb_publisher *p)
 void kb_publisher_run(const struct kb_publisher *p)
 {
 	struct loop *l = make_loop(p);
-	while (l && l->broker && l->n_lanes && !stopped(l)) {
+	while (l && l->broker && l->n_lanes && !finished(l)) {
 		if (p->tick)
 			p->tick(p->context);
 		if (l->connected)

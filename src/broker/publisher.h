@@ -14,10 +14,12 @@ struct kb_publisher {
 	void *context;
 	void (*connection)(void *context, bool open, const char *address); /* may be NULL */
 	void (*tick)(void *context);                                       /* at least once a second; may be NULL */
-	const volatile int *stop;                                          /* ends the loop when not 0; may be NULL */
+	int drain_ms;             /* how long to go on after *stop while there are messages and a connection */
+	const volatile int *stop; /* ends the loop when not 0; may be NULL */
 };
 
-/* Connects, reconnects for ever with backoff, and returns only on *stop. */
+/* Connects, reconnects for ever with backoff, and returns only on *stop: what is in the outbox then still goes out, as
+ * long as the broker takes it and drain_ms allows. */
 void kb_publisher_run(const struct kb_publisher *p);
 
 #endif

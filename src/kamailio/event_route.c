@@ -24,19 +24,22 @@ int kb_event_route_index(const char *name, void *context)
 	return index >= 0 && event_rt.rlist[index] ? index : -1;
 }
 
+static bool make_request(void)
+{
+	if (have_request)
+		free_sip_msg(&request);
+	have_request = faked_msg_get_new(&request) == 0;
+	memcpy(&untouched, &request, sizeof request);
+	return have_request;
+}
+
 /* Parsing costs more than many a route, so it is done again only after a route that changed the request. */
 static struct sip_msg *fresh_request(void)
 {
-	if (have_request && memcmp(&request, &untouched, sizeof request) != 0) {
-		free_sip_msg(&request);
-		have_request = false;
-	}
-	if (!have_request && faked_msg_get_new(&request) < 0)
+	if ((!have_request || memcmp(&request, &untouched, sizeof request) != 0) && !make_request())
 		return NULL;
-	have_request = true;
 	clear_branches();
-	request.id = faked_msg_next()->id; /* things cached by message id must not survive the event */
-	memcpy(&untouched, &request, sizeof request);
+	request.id = untouched.id = faked_msg_next()->id; /* things cached by message id must not survive the event */
 	return &request;
 }
 

@@ -202,7 +202,9 @@ static void publisher_main(void *argument)
 		.config = broker_config(KB_ROLE_PUBLISH, name),
 		.outbox = kz_outbox(),
 		.batch = (unsigned)kz_settings()->internal_loop_count,
-		.tick = kb_process_tick});
+		.tick = kb_process_tick,
+		.drain_ms = KB_PROCESS_DRAIN_MS,
+		.stop = kb_process_stop});
 }
 
 static void consumer_main(void *argument)
@@ -215,7 +217,8 @@ static void consumer_main(void *argument)
 		.ack_batch = (unsigned)kz_settings()->ack_loop_count,
 		.deliver_batch = (unsigned)kz_settings()->consumer_loop_count,
 		.zone = kz_settings()->primary_zone,
-		.tick = kb_process_tick};
+		.tick = kb_process_tick,
+		.stop = kb_process_stop};
 	c.subscriptions = kz_subscriptions(&c.n_subscriptions);
 	snprintf(name, sizeof name, "kamailio@%.200s consumer", kz_settings()->node_hostname);
 	kb_consumer_run(&c);

@@ -107,7 +107,9 @@ static void publisher_main(void *argument)
 		.outbox = outbox,
 		.reader = reader,
 		.batch = BATCH,
-		.tick = kb_process_tick});
+		.tick = kb_process_tick,
+		.drain_ms = KB_PROCESS_DRAIN_MS,
+		.stop = kb_process_stop});
 }
 
 bool kn_publish_fork(void)

@@ -13,6 +13,13 @@ enum kb_process_kind {
 /* In child_init(PROC_MAIN): forks a process that runs `body` until the server stops. 0, or -1 and a log line. */
 int kb_process_fork(enum kb_process_kind kind, const char *description, void (*body)(void *), void *argument);
 
+/* Becomes 1 in a KB_PROCESS_BARE when the server stops; the body is to return soon after. Other processes end at once.
+ */
+extern const volatile int *const kb_process_stop;
+
+/* How long the publisher of a server that stops may still deliver what its workers published. */
+enum { KB_PROCESS_DRAIN_MS = 2000 };
+
 /* A tick for loops below the Kamailio layer: takes over changed settings of the core. */
 void kb_process_tick(void *context);
 
