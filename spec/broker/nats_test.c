@@ -1,6 +1,7 @@
 /* broker/nats against a real nats-server: what broker.h promises, and what a server can do to it. */
 #include "fixture.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -471,6 +472,29 @@ static void what_was_published_is_sent_before_close(const char *const *url)
 	fixture_close(&to);
 }
 
+static int open_descriptors(void)
+{
+	int n = 0;
+	for (int fd = 0; fd < 256; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+static void connections_leave_nothing_behind(const char *const *url)
+{
+	struct kb_subscription s;
+	struct fixture_client c;
+	connected(&c, &s, url, &FOO);
+	int before = open_descriptors();
+	for (int i = 0; i < 20; i++) {
+		CHECK(c.api->connect(c.broker) == KB_BROKER_OK);
+		CHECK(fixture_subscribe(&c, &s, &FOO, "", 0) == KB_BROKER_OK);
+		CHECK(fixture_publish(&c, "foo", "unsent", 6) == KB_BROKER_OK);
+	}
+	CHECK(open_descriptors() == before);
+	fixture_close(&c);
+}
+
 static void addresses_that_cannot_be_read_are_named(void)
 {
 	const char *urls[] = {"nats://ok:4222", "http://user:s3cret@host"};
@@ -501,6 +525,7 @@ int main(void)
 	queue_groups_share(&url);
 	several_subscriptions_keep_their_index(&url);
 	what_was_published_is_sent_before_close(&url);
+	connections_leave_nothing_behind(&url);
 	fixture_kill(&server);
 	a_killed_server_is_noticed_and_found_again();
 	a_frozen_server_blocks_nobody();
