@@ -1,6 +1,7 @@
 -- What busted loads before the specs. Modules required here live for the whole run, those of a spec file for that file.
 local busted = require "busted"
 local process = require "support.process"
+require "support.kazoo" -- its RabbitMQ serves all spec files
 
 local passed, failed = 0, 0
 

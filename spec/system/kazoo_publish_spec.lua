@@ -1,0 +1,259 @@
+local cjson = require "cjson"
+local amqp = require "support.amqp"
+local kazoo = require "support.kazoo"
+local sip = require "support.sip"
+local wait = require "support.wait"
+
+local routes = {
+  quoted = [[
+    $var(exchange) = "pub"; $var(key) = "quoted"; $var(payload) = $rb;
+    kazoo_publish("$var(exchange)", "$var(key)", "$var(payload)");]],
+  unquoted = [[
+    $var(exchange) = "pub"; $var(key) = "unquoted"; $var(payload) = $rb;
+    kazoo_publish($var(exchange), $var(key), $var(payload));]],
+  expression = [[
+    $var(key) = "registration.success." + $(var(route){kz.encode}) + "." + $fU;
+    kazoo_publish("pub", $var(key), $_s({"Event-Category" : "directory", "Username" : "$fU"}));]],
+  quoted_hex = [[
+    $var(payload) = $(rb{s.decode.hexa});
+    kazoo_publish("pub", "k", "$var(payload)");]],
+  unquoted_hex = [[
+    $var(payload) = $(rb{s.decode.hexa});
+    kazoo_publish("pub", "k", $var(payload));]],
+  mixed = [[
+    kazoo_publish("pub", "mixed.$fU", "{'a' : '$fU'}", "x=$fU");]],
+  in_condition = [[
+    $var(rc) = 7;
+    if (kazoo_publish("pub", "condition", "{'a' : 1}")) { $var(rc) = 1; }
+    if (kazoo_publish("pub", "condition", "no JSON")) { $var(rc) = 8; }]],
+  wide_number = [[
+    kazoo_publish("pub", "number", "{'a' : 1}", "2048");]],
+  sequence = [[
+    $var(i) = 0;
+    while ($var(i) < 500) {
+      kazoo_publish("pub", "sequence", "{'pid' : $pp, 'n' : $var(i)}");
+      $var(i) = $var(i) + 1;
+    }]],
+}
+
+describe("kazoo_publish", function()
+  local server, client, queue
+
+  setup(function()
+    local rabbit = kazoo.shared_rabbit()
+    client = amqp.client(rabbit)
+    client:exchange("pub", "topic")
+    queue = client:tap("pub", "#")
+    server = kazoo.start {
+      rabbit = rabbit, routes = routes, children = 3, settings = "max_while_loops = 1000",
+      params = { app_name = "spec app" },
+    }
+    server:await_connected()
+  end)
+
+  teardown(function() server:stop() end)
+
+  local function publish(payload, key, headers) return server:publish("pub", key or "k", payload, headers) end
+
+  -- What the broker got of this payload: the decoded object and the message.
+  local function published(payload, key, headers)
+    assert.equal(1, publish(payload, key, headers))
+    local message = client:get(queue)
+    return cjson.decode(message.payload), message
+  end
+
+  local function nothing_was_sent()
+    assert.equal(1, publish("{'probe' : 1}", "probe"))
+    assert.equal("probe", client:get(queue).routing_key)
+  end
+
+  describe("adds the fields that say who sent it", function()
+    local version = io.popen("kamailio -v"):read("*a"):match("version: kamailio (%S+)")
+
+    it("when they are absent", function()
+      local object = published('{"Event-Name":"x"}')
+      assert.equal("spec app", object["App-Name"])
+      assert.equal(version, object["App-Version"])
+      assert.equal("kamailio@spec.example", object["Node"])
+      assert.matches("^%x%x%x%x%x%x%x%x%-%x%x%x%x%-4%x%x%x%-[89ab]%x%x%x%-%x%x%x%x%x%x%x%x%x%x%x%x$",
+        object["Msg-ID"])
+      assert.matches("^kamailio@spec%.example%-.*targeted%-", object["Server-ID"])
+      assert.equal("x", object["Event-Name"])
+    end)
+
+    it("with a new Msg-ID each time", function()
+      assert.not_equal(published("{}")["Msg-ID"], published("{}")["Msg-ID"])
+    end)
+
+    it("and keeps those that are present, whatever their value", function()
+      local own = {
+        ["App-Name"] = "a", ["App-Version"] = "b", Node = "c", ["Msg-ID"] = "d", ["Server-ID"] = "",
+      }
+      assert.same(own, published(cjson.encode(own)))
+    end)
+  end)
+
+  describe("sends strict JSON", function()
+    local function sent(payload)
+      local object, message = published(payload)
+      return object, message.payload
+    end
+
+    it("of single-quoted strings and keys", function()
+      local object = sent([[ {'it' : 'a "quoted" word', "mix" : 'ed', 'n' : 1, 'yes' : true, 'no' : null } ]])
+      assert.equal('a "quoted" word', object.it)
+      assert.equal("ed", object.mix)
+      assert.equal(1, object.n)
+      assert.is_true(object.yes)
+      assert.equal(cjson.null, object.no)
+    end)
+
+    it("of control characters inside strings", function()
+      assert.equal("a\tb\nc", sent("{'a' : 'a\tb\nc'}").a)
+    end)
+
+    it("of bytes that are not UTF-8", function()
+      assert.equal("x\239\191\189y", sent("{'a' : 'x\255y'}").a)
+    end)
+  end)
+
+  describe("refuses with -1, a reason and nothing sent", function()
+    local refused = {
+      ["what is not JSON"] = "hello",
+      ["an empty payload"] = " ",
+      ["an array"] = "[1, 2]",
+      ["a string"] = '"text"',
+      ["a number"] = "17",
+      ["JSON that breaks off"] = '{"a" : "b',
+      ["JSON with more behind it"] = '{"a" : 1} x',
+    }
+    for what, payload in pairs(refused) do
+      it(what, function()
+        local before = server:count_log("kazoo_publish: payload refused, .* at byte %d+")
+        assert.equal(-1, publish(payload))
+        server:wait_log("kazoo_publish: payload refused, .* at byte %d+", 5, before + 1)
+        nothing_was_sent()
+      end)
+    end
+
+    it("a routing key of 256 bytes, while 255 pass", function()
+      assert.equal(-1, publish("{}", ("k"):rep(256)))
+      server:wait_log("kazoo_publish: routing key of 256 bytes is longer than AMQP allows %(255%)")
+      local _, message = published("{}", ("k"):rep(255))
+      assert.equal(("k"):rep(255), message.routing_key)
+    end)
+
+    it("headers that are none", function()
+      assert.equal(-1, publish("{}", "k", "no header"))
+      server:wait_log('kazoo_publish: header "no header" is not of the form name=value')
+      nothing_was_sent()
+    end)
+  end)
+
+  describe("takes its parameters", function()
+    local function message_of(route, body)
+      assert.equal(1, (server:call(route, { body = body, from = "sip:alice@example.org" })))
+      return client:get(queue)
+    end
+
+    it("as quoted pseudo-variables", function()
+      local message = message_of("quoted", "{'a' : 'b'}")
+      assert.equal("quoted", message.routing_key)
+      assert.equal("b", cjson.decode(message.payload).a)
+    end)
+
+    it("as unquoted pseudo-variables", function()
+      local message = message_of("unquoted", "{'a' : 'b'}")
+      assert.equal("unquoted", message.routing_key)
+      assert.equal("b", cjson.decode(message.payload).a)
+    end)
+
+    -- $rb ends at the first NUL byte, so they come as hexadecimal digits.
+    for _, route in ipairs { "quoted_hex", "unquoted_hex" } do
+      it("with NUL bytes inside, " .. route:match("%a+"), function()
+        local digits = ("{'a' : 'x\0y', 'b' : 2}"):gsub(".", function(c) return ("%02x"):format(c:byte()) end)
+        local text = message_of(route, digits).payload
+        assert.is_nil(text:find("\0", 1, true))
+        assert.equal("x\0y", cjson.decode(text).a)
+        assert.equal(2, cjson.decode(text).b)
+      end)
+    end
+
+    it("as in the manual's example", function()
+      local message = message_of("expression")
+      assert.equal("registration.success.expression.alice", message.routing_key)
+      assert.equal("alice", cjson.decode(message.payload).Username)
+    end)
+
+    it("as strings with pseudo-variables inside", function()
+      local message = message_of("mixed")
+      assert.equal("mixed.alice", message.routing_key)
+      assert.equal("alice", cjson.decode(message.payload).a)
+      assert.same({ x = "alice" }, message.headers)
+    end)
+
+    it("and serves as a condition", function()
+      message_of("in_condition")
+    end)
+  end)
+
+  describe("sets", function()
+    it("the content type, and asks the broker to keep the message", function()
+      local _, message = published("{}")
+      assert.equal("application/json", message.content_type)
+      assert.equal(2, message.delivery_mode)
+    end)
+
+    it("headers of the form k=v;k2=v2", function()
+      local _, message = published("{}", "k", "one=1;two=zwei;three=a=b")
+      assert.same({ one = "1", two = "zwei", three = "a=b" }, message.headers)
+    end)
+
+    it("no headers for a number, with one warning however often", function()
+      for _ = 1, 3 do
+        assert.equal(1, publish("{}", "k", "2048"))
+        assert.same({}, client:get(queue).headers or {})
+      end
+      local processes = 3
+      local warnings = server:count_log("WARN.*the headers parameter is the number 2048, which is ignored")
+      assert.is_true(warnings >= 1 and warnings <= processes)
+    end)
+  end)
+
+  it("sends to consumer://ID/KEY with the routing key KEY", function()
+    local _, message = published("{}", "consumer://local/some.key/with-slash")
+    assert.equal("some.key/with-slash", message.routing_key)
+  end)
+
+  it("drops what goes to an exchange that does not exist, and nothing else", function()
+    local function number_of(message) return cjson.decode(message.payload).n end
+    for n = 1, 20 do
+      assert.equal(1, server:publish(n == 10 and "no such exchange" or "pub", "around", ('{"n":%d}'):format(n)))
+    end
+    server:wait_log('message to exchange "no such exchange" with routing key "around" %(%d+ bytes%) dropped: 404')
+    local seen = {}
+    wait.until_(function()
+      for _, message in ipairs(client:drain(queue, 0.3)) do seen[number_of(message)] = true end
+      return #seen >= 9 and seen[20]
+    end, 10, "the messages around the one that is dropped")
+    for n = 1, 20 do assert.equal(n ~= 10 or nil, seen[n], "message " .. n) end
+  end)
+
+  it("keeps the order of each SIP worker", function()
+    local calls = 6
+    local sip_client = sip.client(server.port)
+    for _ = 1, calls do sip_client:start { method = "MESSAGE", uri = "sip:sequence@127.0.0.1" } end
+    local next_of, workers = {}, 0
+    for _, message in ipairs(client:consume(queue, { count = calls * 500, deadline = 10 })) do
+      local object = cjson.decode(message.payload)
+      if not next_of[object.pid] then workers = workers + 1 end
+      assert.equal((next_of[object.pid] or 0) % 500, object.n)
+      next_of[object.pid] = object.n + 1
+    end
+    local total = 0
+    assert.is_true(workers > 1)
+    sip_client:close()
+    for _, n in pairs(next_of) do total = total + n end
+    assert.equal(workers * 500, total)
+  end)
+end)

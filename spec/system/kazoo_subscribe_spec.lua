@@ -1,0 +1,265 @@
+local amqp = require "support.amqp"
+local kazoo = require "support.kazoo"
+local wait = require "support.wait"
+
+local function subscribe(text) return ('kazoo_subscribe("%s");\n'):format(text) end
+
+-- The lines of a rabbitmqctl list as tables by the name in their first column.
+local function list(rabbit, what, ...)
+  local columns, rows = { ... }, {}
+  for line in rabbit:ctl(what, ...):gmatch("[^\n]+") do
+    local row, i = {}, 0
+    for value in (line .. "\t"):gmatch("([^\t]*)\t") do
+      i = i + 1
+      row[columns[i]] = value
+    end
+    rows[row[columns[1]]] = row
+  end
+  return rows
+end
+
+-- Routes that wait until the spec lets them go, for at most 20 s.
+local hold = [[
+  xlog("L_NOTICE", "route begins\n");
+  while ($shv(go) == 0) { usleep("20000"); }
+  ]] .. kazoo.note("held")
+
+local function let_go(server) server:rpc("pv.shvSet", "go", "int", "1") end
+
+describe("kazoo_subscribe declares", function()
+  local rabbit, server, exchanges, queues, consumers, bindings
+
+  setup(function()
+    rabbit = kazoo.shared_rabbit()
+    server = kazoo.start { rabbit = rabbit, mod_init = table.concat {
+      'kazoo_subscribe("dx4", "direct", "d4", "key4");',
+      subscribe "{'exchange':'dx1', 'type':'topic', 'queue':'d1', 'routing':'a.b'}",
+      subscribe [[{'exchange':'dxd', 'type':'topic', 'queue':'dd', 'routing':'a.b', 'durable':1, 'auto_delete':0,
+        'no_ack':0}]],
+      subscribe "{'exchange':'dxa', 'type':'fanout', 'queue':'da', 'routing':'a.b', 'auto_delete':true, 'exclusive':1}",
+      subscribe [[{'exchange':'dxf', 'type':'topic', 'queue':'df', 'routing':['one','two.#','*.three'], 'durable':0,
+        'exchange-def':{'durable':true, 'auto_delete':false}, 'queue-def':{'auto_delete':0, 'durable':1}}]],
+      subscribe "{'exchange':'dxu', 'type':'topic', 'queue':'du', 'routing':'a', 'no such field':[1], 'federate':1}",
+      subscribe "{'exchange':'dxs', 'type':'direct', 'queue':'', 'routing':'s'}",
+      'xlog("L_NOTICE", "the last one returned $rc\\n");',
+    }, events = kazoo.notes { "consumer-event" } }
+    server:wait_log('consuming queue "" of exchange "dxs"')
+    exchanges = list(rabbit, "list_exchanges", "name", "type", "durable", "auto_delete")
+    queues = list(rabbit, "list_queues", "name", "durable", "auto_delete", "exclusive")
+    consumers = list(rabbit, "list_consumers", "queue_name", "ack_required")
+    bindings = rabbit:ctl("list_bindings", "source_name", "destination_name", "routing_key")
+  end)
+
+  teardown(function() server:stop() end)
+
+  local function exchange(name)
+    local e = exchanges[name]
+    return ("%s durable=%s auto_delete=%s"):format(e.type, e.durable, e.auto_delete)
+  end
+
+  local function queue(name)
+    local q = queues[name]
+    return ("durable=%s auto_delete=%s exclusive=%s"):format(q.durable, q.auto_delete, q.exclusive)
+  end
+
+  local function is_bound(source, destination, key)
+    return ("\n" .. bindings):find(("\n%s\t%s\t%s\n"):format(source, destination, key), 1, true) ~= nil
+  end
+
+  it("with four arguments an exchange that stays, a queue that goes with us, and no acknowledgements", function()
+    assert.equal("direct durable=false auto_delete=false", exchange("dx4"))
+    assert.equal("durable=false auto_delete=true exclusive=false", queue("d4"))
+    assert.equal("false", consumers.d4.ack_required)
+    assert.is_true(is_bound("dx4", "d4", "key4"))
+  end)
+
+  it("the same for JSON that says no more", function()
+    assert.equal("topic durable=false auto_delete=false", exchange("dx1"))
+    assert.equal("durable=false auto_delete=true exclusive=false", queue("d1"))
+    assert.equal("false", consumers.d1.ack_required)
+    assert.is_true(is_bound("dx1", "d1", "a.b"))
+  end)
+
+  it("exchange and queue with the flags at the top", function()
+    assert.equal("topic durable=true auto_delete=false", exchange("dxd"))
+    assert.equal("durable=true auto_delete=false exclusive=false", queue("dd"))
+    assert.equal("true", consumers.dd.ack_required)
+    assert.equal("fanout durable=false auto_delete=true", exchange("dxa"))
+    assert.equal("durable=false auto_delete=true exclusive=true", queue("da"))
+  end)
+
+  it("each with its own in exchange-def and queue-def, which count before those", function()
+    assert.equal("topic durable=true auto_delete=false", exchange("dxf"))
+    assert.equal("durable=true auto_delete=false exclusive=false", queue("df"))
+  end)
+
+  it("a binding for every routing key of a list", function()
+    for _, key in ipairs { "one", "two.#", "*.three" } do assert.is_true(is_bound("dxf", "df", key)) end
+  end)
+
+  it("what is asked for beside fields that it does not know", function()
+    assert.is_true(is_bound("dxu", "du", "a"))
+  end)
+
+  it("a queue whose name the broker chooses", function()
+    assert.is_true(bindings:find("\ndxs\tamq.gen-[^\t]+\ts\n") ~= nil)
+    amqp.client(rabbit):publish("dxs", "s", '{"id":"to the chosen queue"}')
+    assert.equal("s", server:event("to the chosen queue").key)
+  end)
+
+  it("and returns 1", function()
+    server:wait_log("the last one returned 1")
+  end)
+end)
+
+describe("kazoo_subscribe refuses", function()
+  local ok = "'exchange':'rx', 'type':'topic', 'queue':'rq', 'routing':'a'"
+  local wrong = {
+    ["a flag that is text"] = { "{" .. ok .. ", 'durable':'yes'}", 'durable: \'yes\' must be an integer or a boolean' },
+    ["a name that is a number"] = { "{" .. ok .. ", 'event_key':7}", "event_key: 7 must be a string" },
+    ["a routing key that is an object"] = {
+      "{'exchange':'rx', 'type':'topic', 'queue':'rq', 'routing':{'a':1}}", "routing: .* must be a string",
+    },
+    ["a list of routing keys with a number"] = {
+      "{'exchange':'rx', 'type':'topic', 'queue':'rq', 'routing':['a', 3]}", "routing: 3 must be a string",
+    },
+    ["an exchange name of 256 bytes"] = {
+      "{'exchange':'" .. ("x"):rep(256) .. "', 'type':'topic', 'queue':'rq', 'routing':'a'}",
+      "exchange: .* must be a string of at most 255 bytes",
+    },
+    ["a definition that is no object"] = {
+      "{" .. ok .. ", 'exchange-def':3}", "exchange%-def: 3 must be an object",
+    },
+    ["a definition with a wrong flag"] = {
+      "{" .. ok .. ", 'queue-def':{'durable':[]}}", "durable: %[%] must be an integer or a boolean",
+    },
+    ["a description without exchange"] = { "{'type':'topic', 'queue':'rq', 'routing':'a'}", "exchange is required" },
+    ["a description without type"] = { "{'exchange':'rx', 'queue':'rq', 'routing':'a'}", "type is required" },
+    ["a description without routing"] = { "{'exchange':'rx', 'type':'topic', 'queue':'rq'}", "routing is required" },
+    ["what is no JSON"] = { "exchange", "no JSON object" },
+    ["an array"] = { "[1]", "no JSON object" },
+  }
+  local server
+
+  setup(function()
+    local calls = {}
+    for what, case in pairs(wrong) do
+      calls[#calls + 1] = subscribe(case[1]) .. ('xlog("L_NOTICE", "%s gave $rc\\n");\n'):format(what)
+    end
+    server = kazoo.start {
+      rabbit = kazoo.shared_rabbit(), mod_init = table.concat(calls), events = kazoo.notes { "consumer-event" },
+      routes = { late = subscribe("{" .. ok .. "}"), late4 = 'kazoo_subscribe("rx", "topic", "rq", "a");' },
+    }
+    server:await_connected()
+  end)
+
+  teardown(function() server:stop() end)
+
+  for what, case in pairs(wrong) do
+    it(what .. ", with -1 and an error that names the field", function()
+      server:wait_log(what .. " gave %-1")
+      server:wait_log("ERROR.*kazoo_subscribe: .*" .. case[2])
+    end)
+  end
+
+  it("to work outside of kazoo:mod-init", function()
+    for _, route in ipairs { "late", "late4" } do
+      local before = server:count_log("may be called only while event_route%[kazoo:mod%-init%] runs")
+      assert.equal(-1, (server:call(route)))
+      server:wait_log("may be called only while event_route%[kazoo:mod%-init%] runs", 5, before + 1)
+    end
+  end)
+
+  it("and subscribes to nothing then", function()
+    assert.equal(0, server:count_log("consuming queue"))
+  end)
+end)
+
+describe("kazoo_subscribe to an exchange that exists otherwise", function()
+  it("says what the broker objects to, serves the other subscriptions, and tries again", function()
+    local rabbit = kazoo.shared_rabbit()
+    local client = amqp.client(rabbit)
+    client:exchange("taken", "fanout")
+    local server = kazoo.start {
+      rabbit = rabbit, events = kazoo.notes { "consumer-event" },
+      mod_init = 'kazoo_subscribe("taken", "topic", "tq", "a"); kazoo_subscribe("free", "topic", "fq", "a");',
+    }
+    server:wait_log('subscription to queue "tq" of exchange "taken" failed.*declaring exchange "taken": 406 ')
+    server:wait_log('consuming queue "fq"')
+    client:publish("free", "a", '{"id":"free"}')
+    server:event('"id":"free"')
+    client:delete_exchange("taken")
+    server:wait_log('consuming queue "tq"')
+    client:publish("taken", "a", '{"id":"no longer taken"}')
+    server:event("no longer taken")
+    server:stop()
+  end)
+end)
+
+describe("A message is acknowledged", function()
+  local rabbit, client, server
+
+  local function start(flags)
+    server = kazoo.start {
+      rabbit = rabbit, params = { amqp_consumer_processes = 1 },
+      settings = 'modparam("pv", "shvset", "go=i:0")\nmax_while_loops = 1000',
+      mod_init = subscribe([[{'exchange':'ax', 'type':'direct', 'queue':'aq', 'routing':'a', 'durable':1,
+        'auto_delete':0, ]] .. flags .. "}"),
+      events = { ["consumer-event"] = hold },
+    }
+    server:wait_log('consuming queue "aq"')
+  end
+
+  before_each(function()
+    rabbit = kazoo.shared_rabbit()
+    client = amqp.client(rabbit)
+  end)
+
+  after_each(function()
+    server:stop()
+    client:delete_queue("aq")
+  end)
+
+  local function unacknowledged()
+    return list(rabbit, "list_queues", "name", "messages_unacknowledged", "messages").aq
+  end
+
+  local function publish_and_await_route()
+    client:publish("ax", "a", '{"id":"acknowledged"}', { persistent = true, confirm = true })
+    server:wait_log("route begins")
+  end
+
+  it("never, when the subscription says no_ack", function()
+    start "'no_ack':1, 'wait_for_consumer_ack':1"
+    publish_and_await_route()
+    assert.equal("0", unacknowledged().messages)
+    let_go(server)
+    server:event("acknowledged")
+  end)
+
+  it("on receipt, when no_ack is 0", function()
+    start "'no_ack':0"
+    publish_and_await_route()
+    assert.equal("0", unacknowledged().messages)
+    let_go(server)
+    server:event("acknowledged")
+  end)
+
+  it("when its route has run, with wait_for_consumer_ack", function()
+    start "'no_ack':0, 'wait_for_consumer_ack':1"
+    publish_and_await_route()
+    assert.equal("1", unacknowledged().messages_unacknowledged)
+    let_go(server)
+    server:event("acknowledged")
+    wait.until_(function() return unacknowledged().messages == "0" end, 10, "the acknowledgement")
+  end)
+
+  it("by nobody, when Kamailio is killed while the route runs: it is delivered again", function()
+    start "'no_ack':0, 'wait_for_consumer_ack':1"
+    publish_and_await_route()
+    server.process:kill()
+    local message = client:get("aq")
+    assert.is_true(message.redelivered)
+    assert.equal('{"id":"acknowledged"}', message.payload)
+  end)
+end)
