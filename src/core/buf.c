@@ -27,22 +27,13 @@ char *kb_buf_reserve(struct kb_buf *b, size_t more)
 	return b->p + b->n;
 }
 
-void kb_buf_append(struct kb_buf *b, const void *bytes, size_t n)
+void kb_buf_append_slow(struct kb_buf *b, const void *bytes, size_t n)
 {
 	char *to = kb_buf_reserve(b, n);
 	if (!to || n == 0)
 		return;
 	memcpy(to, bytes, n);
 	b->n += n;
-}
-
-void kb_buf_append_byte(struct kb_buf *b, char byte)
-{
-	char *to = kb_buf_reserve(b, 1);
-	if (!to)
-		return;
-	*to = byte;
-	b->n++;
 }
 
 void kb_buf_printf(struct kb_buf *b, const char *format, ...)

@@ -17,8 +17,25 @@ struct kb_buf {
  * The pointer goes stale with the next call that grows the buffer. */
 char *kb_buf_reserve(struct kb_buf *b, size_t more);
 
-void kb_buf_append(struct kb_buf *b, const void *bytes, size_t n);
-void kb_buf_append_byte(struct kb_buf *b, char byte);
+/* kb_buf_append() for when there is no room yet. */
+void kb_buf_append_slow(struct kb_buf *b, const void *bytes, size_t n);
+
+/* Inline because JSON is written in pieces of a few bytes. */
+static inline void kb_buf_append(struct kb_buf *b, const void *bytes, size_t n)
+{
+	if (b->failed || n > b->capacity - b->n) {
+		kb_buf_append_slow(b, bytes, n);
+	} else if (n) {
+		memcpy(b->p + b->n, bytes, n);
+		b->n += n;
+	}
+}
+
+static inline void kb_buf_append_byte(struct kb_buf *b, char byte)
+{
+	kb_buf_append(b, &byte, 1);
+}
+
 void kb_buf_printf(struct kb_buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Drops the first n bytes, which must be there. */

@@ -6,6 +6,7 @@
 struct scan {
 	const char *start, *p, *end;
 	int depth;
+	bool escaped; /* an escape was passed since this was cleared */
 	struct kb_json_error error;
 };
 
@@ -99,6 +100,7 @@ static long read_code_point(struct scan *s)
 static bool copy_escape(struct scan *s, struct kb_buf *out)
 {
 	const char *from = s->p++;
+	s->escaped = true;
 	if (s->p == s->end)
 		return fail(s, "string ends inside an escape");
 	char c = *s->p++;
@@ -126,6 +128,32 @@ static void emit_control(struct kb_buf *out, unsigned char c)
 	emit(out, (char[]){'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]}, 6);
 }
 
+/* Of eight bytes at once: the high bit of each that is a control character, not ASCII, a quote or a backslash; after
+ * the first such byte there may be others that are not. (The bit tricks for a zero byte and for a byte below n.) */
+static uint64_t special_bytes(uint64_t v)
+{
+	const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
+	uint64_t control = v - ones * 0x20;
+	uint64_t quote = (v ^ ones * '"') - ones, single = (v ^ ones * '\'') - ones, slash = (v ^ ones * '\\') - ones;
+	return (v |
+			   ((control | (quote & ~(v ^ ones * '"')) | (single & ~(v ^ ones * '\'')) | (slash & ~(v ^ ones * '\\'))) &
+				   ~v)) &
+		   high;
+}
+
+/* Moves past bytes that need no thought, eight at a time; what is left over is for the caller's own test. */
+static const char *skip_plain(const char *p, const char *end)
+{
+	while (end - p >= 8) {
+		uint64_t v;
+		memcpy(&v, p, sizeof v);
+		if (special_bytes(v))
+			break;
+		p += 8;
+	}
+	return p;
+}
+
 static bool is_plain(unsigned char c, char quote)
 {
 	return c >= 0x20 && c < 0x80 && c != '\\' && c != '"' && c != (unsigned char)quote;
@@ -136,9 +164,11 @@ static bool copy_contents(struct scan *s, char quote, struct kb_buf *out)
 {
 	for (;;) {
 		const char *from = s->p;
+		s->p = skip_plain(s->p, s->end);
 		while (s->p < s->end && is_plain((unsigned char)*s->p, quote))
 			s->p++;
-		emit(out, from, (size_t)(s->p - from));
+		if (s->p > from)
+			emit(out, from, (size_t)(s->p - from));
 		if (s->p == s->end)
 			return quote ? fail(s, "string without an end") : true;
 		unsigned char c = (unsigned char)*s->p;
@@ -164,8 +194,25 @@ static bool at_string(const struct scan *s)
 	return s->p < s->end && (*s->p == '"' || *s->p == '\'');
 }
 
+/* The quote that ends the string at s->p, when all of it is plain and in double quotes; else NULL. */
+static const char *plain_string_end(const struct scan *s)
+{
+	const char *p = skip_plain(s->p + 1, s->end);
+	if (*s->p != '"')
+		return NULL;
+	while (p < s->end && is_plain((unsigned char)*p, '"'))
+		p++;
+	return p < s->end && *p == '"' ? p : NULL;
+}
+
 static bool copy_string(struct scan *s, struct kb_buf *out)
 {
+	const char *end = plain_string_end(s);
+	if (end) { /* nearly all strings there are: one copy, quotes and all */
+		emit(out, s->p, (size_t)(end + 1 - s->p));
+		s->p = end + 1;
+		return true;
+	}
 	char quote = *s->p++;
 	emit(out, "\"", 1);
 	if (!copy_contents(s, quote, out))
@@ -252,6 +299,7 @@ static enum step next_item(struct scan *s, char close, bool first)
 static bool copy_key(struct scan *s, struct kb_buf *out, struct kb_slice *raw)
 {
 	const char *from = s->p;
+	s->escaped = false;
 	if (!at_string(s))
 		return fail(s, "no string where a key belongs");
 	if (!copy_string(s, out))
@@ -376,6 +424,7 @@ static void append_string(struct kb_slice raw, struct kb_buf *out)
 	struct scan s = scan_of(kb_slice(raw.p + 1, raw.n - 2));
 	while (s.p < s.end) {
 		const char *from = s.p;
+		s.p = skip_plain(s.p, s.end);
 		while (s.p < s.end && *s.p != '\\' && (unsigned char)*s.p < 0x80)
 			s.p++;
 		kb_buf_append(out, from, (size_t)(s.p - from));
@@ -388,9 +437,10 @@ static void append_string(struct kb_slice raw, struct kb_buf *out)
 	}
 }
 
-static bool raw_key_is(struct kb_slice raw, struct kb_slice key)
+/* `escaped`: as copy_key() left it in the scan. */
+static bool raw_key_is(struct kb_slice raw, bool escaped, struct kb_slice key)
 {
-	if (!memchr(raw.p, '\\', raw.n))
+	if (!escaped)
 		return kb_slice_equal(kb_slice(raw.p + 1, raw.n - 2), key);
 	struct kb_buf decoded = {0};
 	append_string(raw, &decoded);
@@ -424,9 +474,12 @@ struct kb_json_value kb_json_member(struct kb_slice object, struct kb_slice key)
 		enum step step = next_item(&s, '}', first);
 		if (step == STEP_CLOSED)
 			return found;
-		if (step == STEP_BROKEN || !copy_key(&s, NULL, &raw) || !read_value(&s, &value))
+		if (step == STEP_BROKEN || !copy_key(&s, NULL, &raw))
 			return nothing;
-		if (raw_key_is(raw, key))
+		bool match = raw_key_is(raw, s.escaped, key);
+		if (!read_value(&s, &value))
+			return nothing;
+		if (match)
 			found = value;
 	}
 }
@@ -578,10 +631,10 @@ struct rewrite {
 	size_t written; /* members in the result so far */
 };
 
-static const struct kb_json_edit *edit_for(const struct rewrite *r, struct kb_slice raw_key)
+static const struct kb_json_edit *edit_for(const struct rewrite *r, struct kb_slice raw_key, bool escaped)
 {
 	for (size_t i = 0; i < r->n_edits; i++)
-		if (raw_key_is(raw_key, r->edits[i].key))
+		if (raw_key_is(raw_key, escaped, r->edits[i].key))
 			return &r->edits[i];
 	return NULL;
 }
@@ -592,17 +645,46 @@ static void begin_member(struct rewrite *r, struct kb_buf *out)
 		kb_buf_append_byte(out, ',');
 }
 
+/* Puts `prefix` into the string that was just written at `at`. False: there is no string, or it is empty. */
+static bool put_prefix(struct kb_buf *out, size_t at, struct kb_slice prefix)
+{
+	size_t n = out->n - at;
+	if (out->failed || n <= 2 || out->p[at] != '"')
+		return false;
+	struct kb_buf quoted = {0};
+	kb_json_quote(prefix, &quoted);
+	if (!kb_buf_reserve(out, quoted.n) || quoted.failed) {
+		out->failed = true;
+	} else {
+		size_t more = quoted.n - 2;
+		memmove(out->p + at + 1 + more, out->p + at + 1, n - 1);
+		memcpy(out->p + at + 1, quoted.p + 1, more);
+		out->n += more;
+	}
+	kb_buf_free(&quoted);
+	return true;
+}
+
+static bool keeps_member(const struct kb_json_edit *edit, struct kb_buf *out, size_t value_at)
+{
+	return !edit || edit->rule == KB_JSON_ADD_IF_ABSENT ||
+		   (edit->rule == KB_JSON_PREFIX && put_prefix(out, value_at, edit->value));
+}
+
 static bool rewrite_member(struct scan *s, struct rewrite *r, struct kb_buf *out)
 {
 	struct kb_slice raw;
 	size_t before = out->n;
 	begin_member(r, out);
-	if (!copy_key(s, out, &raw) || !copy_value(s, out))
+	if (!copy_key(s, out, &raw))
 		return false;
-	const struct kb_json_edit *edit = edit_for(r, raw);
+	const struct kb_json_edit *edit = edit_for(r, raw, s->escaped);
+	size_t value_at = out->n;
+	if (!copy_value(s, out))
+		return false;
 	if (edit)
 		r->present[edit - r->edits] = true;
-	if (edit && edit->rule != KB_JSON_ADD_IF_ABSENT) {
+	if (!keeps_member(edit, out, value_at)) {
 		out->n = before;
 		r->written--;
 	}
@@ -613,7 +695,8 @@ static void append_edits(struct rewrite *r, struct kb_buf *out)
 {
 	for (size_t i = 0; i < r->n_edits; i++) {
 		const struct kb_json_edit *edit = &r->edits[i];
-		if (edit->rule == KB_JSON_REMOVE || (edit->rule == KB_JSON_ADD_IF_ABSENT && r->present[i]))
+		if (edit->rule == KB_JSON_REMOVE || edit->rule == KB_JSON_PREFIX ||
+			(edit->rule == KB_JSON_ADD_IF_ABSENT && r->present[i]))
 			continue;
 		begin_member(r, out);
 		kb_json_quote(edit->key, out);

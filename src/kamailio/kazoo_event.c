@@ -53,24 +53,36 @@ int kz_pv_event_routing_key(struct sip_msg *msg, pv_param_t *parameter, pv_value
 
 /* -- one message -- */
 
-/* The payload as routes see it: with the fields of the reception, and a Server-ID that leads back to the broker it came
- * from. */
+/* The text of a second, made once for all messages in it. */
+static struct kb_slice now_text(void)
+{
+	static char text[24];
+	static time_t second;
+	static int n;
+	time_t now = time(NULL);
+	if (now != second)
+		n = snprintf(text, sizeof text, "%lld", (long long)now);
+	second = now;
+	return kb_slice(text, (size_t)n);
+}
+
+/* Answers to a message go back to the broker it came from. */
+static struct kb_slice server_prefix(void)
+{
+	static char prefix[300];
+	static int n;
+	if (n == 0)
+		n = snprintf(prefix, sizeof prefix, "consumer://%.250s/", kz_settings()->primary_zone);
+	return kb_slice(prefix, (size_t)n);
+}
+
+/* The payload as routes see it, with the fields of the reception. */
 static bool receive_payload(struct kb_slice payload, struct kb_buf *out, struct kb_json_error *error)
 {
-	char received[24];
-	struct kb_buf *server = kb_script_result();
-	struct kb_json_value id = kb_json_member(payload, KB_SLICE_LITERAL("Server-ID"));
-	struct kb_slice zone = kb_slice_from(kz_settings()->primary_zone);
-	kb_buf_printf(server, "consumer://%.*s/", KB_SLICE_FMT(zone));
-	size_t prefix = server->n;
-	if (id.type == KB_JSON_STRING)
-		kb_json_text(id, server);
-	bool answerable = server->n > prefix && !server->failed;
-	int n = snprintf(received, sizeof received, "%lld", (long long)time(NULL));
 	const struct kb_json_edit edits[] = {
-		{KB_SLICE_LITERAL("AMQP-Broker-Zone"), zone, false, KB_JSON_SET},
-		{KB_SLICE_LITERAL("AMQP-Received"), kb_slice(received, (size_t)n), true, KB_JSON_SET},
-		{KB_SLICE_LITERAL("Server-ID"), kb_buf_slice(server), false, answerable ? KB_JSON_SET : KB_JSON_REMOVE},
+		{KB_SLICE_LITERAL("AMQP-Broker-Zone"), kb_slice_from(kz_settings()->primary_zone), false, KB_JSON_SET},
+		{KB_SLICE_LITERAL("AMQP-Received"), now_text(), true, KB_JSON_SET},
+		{KB_SLICE_LITERAL("Server-ID"), server_prefix(), false, KB_JSON_PREFIX},
 	};
 	kb_buf_clear(out);
 	return kb_json_rewrite(payload, edits, sizeof edits / sizeof *edits, out, error);
