@@ -1,6 +1,5 @@
 #include "policy/budget.h"
 
-#include <lauxlib.h>
 #include <luajit.h>
 #include <stdlib.h>
 
@@ -13,12 +12,15 @@ enum {
 
 static bool granted(struct kb_budget *budget, size_t more)
 {
+	if (budget->collecting)
+		return true;
 	if (!budget->running)
 		return budget->held + more <= budget->memory_max * HOST_SHARE;
 	budget->allocated += more;
-	if (budget->held + more > budget->memory_max || budget->allocated > budget->memory_max * ALLOCATED_SHARE)
-		budget->exceeded = "takes too much memory";
-	return !budget->exceeded;
+	if (budget->held + more <= budget->memory_max && budget->allocated <= budget->memory_max * ALLOCATED_SHARE)
+		return true;
+	budget->exceeded = "takes too much memory";
+	return false;
 }
 
 void *kb_budget_allocate(void *user_data, void *p, size_t old_size, size_t new_size)
@@ -54,7 +56,6 @@ static bool is_past(const struct timespec *deadline)
 static void on_count(lua_State *L, lua_Debug *where)
 {
 	struct kb_budget *budget = kb_budget_of(L);
-	(void)where;
 	budget->instructions += STEP;
 	if (!budget->exceeded && budget->instructions >= budget->instructions_max)
 		budget->exceeded = "takes too many instructions, maybe an endless loop";
@@ -63,9 +64,8 @@ static void on_count(lua_State *L, lua_Debug *where)
 	if (!budget->exceeded)
 		return;
 	lua_sethook(L, on_count, LUA_MASKCOUNT, 1);
-	luaL_where(L, 0);
-	lua_pushstring(L, budget->exceeded);
-	lua_concat(L, 2);
+	lua_getinfo(L, "Sl", where);
+	lua_pushfstring(L, "%s:%d: %s", where->short_src, where->currentline, budget->exceeded);
 	lua_error(L);
 }
 
@@ -94,6 +94,8 @@ void kb_budget_collect(lua_State *L)
 	struct kb_budget *budget = kb_budget_of(L);
 	if (budget->held < budget->collected_at + budget->memory_max / 8)
 		return;
+	budget->collecting = true; /* it needs a little to give back much */
 	lua_gc(L, LUA_GCCOLLECT, 0);
+	budget->collecting = false;
 	budget->collected_at = budget->held;
 }

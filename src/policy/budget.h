@@ -24,7 +24,7 @@ struct kb_budget {
 	size_t collected_at; /* bytes held after the last full collection */
 	uint32_t instructions;
 	struct timespec deadline;
-	bool running;
+	bool running, collecting;
 	const char *exceeded; /* which limit the running call has gone over, or NULL */
 };
 

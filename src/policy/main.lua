@@ -2,7 +2,7 @@
 --
 -- The chunk is called with the table of C functions and settings (see policy.c) and returns two functions: route() and
 -- add_subscription(). Both run protected, with the JIT on; a function of the operator's runs only through
--- host.guarded(), which limits it and switches the JIT off.
+-- guarded(), which limits it and switches the JIT off.
 
 local host = ...
 local type, next, rawget, rawequal, setmetatable, error = type, next, rawget, rawequal, setmetatable, error
@@ -126,7 +126,7 @@ local function checked(policy)
   return { event_key = rawget(policy, "event_key"), route_names = rawget(policy, "route_names") }
 end
 
-local load_policy = assert(load(host.sources["kemibus.host.sandbox"], "=kemibus host"))(host)
+local load_policy, guarded = assert(load(host.sources["kemibus.host.sandbox"], "=kemibus host"))(host)
 local policy = checked(load_policy(host.file))
 
 local function check_keys(key, subkey)
@@ -158,7 +158,7 @@ local function judge(name, ok, ...)
 end
 
 local function ask(name, ...)
-  return judge(name, host.guarded(policy[name], ...))
+  return judge(name, guarded(policy[name], ...))
 end
 
 -- What costs a copy is made when it is first looked at, and only while the event is the current one.

@@ -5,6 +5,7 @@
 #include <lualib.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "core/log.h"
 #include "policy/call.h"
@@ -21,7 +22,7 @@ enum {
 };
 
 /* The stack of the state between two calls, and the same numbers in its registry. */
-enum { SLOT_ROUTE = 1, SLOT_ADD_SUBSCRIPTION, SLOTS = SLOT_ADD_SUBSCRIPTION };
+enum { SLOT_ROUTE = 1, SLOT_ADD_SUBSCRIPTION, SLOT_COLLECT, SLOTS = SLOT_COLLECT };
 
 static const char *const function_names[FUNCTIONS + 1] = {"event_key", "route_names"};
 
@@ -132,21 +133,22 @@ static int read_failed(lua_State *L, const char *path)
 	return 2;
 }
 
-/* The contents of a file; nil and a message. */
+/* The contents of a file of Lua; nil and a message. Its size is known before, so that no error can leave it open. */
 static int host_read(lua_State *L)
 {
+	struct stat about;
 	const char *path = luaL_checkstring(L, 1);
-	char *text = lua_newuserdata(L, FILE_MAX);
+	if (stat(path, &about) < 0)
+		return read_failed(L, path);
+	errno = S_ISDIR(about.st_mode) ? EISDIR : EFBIG;
+	if (S_ISDIR(about.st_mode) || about.st_size > FILE_MAX)
+		return read_failed(L, path);
+	char *text = lua_newuserdata(L, (size_t)about.st_size + 1);
 	FILE *file = fopen(path, "rb");
 	if (!file)
 		return read_failed(L, path);
-	size_t n = fread(text, 1, FILE_MAX, file);
-	bool failed = ferror(file) != 0;
-	if (n == FILE_MAX)
-		errno = EFBIG;
+	size_t n = fread(text, 1, (size_t)about.st_size, file);
 	fclose(file);
-	if (failed || n == FILE_MAX)
-		return read_failed(L, path);
 	lua_pushlstring(L, text, n);
 	return 1;
 }
@@ -240,14 +242,18 @@ static const struct kb_embedded *embedded(const char *name)
 
 static int route(lua_State *L);
 static int add_subscription(lua_State *L);
+static int collect(lua_State *L);
 
-/* Puts the two functions that main.lua returned, each inside its C function, where start() finds them. */
+/* Puts the two functions that main.lua returned, each inside its C function, where start() finds them. What is called
+ * when memory is out must exist before. */
 static void keep_functions(lua_State *L)
 {
 	lua_pushcclosure(L, add_subscription, 1);
 	lua_rawseti(L, LUA_REGISTRYINDEX, SLOT_ADD_SUBSCRIPTION);
 	lua_pushcclosure(L, route, 1);
 	lua_rawseti(L, LUA_REGISTRYINDEX, SLOT_ROUTE);
+	lua_pushcfunction(L, collect);
+	lua_rawseti(L, LUA_REGISTRYINDEX, SLOT_COLLECT);
 }
 
 static int open_state(lua_State *L)
@@ -347,9 +353,11 @@ static bool call(struct kb_policy *policy, int n_args, int n_results)
 	if (!status)
 		return true;
 	kb_log_limited(&policy->own_failures, KB_LOG_ERROR, "lua: %s", lua_tostring(L, -1));
+	if (status == LUA_ERRMEM) {
+		lua_pushvalue(L, SLOT_COLLECT);
+		kb_call(L, 0, 0);
+	}
 	lua_settop(L, SLOTS);
-	if (status == LUA_ERRMEM)
-		lua_cpcall(L, collect, NULL);
 	return false;
 }
 

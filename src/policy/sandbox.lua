@@ -3,12 +3,13 @@
 -- Nothing here is shared with the host's own Lua side but functions written in C: libraries are copies, and the modules
 -- of kemibus are loaded once more, so that no policy can change what the default does.
 --
--- The chunk is called with the table of C functions (see policy.c) and returns one function: load a policy file.
+-- The chunk is called with the table of C functions (see policy.c) and returns two functions: load a policy file, and
+-- call one of its functions within limits.
 
 local host = ...
 local load, pcall, error, type, tostring = load, pcall, error, type, tostring
 local select, next, ipairs, concat = select, next, ipairs, table.concat
-local jit_off = jit.off
+local setmetatable, running, jit_off = setmetatable, coroutine.running, jit.off
 
 local function copy(from, without)
   local to = {}
@@ -19,9 +20,27 @@ local function copy(from, without)
 end
 
 local plain = {
-  "assert", "error", "getmetatable", "ipairs", "next", "pairs", "pcall", "rawequal", "rawget", "rawset", "select",
+  "assert", "error", "getmetatable", "ipairs", "next", "pairs", "rawequal", "rawget", "rawset", "select",
   "setmetatable", "tonumber", "tostring", "type", "unpack", "_VERSION",
 }
+
+-- Close to the end of its stack Lua has no room to call the hook that counts instructions. Functions that call each
+-- other through pcall could stay there for ever, so only so many pcalls may be open at once in a coroutine.
+local PCALLS_MAX = 100
+local open_pcalls = setmetatable({}, { __mode = "k" }) -- by coroutine, false: none
+
+local function close_pcall(thread, n, ...)
+  open_pcalls[thread] = n
+  return ...
+end
+
+local function bounded_pcall(...)
+  local thread = running() or false
+  local n = open_pcalls[thread] or 0
+  if n == PCALLS_MAX then error("too many calls of pcall inside each other", 2) end
+  open_pcalls[thread] = n + 1
+  return close_pcall(thread, n, pcall(...))
+end
 
 -- A message handler would run while the limits are suspended, if it were called at the place of the error.
 local function handled(handler, ok, ...)
@@ -30,7 +49,13 @@ local function handled(handler, ok, ...)
 end
 
 local function xpcall(f, handler, ...)
-  return handled(handler, pcall(f, ...))
+  return handled(handler, bounded_pcall(f, ...))
+end
+
+-- An error of the limits passes by close_pcall().
+local function guarded(...)
+  open_pcalls[false] = nil
+  return host.guarded(...)
 end
 
 local function print(...)
@@ -46,7 +71,7 @@ local function loaders(env)
 end
 
 local function environment()
-  local env = { xpcall = xpcall, print = print, log = host.log }
+  local env = { pcall = bounded_pcall, xpcall = xpcall, print = print, log = host.log }
   for _, name in ipairs(plain) do env[name] = _G[name] end
   for _, name in ipairs({ "table", "math", "bit", "coroutine" }) do env[name] = copy(_G[name]) end
   env.string = copy(string, "dump")
@@ -107,7 +132,7 @@ local function require_in(env, folder)
 end
 
 -- Runs a policy file and returns its table. Errors are one line, with the place in the file.
-return function(file)
+local function load_policy(file)
   local source, problem = host.read(file)
   if not source then error(problem, 0) end
   local env = environment()
@@ -116,7 +141,9 @@ return function(file)
   chunk, problem = load(source, "@" .. file:match("[^/]*$"), "t", env)
   if not chunk then error(problem, 0) end
   jit_off(chunk, true)
-  local ok, policy = host.guarded(chunk)
+  local ok, policy = guarded(chunk)
   if not ok then error(policy, 0) end
   return policy
 end
+
+return load_policy, guarded
