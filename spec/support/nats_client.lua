@@ -26,6 +26,7 @@ function nats_client.connect(options)
 end
 
 function Client:write(text)
+  self.tcp:settimeout(5)
   assert(self.tcp:send(text))
 end
 
@@ -63,7 +64,8 @@ end
 -- Reads until the buffer holds a line or that many bytes; nil at the deadline, an error when the server closed.
 function Client:fill(enough, give_up)
   while not enough() do
-    self.tcp:settimeout(math.max(0, give_up - socket.gettime()))
+    socket.select({ self.tcp }, nil, math.max(0, give_up - socket.gettime()))
+    self.tcp:settimeout(0) -- else it waits until it has that many bytes
     local data, err, part = self.tcp:receive(65536)
     data = data or part
     self.buffer = self.buffer .. data
