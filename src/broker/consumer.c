@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include "broker/backoff.h"
+#include "broker/pace.h"
 #include "core/json.h"
 #include "core/log.h"
 
@@ -18,6 +19,7 @@ struct loop {
 	uint64_t unsettled; /* messages at the workers that wait for their acknowledgement */
 	bool connected, full;
 	struct kb_backoff backoff;
+	struct kb_pace pace;
 	struct kb_log_limit lost_events;
 };
 
@@ -51,6 +53,7 @@ static bool on_delivered(void *context, const struct kb_message *m)
 	l->full = !hand_over(l, &copy);
 	if (l->full)
 		return false;
+	kb_pace_note(&l->pace, 1);
 	if (after_worker)
 		l->unsettled++;
 	else if (!s->no_ack)
@@ -154,7 +157,7 @@ static void serve(struct loop *l)
 		report(l, false);
 		return;
 	}
-	if (more || (result == KB_BROKER_AGAIN && !l->full))
+	if (more || (result == KB_BROKER_AGAIN && !l->full) || kb_pace_gather(&l->pace))
 		return;
 	int ms = l->c->api->poll_timeout_ms(l->broker);
 	sleep_until_work(l, ms < 0 || ms > TICK_MS ? TICK_MS : ms);

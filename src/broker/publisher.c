@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 #include "broker/backoff.h"
+#include "broker/pace.h"
 #include "core/log.h"
 
 enum {
@@ -39,6 +40,7 @@ struct loop {
 	bool connected;
 	uint64_t drain_until; /* ms; 0 until the loop is asked to stop */
 	struct kb_backoff backoff;
+	struct kb_pace pace;
 	struct kb_log_limit rejected, odd, unsendable;
 };
 
@@ -154,6 +156,7 @@ static bool send_record(struct loop *l, struct lane *lane, struct kb_record *rec
 		result = l->p->api->publish(l->broker, &m, &sequence);
 	if (result == KB_BROKER_AGAIN || result == KB_BROKER_LOST)
 		return false;
+	kb_pace_note(&l->pace, 1);
 	if (result == KB_BROKER_INVALID || sequence == 0) {
 		kb_ring_settle(lane->ring, record, result == KB_BROKER_OK ? KB_DONE : KB_REJECTED);
 		return true;
@@ -256,7 +259,7 @@ static void serve(struct loop *l)
 		return;
 	}
 	bool socket_full = l->p->api->poll_events(l->broker) & POLLOUT;
-	if (!window_open(l) || socket_full || !has_work(l))
+	if ((!window_open(l) || socket_full || !has_work(l)) && !kb_pace_gather(&l->pace))
 		sleep_until_work(l, timeout_ms(l));
 }
 

@@ -1,0 +1,31 @@
+/*
+ * Gathering under load: a loop that is woken for each of many messages a millisecond costs its own process, the broker
+ * and the other side a system call and a wake-up each. Above a rate it lets them gather for a moment instead; below it
+ * nothing waits.
+ */
+#ifndef KB_BROKER_PACE_H
+#define KB_BROKER_PACE_H
+
+#include <stdint.h>
+
+enum {
+	KB_PACE_PER_MS = 5,  /* messages a millisecond from which on it pays to gather */
+	KB_PACE_NAP_US = 250 /* what a message then waits at most */
+};
+
+/* Zero-initialise. */
+struct kb_pace {
+	uint64_t window_us; /* when counting began */
+	unsigned count;     /* messages since */
+};
+
+/* Counts n messages handled. */
+static inline void kb_pace_note(struct kb_pace *pace, unsigned n)
+{
+	pace->count += n;
+}
+
+/* Before a loop sleeps: gathers for a moment when messages come fast. True when it did, and there may be work again. */
+int kb_pace_gather(struct kb_pace *pace);
+
+#endif
