@@ -1,0 +1,123 @@
+#include "core/json_scan.h"
+
+struct rewrite {
+	const struct kb_json_edit *edits;
+	size_t n_edits;
+	bool present[KB_JSON_EDITS_MAX];
+	size_t written; /* members in the result so far */
+};
+
+static const struct kb_json_edit *edit_for(const struct rewrite *r, struct kb_slice raw_key, bool escaped)
+{
+	for (size_t i = 0; i < r->n_edits; i++)
+		if (kb_json_key_is(raw_key, escaped, r->edits[i].key))
+			return &r->edits[i];
+	return NULL;
+}
+
+static void begin_member(struct rewrite *r, struct kb_buf *out)
+{
+	if (r->written++)
+		kb_buf_append_byte(out, ',');
+}
+
+/* Puts `prefix` into the string that was just written at `at`. False: there is no string, or it is empty. */
+static bool put_prefix(struct kb_buf *out, size_t at, struct kb_slice prefix)
+{
+	size_t n = out->n - at;
+	if (out->failed || n <= 2 || out->p[at] != '"')
+		return false;
+	struct kb_buf quoted = {0};
+	kb_json_quote(prefix, &quoted);
+	if (!kb_buf_reserve(out, quoted.n) || quoted.failed) {
+		out->failed = true;
+	} else {
+		size_t more = quoted.n - 2;
+		memmove(out->p + at + 1 + more, out->p + at + 1, n - 1);
+		memcpy(out->p + at + 1, quoted.p + 1, more);
+		out->n += more;
+	}
+	kb_buf_free(&quoted);
+	return true;
+}
+
+static bool keeps_member(const struct kb_json_edit *edit, struct kb_buf *out, size_t value_at)
+{
+	return !edit || edit->rule == KB_JSON_ADD_IF_ABSENT ||
+		   (edit->rule == KB_JSON_PREFIX && put_prefix(out, value_at, edit->value));
+}
+
+static bool rewrite_member(struct kb_json_scan *s, struct rewrite *r, struct kb_buf *out)
+{
+	struct kb_slice raw;
+	size_t before = out->n;
+	begin_member(r, out);
+	if (!kb_json_copy_key(s, out, &raw))
+		return false;
+	const struct kb_json_edit *edit = edit_for(r, raw, s->escaped);
+	size_t value_at = out->n;
+	if (!kb_json_copy_value(s, out))
+		return false;
+	if (edit)
+		r->present[edit - r->edits] = true;
+	if (!keeps_member(edit, out, value_at)) {
+		out->n = before;
+		r->written--;
+	}
+	return true;
+}
+
+static void append_edits(struct rewrite *r, struct kb_buf *out)
+{
+	for (size_t i = 0; i < r->n_edits; i++) {
+		const struct kb_json_edit *edit = &r->edits[i];
+		if (edit->rule == KB_JSON_REMOVE || edit->rule == KB_JSON_PREFIX ||
+			(edit->rule == KB_JSON_ADD_IF_ABSENT && r->present[i]))
+			continue;
+		begin_member(r, out);
+		kb_json_quote(edit->key, out);
+		kb_buf_append_byte(out, ':');
+		if (edit->number)
+			kb_buf_append_slice(out, edit->value);
+		else
+			kb_json_quote(edit->value, out);
+	}
+}
+
+static bool rewrite_object(struct kb_json_scan *s, struct rewrite *r, struct kb_buf *out)
+{
+	kb_json_skip_blanks(s);
+	if (s->p == s->end || *s->p != '{')
+		return kb_json_fail(s, "not a JSON object");
+	s->p++;
+	s->depth = 1;
+	kb_buf_append_byte(out, '{');
+	for (bool first = true;; first = false) {
+		enum kb_json_step step = kb_json_next_item(s, '}', first);
+		if (step == KB_JSON_BROKEN)
+			return false;
+		if (step == KB_JSON_CLOSED)
+			break;
+		if (!rewrite_member(s, r, out))
+			return false;
+	}
+	kb_json_skip_blanks(s);
+	if (s->p != s->end)
+		return kb_json_fail(s, "something follows the JSON object");
+	append_edits(r, out);
+	kb_buf_append_byte(out, '}');
+	return out->failed ? kb_json_fail(s, "out of memory") : true;
+}
+
+bool kb_json_rewrite(struct kb_slice text, const struct kb_json_edit *edits, size_t n_edits, struct kb_buf *out,
+	struct kb_json_error *error)
+{
+	struct kb_json_scan s = kb_json_scan_of(text);
+	struct rewrite r = {.edits = edits, .n_edits = n_edits < KB_JSON_EDITS_MAX ? n_edits : KB_JSON_EDITS_MAX};
+	size_t before = out->n;
+	if (rewrite_object(&s, &r, out))
+		return true;
+	out->n = before;
+	*error = s.error;
+	return false;
+}
