@@ -14,7 +14,9 @@ local is_kazoo = host.bus == "kazoo"
 local loaded = { cjson = host.cjson() }
 
 function require(name)
-  if loaded[name] == nil then loaded[name] = assert(load(host.sources[name], "@" .. name:gsub("%.", "/") .. ".lua"))() end
+  if loaded[name] == nil then
+    loaded[name] = assert(load(host.sources[name], "@" .. name:gsub("%.", "/") .. ".lua"))()
+  end
   return loaded[name]
 end
 
@@ -115,7 +117,8 @@ local known = { event_key = true, route_names = true }
 
 local function checked(policy)
   if type(policy) ~= "table" then
-    error(("the file returns %s, not a table of functions"):format(policy == nil and "nothing" or "a " .. type(policy)), 0)
+    local what = policy == nil and "nothing" or "a " .. type(policy)
+    error(("the file returns %s, not a table of functions"):format(what), 0)
   end
   for name, value in next, policy do
     if not known[name] then

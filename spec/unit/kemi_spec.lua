@@ -1,0 +1,67 @@
+local kemi = require "kemibus.kemi"
+
+describe("kemibus.kemi", function()
+  local payload, called
+
+  local function handler(name)
+    return function(event)
+      called = { name = name, event = event }
+      return name .. " result"
+    end
+  end
+
+  local handlers = {
+    ["kazoo:mod-init"] = handler("init"),
+    ["kazoo:consumer-event-presence-update"] = handler("update"),
+    ["kazoo:consumer-event-kind"] = handler("kind"),
+    ["kazoo:consumer-event"] = handler("any"),
+  }
+  local on = kemi.kazoo(handlers, function() return payload end)
+
+  before_each(function() payload, called = nil, nil end)
+
+  it("calls the handler of an event by its own name", function()
+    assert.equal("init result", on("kazoo:mod-init"))
+    assert.equal("kazoo:mod-init", called.event.route)
+  end)
+
+  it("finds the handler by the keys of the payload", function()
+    payload = ' {"Event-Category":"presence","Event-Name":"update","n":5}'
+    assert.equal("update result", on("kazoo:consumer-event"))
+    assert.equal(5, called.event.payload.n)
+    assert.equal("presence", called.event.key)
+    assert.equal("kazoo:consumer-event-presence-update", called.event.route)
+  end)
+
+  it("falls back to the least special", function()
+    payload = "{}"
+    assert.equal("any result", on("kazoo:consumer-event"))
+  end)
+
+  it("takes keys of a subscription", function()
+    payload = "{}"
+    local with_keys = kemi.kazoo(handlers, function() return payload end, { event_key = "Kind" })
+    assert.equal("kind result", with_keys("kazoo:consumer-event"))
+  end)
+
+  for _, text in ipairs({ "", "[]", "5", "null", "{", "\0" }) do
+    it(("refuses the payload %q"):format(text), function()
+      payload = text
+      assert.same({ nil, "the payload is no JSON object" }, { on("kazoo:consumer-event") })
+      assert.is_nil(called)
+    end)
+  end
+
+  it("says when there is no handler", function()
+    payload = "{}"
+    local none = kemi.kazoo({}, function() return payload end)
+    assert.same({ nil, "no handler for kazoo:consumer-event" }, { none("kazoo:consumer-event") })
+    assert.same({ nil, "no handler for kazoo:mod-init" }, { none("kazoo:mod-init") })
+  end)
+
+  it("lets errors of a handler through", function()
+    payload = "{}"
+    local failing = kemi.kazoo({ ["kazoo:consumer-event"] = function() error("boom", 0) end }, function() return payload end)
+    assert.has_error(function() failing("kazoo:consumer-event") end, "boom")
+  end)
+end)
