@@ -17,6 +17,9 @@ local wanted = {}
 for _, option in ipairs(arg) do wanted[option] = true end
 
 local cfg = wanted.kemi and "examples/kemi/kamailio.cfg" or "examples/quickstart/kamailio.cfg"
+local handlers = wanted.kemi
+  and { lookup = "ksr_nats_event()", logout = "ksr_kazoo_event()" }
+  or { lookup = "event_route[nats:lookup]", logout = "event_route[kazoo:consumer-event-phone-logout]" }
 local mpath = files.root .. "/build/modules/:/usr/lib/x86_64-linux-gnu/kamailio/modules/"
 
 -- -- starting --
@@ -117,12 +120,13 @@ local function ask(world, expected)
 end
 
 local function log_out(world)
-  show.title("3. A program logs alice out over RabbitMQ: event_route[kazoo:consumer-event-phone-logout] runs")
+  show.title("3. A program logs alice out over RabbitMQ: " .. handlers.logout .. " runs")
   local order = '{"Event-Category":"phone","Event-Name":"logout","User":"alice"}'
   show.arrow("program", "RabbitMQ", "exchange kamailio, routing key phone.logout")
   show.json(order)
   world.amqp:publish("kamailio", "phone.logout", order)
-  show.arrow("Kamailio", "its log", await_log(world.kamailio, "(alice is logged out[^\n]*)", "the event route's log line"))
+  local line = await_log(world.kamailio, "(alice is logged out[^\n]*)", "the event route's log line")
+  show.arrow("Kamailio", "its log", line)
 end
 
 local function tell(world)
@@ -133,7 +137,7 @@ local function tell(world)
   world.asker = nats_client.connect { port = world.nats.port }
   world.asker:sub("answers")
   register(world)
-  show.title("2. A program asks over NATS where alice is: event_route[nats:lookup] runs")
+  show.title("2. A program asks over NATS where alice is: " .. handlers.lookup .. " runs")
   ask(world, '"sip:alice@127.0.0.1:')
   log_out(world)
   show.title("4. It asks again: alice is gone")
@@ -145,11 +149,13 @@ end
 
 local try = [[
 addresses
-  SIP       sip:127.0.0.1:@SIP        RabbitMQ  @AMQP
-  NATS      @NATS    Kamailio's log  @LOG
+  SIP             sip:127.0.0.1:@SIP
+  RabbitMQ        @AMQP
+  NATS            @NATS
+  Kamailio's log  @LOG
 
 watch what Kamailio publishes, each in a terminal of its own
-  amqp-consume -u @AMQP -e amq.topic -r '#' -A cat
+  amqp-consume -u @AMQP -e amq.topic -r '#' -A awk 1
   exec 3<>/dev/tcp/127.0.0.1/@NATSPORT; printf 'SUB phones.> 1\r\n' >&3; cat <&3
   tail -f @LOG
 
@@ -171,7 +177,7 @@ local function keep(world)
     SIP = world.kamailio.port, AMQP = world.broker.url, NATS = world.nats.url, NATSPORT = world.nats.port,
     LOG = world.kamailio.process.log_path, CONTROL = world.kamailio.control,
   }
-  show.title("It keeps running. Things to try (in bash):")
+  show.title("It keeps running. Things to try, in bash:")
   show.block((try:gsub("@(%u+)", values)))
   show.title(("Ctrl-C here stops all of it, and so does: kill %s"):format(os.getenv("QUICKSTART_PID")))
   while true do

@@ -56,7 +56,7 @@ function show.json(text, remark, apart)
 end
 
 function show.block(text)
-  line((("\n" .. text):gsub("\n", "\n  ")))
+  line((("\n" .. text):gsub("\n([^\n])", "\n  %1")))
 end
 
 return show

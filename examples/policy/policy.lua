@@ -1,0 +1,28 @@
+-- A lua_policy for both modules, where messages come from programs with customs of their own (docs/policies.md):
+--
+--     modparam("kazoo", "lua_policy", "/etc/kamailio/policy.lua")
+--     modparam("nats", "lua_policy", "/etc/kamailio/policy.lua")
+
+local routes = require "kemibus.routes" -- what serves by default
+
+local policy = {}
+
+-- RabbitMQ: {"type": "phone.logout"} runs event_route[kazoo:consumer-event-phone-logout], like a message with
+-- Event-Category and Event-Name, which still works.
+function policy.event_key(payload, subscription)
+  local text = type(payload.type) == "string" and payload.type or ""
+  local key, subkey = text:match("^([^.]+)%.(.+)$")
+  if key then return key, subkey end
+  return routes.event_key(payload, subscription)
+end
+
+-- NATS: a subscription with wildcards has a route for each kind of message. Those on phones.registered.alice, by way of
+-- subject_queue_group "phones.>:kamailio", run event_route[nats:phones-registered], if there is one.
+function policy.route_names(event)
+  local names = routes.route_names(event)
+  local first, second = (event.subject or ""):match("^([^.]+)%.([^.]+)")
+  if second then table.insert(names, 1, "nats:" .. first .. "-" .. second) end
+  return names
+end
+
+return policy
