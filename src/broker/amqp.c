@@ -1,22 +1,12 @@
-/*
- * AMQP 0-9-1 behind broker.h, on librabbitmq.
- *
- * The library makes connections, declares topology and decodes frames. What we send between those calls are frames of
- * our own in `out` (amqp_frames.h), so `out` is flushed before the library writes; heartbeats are ours too, because the
- * library would send them right into a half-written frame.
- */
+/* AMQP 0-9-1 behind broker.h: channels, subscriptions, confirms, acknowledgements. */
 #include "broker/broker.h"
 
-#include <amqp_tcp_socket.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <time.h>
+#include "broker/amqp_content.h"
 #include "broker/amqp_frames.h"
+#include "broker/amqp_link.h"
 #include "broker/amqp_topology.h"
 #include "broker/amqp_url.h"
 #include "core/log.h"
@@ -25,24 +15,12 @@ enum {
 	PUBLISH_CHANNEL = 1,
 	FIRST_SUBSCRIPTION_CHANNEL = 2,
 	OUT_HIGH = 256 * 1024, /* bytes waiting for the socket above which publish() takes no more */
-	RESUBSCRIBE_MS = 2000,
-	ALIVE_CHECK_MS = 1000,
-	FRAME_MAX = 131072 /* what librabbitmq and RabbitMQ agree on by default */
-};
-
-/* A content, a method with header and body, as it comes in on one channel. The strings lie in the library's pool of the
- * channel, which is released when the content is done. */
-struct incoming {
-	bool active, discard; /* discard: nobody is to get it */
-	bool in_buffer;       /* the body came in several frames and lies in `body` */
-	struct kb_message m;
-	size_t expected; /* bytes of body still to come */
-	struct kb_buf body;
+	RESUBSCRIBE_MS = 2000
 };
 
 struct subscription {
 	const struct kb_subscription *s;
-	struct incoming incoming;
+	struct kb_amqp_content incoming;
 	uint64_t retry_at; /* ms; 0 while it stands */
 };
 
@@ -52,38 +30,22 @@ struct kb_broker {
 	struct kb_amqp_address *addresses;
 	size_t n_addresses, current;
 
-	amqp_connection_state_t connection; /* NULL: none */
-	uint32_t generation;
-	struct kb_buf out;
-	size_t out_sent;   /* bytes at the front of `out` that are on the wire */
-	uint64_t out_at;   /* ms of the last byte sent */
-	uint64_t alive_at; /* ms of the last look at the heartbeat */
-	int heartbeat_s;   /* as agreed with the broker; 0: none */
-	char address[300];
+	struct kb_amqp_link link;
+	uint32_t generation; /* of the connection */
+	char address[300];   /* "host:port" */
 
 	uint64_t next_sequence;
 	uint64_t sequence_base; /* sequence of the message before delivery tag 1 of this channel */
 	bool publishing;        /* the publish channel is open */
-	struct incoming returned;
+	struct kb_amqp_content returned;
 
 	struct subscription *subscriptions;
 	size_t n_subscriptions;
-	struct incoming *held; /* complete, and refused by delivered(): to be offered again before anything is read */
+	struct kb_amqp_content
+		*held; /* complete, and refused by delivered(): to be offered again before anything is read */
 
 	struct kb_log_limit too_large, refused, odd;
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-static struct timeval timeout_of(const struct kb_broker *b)
-{
-	return (struct timeval){b->config->connect_timeout_ms / 1000, b->config->connect_timeout_ms % 1000 * 1000};
-}
 
 static const struct kb_amqp_address *address_of(const struct kb_broker *b)
 {
@@ -92,25 +54,15 @@ static const struct kb_amqp_address *address_of(const struct kb_broker *b)
 
 /* -- the connection -- */
 
-static void clear_incoming(struct incoming *in)
-{
-	in->active = false;
-	kb_buf_clear(&in->body);
-}
-
 /* Ends the connection without a word to the broker. */
 static void drop(struct kb_broker *b)
 {
-	if (b->connection)
-		amqp_destroy_connection(b->connection);
-	b->connection = NULL;
+	kb_amqp_link_drop(&b->link);
 	b->publishing = false;
 	b->held = NULL;
-	kb_buf_clear(&b->out);
-	b->out_sent = 0;
-	clear_incoming(&b->returned);
+	kb_amqp_content_clear(&b->returned);
 	for (size_t i = 0; i < b->n_subscriptions; i++) {
-		clear_incoming(&b->subscriptions[i].incoming);
+		kb_amqp_content_clear(&b->subscriptions[i].incoming);
 		b->subscriptions[i].s = NULL;
 	}
 }
@@ -122,101 +74,19 @@ static enum kb_broker_result lost(struct kb_broker *b, const char *why)
 	return KB_BROKER_LOST;
 }
 
-/* Writes what the socket takes now. */
-static enum kb_broker_result flush(struct kb_broker *b)
+/* Passes on what a call of the link says. */
+static enum kb_broker_result checked(struct kb_broker *b, const char *why)
 {
-	while (b->out_sent < b->out.n) {
-		ssize_t n = send(amqp_get_sockfd(b->connection), b->out.p + b->out_sent, b->out.n - b->out_sent,
-			MSG_DONTWAIT | MSG_NOSIGNAL);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-			return KB_BROKER_AGAIN;
-		if (n < 0)
-			return lost(b, strerror(errno));
-		b->out_sent += (size_t)n;
-		b->out_at = now_ms();
-	}
-	kb_buf_clear(&b->out);
-	b->out_sent = 0;
-	return KB_BROKER_OK;
-}
-
-/* Before the library writes: everything of ours must be out, waiting no longer than the connect timeout. */
-static enum kb_broker_result flush_all(struct kb_broker *b)
-{
-	uint64_t deadline = now_ms() + (uint64_t)b->config->connect_timeout_ms;
-	for (;;) {
-		enum kb_broker_result result = flush(b);
-		uint64_t now = now_ms();
-		if (result != KB_BROKER_AGAIN)
-			return result;
-		if (now >= deadline)
-			return lost(b, "the broker takes no data");
-		struct pollfd p = {amqp_get_sockfd(b->connection), POLLOUT, 0};
-		poll(&p, 1, (int)(deadline - now));
-	}
-}
-
-static amqp_table_entry_t text_entry(const char *key, const char *value)
-{
-	amqp_table_entry_t entry = {.key = amqp_cstring_bytes(key)};
-	entry.value.kind = AMQP_FIELD_KIND_UTF8;
-	entry.value.value.bytes = amqp_cstring_bytes(value);
-	return entry;
-}
-
-static amqp_table_entry_t flag_entry(const char *key)
-{
-	amqp_table_entry_t entry = {.key = amqp_cstring_bytes(key)};
-	entry.value.kind = AMQP_FIELD_KIND_BOOLEAN;
-	entry.value.value.boolean = 1;
-	return entry;
-}
-
-static amqp_rpc_reply_t log_in(struct kb_broker *b, const struct kb_amqp_address *a)
-{
-	amqp_table_entry_t capabilities[] = {flag_entry("publisher_confirms"), flag_entry("basic.nack"),
-		flag_entry("consumer_cancel_notify"), flag_entry("connection.blocked"),
-		flag_entry("authentication_failure_close")};
-	amqp_table_entry_t properties[] = {text_entry("product", "kemibus"),
-		text_entry("connection_name", b->config->client_name), {.key = amqp_cstring_bytes("capabilities")}};
-	properties[2].value.kind = AMQP_FIELD_KIND_TABLE;
-	properties[2].value.value.table = (amqp_table_t){sizeof capabilities / sizeof *capabilities, capabilities};
-	amqp_table_t table = {sizeof properties / sizeof *properties, properties};
-	return amqp_login_with_properties(b->connection, a->vhost, AMQP_DEFAULT_MAX_CHANNELS, FRAME_MAX,
-		b->config->heartbeat_s, &table, AMQP_SASL_METHOD_PLAIN, a->user, a->password);
-}
-
-/* NULL when connected and logged in, else why not. */
-static const char *establish(struct kb_broker *b, const struct kb_amqp_address *a)
-{
-	struct timeval timeout = timeout_of(b);
-	b->connection = amqp_new_connection();
-	amqp_socket_t *socket = b->connection ? amqp_tcp_socket_new(b->connection) : NULL;
-	if (!socket)
-		return "out of memory";
-	amqp_set_handshake_timeout(b->connection, &timeout);
-	amqp_set_rpc_timeout(b->connection, &timeout);
-	int status = amqp_socket_open_noblock(socket, a->host, a->port, &timeout);
-	if (status != AMQP_STATUS_OK)
-		return amqp_error_string2(status);
-	amqp_rpc_reply_t reply = log_in(b, a);
-	if (reply.reply_type != AMQP_RESPONSE_NORMAL)
-		return kb_amqp_reason(reply);
-	/* The heartbeat is agreed with the broker; from here on it is ours, not the library's. */
-	b->heartbeat_s = amqp_get_heartbeat(b->connection);
-	amqp_tune_connection(b->connection, amqp_get_channel_max(b->connection), amqp_get_frame_max(b->connection), 0);
-	return NULL;
+	return why ? lost(b, why) : KB_BROKER_OK;
 }
 
 static const char *open_publish_channel(struct kb_broker *b)
 {
-	amqp_channel_open(b->connection, PUBLISH_CHANNEL);
-	amqp_rpc_reply_t reply = amqp_get_rpc_reply(b->connection);
+	amqp_channel_open(b->link.connection, PUBLISH_CHANNEL);
+	amqp_rpc_reply_t reply = amqp_get_rpc_reply(b->link.connection);
 	if (reply.reply_type == AMQP_RESPONSE_NORMAL) {
-		amqp_confirm_select(b->connection, PUBLISH_CHANNEL);
-		reply = amqp_get_rpc_reply(b->connection);
+		amqp_confirm_select(b->link.connection, PUBLISH_CHANNEL);
+		reply = amqp_get_rpc_reply(b->link.connection);
 	}
 	if (reply.reply_type != AMQP_RESPONSE_NORMAL)
 		return kb_amqp_reason(reply);
@@ -232,7 +102,7 @@ static enum kb_broker_result amqp_connect(struct kb_broker *b)
 	b->current = (b->current + 1) % b->n_addresses;
 	const struct kb_amqp_address *a = address_of(b);
 	snprintf(b->address, sizeof b->address, "%s:%d", a->host, a->port);
-	const char *why = establish(b, a);
+	const char *why = kb_amqp_link_open(&b->link, a, b->config);
 	if (!why && (b->config->role & KB_ROLE_PUBLISH))
 		why = open_publish_channel(b);
 	if (why) {
@@ -241,7 +111,6 @@ static enum kb_broker_result amqp_connect(struct kb_broker *b)
 		return KB_BROKER_LOST;
 	}
 	b->generation = ++generations;
-	b->out_at = b->alive_at = now_ms();
 	kb_log(KB_LOG_INFO, "amqp: connected to %s vhost %s as user %s (%s)", b->address, a->vhost, a->user,
 		b->config->client_name);
 	return KB_BROKER_OK;
@@ -284,10 +153,10 @@ static enum kb_broker_result start_subscription(struct kb_broker *b, struct subs
 {
 	bool connection_lost;
 	amqp_channel_t channel = channel_of((size_t)(sub - b->subscriptions));
-	if (flush_all(b) != KB_BROKER_OK)
+	if (checked(b, kb_amqp_link_flush_all(&b->link)) != KB_BROKER_OK)
 		return KB_BROKER_LOST;
-	const char *error = kb_amqp_topology(b->connection, channel, sub->s, &connection_lost);
-	b->out_at = now_ms();
+	const char *error = kb_amqp_topology(b->link.connection, channel, sub->s, &connection_lost);
+	b->link.out_at = kb_amqp_now_ms();
 	sub->retry_at = 0;
 	if (!error) {
 		kb_log(KB_LOG_INFO, "amqp: consuming queue \"%s\" of exchange \"%s\" from %s", sub->s->queue.name,
@@ -298,14 +167,14 @@ static enum kb_broker_result start_subscription(struct kb_broker *b, struct subs
 		sub->s->queue.name, sub->s->exchange.name, RESUBSCRIBE_MS / 1000, error);
 	if (connection_lost)
 		return lost(b, "while subscribing");
-	kb_amqp_put_method(&b->out, channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
-	sub->retry_at = now_ms() + RESUBSCRIBE_MS;
+	kb_amqp_put_method(&b->link.out, channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
+	sub->retry_at = kb_amqp_now_ms() + RESUBSCRIBE_MS;
 	return KB_BROKER_INVALID;
 }
 
 static enum kb_broker_result amqp_subscribe(struct kb_broker *b, const struct kb_subscription *s, uint32_t index)
 {
-	if (!b->connection)
+	if (!b->link.connection)
 		return KB_BROKER_LOST;
 	struct subscription *sub = subscription_slot(b, index);
 	if (!sub)
@@ -318,7 +187,8 @@ static enum kb_broker_result retry_subscriptions(struct kb_broker *b)
 {
 	for (size_t i = 0; i < b->n_subscriptions; i++) {
 		struct subscription *sub = &b->subscriptions[i];
-		if (sub->s && sub->retry_at && sub->retry_at <= now_ms() && start_subscription(b, sub) == KB_BROKER_LOST)
+		if (sub->s && sub->retry_at && sub->retry_at <= kb_amqp_now_ms() &&
+			start_subscription(b, sub) == KB_BROKER_LOST)
 			return KB_BROKER_LOST;
 	}
 	return KB_BROKER_OK;
@@ -328,11 +198,11 @@ static enum kb_broker_result retry_subscriptions(struct kb_broker *b)
 
 static enum kb_broker_result amqp_publish(struct kb_broker *b, const struct kb_message *m, uint64_t *sequence)
 {
-	if (!b->connection || !b->publishing)
+	if (!b->link.connection || !b->publishing)
 		return KB_BROKER_LOST;
-	if (b->out.n - b->out_sent > OUT_HIGH)
+	if (kb_amqp_link_waiting(&b->link) > OUT_HIGH)
 		return KB_BROKER_AGAIN;
-	if (!kb_amqp_put_publish(&b->out, PUBLISH_CHANNEL, m, (size_t)amqp_get_frame_max(b->connection))) {
+	if (!kb_amqp_put_publish(&b->link.out, PUBLISH_CHANNEL, m, (size_t)amqp_get_frame_max(b->link.connection))) {
 		kb_log_limited(&b->refused, KB_LOG_ERROR,
 			"amqp: message dropped: exchange \"%.*s\", routing key \"%.*s\" (%zu bytes) or its headers are longer than "
 			"the "
@@ -346,16 +216,16 @@ static enum kb_broker_result amqp_publish(struct kb_broker *b, const struct kb_m
 
 static enum kb_broker_result amqp_settle(struct kb_broker *b, const struct kb_origin *origin, enum kb_outcome outcome)
 {
-	if (!b->connection)
+	if (!b->link.connection)
 		return KB_BROKER_LOST;
 	if (origin->generation != b->generation || !subscription_on(b, channel_of(origin->subscription)))
 		return KB_BROKER_OK;
 	amqp_channel_t channel = channel_of(origin->subscription);
 	if (outcome == KB_DONE)
-		kb_amqp_put_method(&b->out, channel, AMQP_BASIC_ACK_METHOD, &(amqp_basic_ack_t){origin->tag, 0});
+		kb_amqp_put_method(&b->link.out, channel, AMQP_BASIC_ACK_METHOD, &(amqp_basic_ack_t){origin->tag, 0});
 	else
-		kb_amqp_put_method(
-			&b->out, channel, AMQP_BASIC_REJECT_METHOD, &(amqp_basic_reject_t){origin->tag, outcome == KB_REQUEUE});
+		kb_amqp_put_method(&b->link.out, channel, AMQP_BASIC_REJECT_METHOD,
+			&(amqp_basic_reject_t){origin->tag, outcome == KB_REQUEUE});
 	return KB_BROKER_OK;
 }
 
@@ -375,8 +245,8 @@ static enum kb_broker_result publish_channel_closed(struct kb_broker *b, const c
 	char reason[300];
 	snprintf(reason, sizeof reason, "%s", why);
 	b->publishing = false;
-	kb_amqp_put_method(&b->out, PUBLISH_CHANNEL, AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
-	if (flush_all(b) != KB_BROKER_OK)
+	kb_amqp_put_method(&b->link.out, PUBLISH_CHANNEL, AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
+	if (checked(b, kb_amqp_link_flush_all(&b->link)) != KB_BROKER_OK)
 		return KB_BROKER_LOST;
 	const char *failed = open_publish_channel(b);
 	if (failed)
@@ -391,13 +261,13 @@ static enum kb_broker_result channel_closed(struct kb_broker *b, const amqp_fram
 	const char *why = kb_amqp_reason(reply);
 	if (frame->channel == PUBLISH_CHANNEL)
 		return publish_channel_closed(b, why);
-	kb_amqp_put_method(&b->out, frame->channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
+	kb_amqp_put_method(&b->link.out, frame->channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
 	struct subscription *sub = subscription_on(b, frame->channel);
 	if (sub) {
 		kb_log(KB_LOG_ERROR, "amqp: subscription to queue \"%s\" ended by the broker, next try in %d s: %s",
 			sub->s->queue.name, RESUBSCRIBE_MS / 1000, why);
-		clear_incoming(&sub->incoming);
-		sub->retry_at = now_ms() + RESUBSCRIBE_MS;
+		kb_amqp_content_clear(&sub->incoming);
+		sub->retry_at = kb_amqp_now_ms() + RESUBSCRIBE_MS;
 	}
 	return KB_BROKER_OK;
 }
@@ -408,12 +278,11 @@ static enum kb_broker_result connection_closed(struct kb_broker *b, const amqp_f
 	amqp_rpc_reply_t reply = {.reply_type = AMQP_RESPONSE_SERVER_EXCEPTION, .reply = frame->payload.method};
 	char why[300];
 	snprintf(why, sizeof why, "%s", kb_amqp_reason(reply));
-	kb_amqp_put_method(&b->out, 0, AMQP_CONNECTION_CLOSE_OK_METHOD, &(amqp_connection_close_ok_t){0});
+	kb_amqp_put_method(&b->link.out, 0, AMQP_CONNECTION_CLOSE_OK_METHOD, &(amqp_connection_close_ok_t){0});
 	/* 320 is an operator's doing; the 5xx are for something that we sent, perhaps one of the open messages. */
 	if (close->reply_code >= 500 && b->publishing)
 		b->events.settled(b->events.context, b->next_sequence - 1, true, KB_REQUEUE, why);
-	if (flush(b) == KB_BROKER_LOST)
-		return KB_BROKER_LOST;
+	kb_amqp_link_flush(&b->link); /* the answer is a courtesy */
 	return lost(b, why);
 }
 
@@ -426,18 +295,16 @@ static void consumer_cancelled(struct kb_broker *b, const amqp_frame_t *frame)
 	kb_log(KB_LOG_ERROR, "amqp: queue \"%s\" is gone, subscribing again in %d s", sub->s->queue.name,
 		RESUBSCRIBE_MS / 1000);
 	amqp_channel_close_t close = {.reply_code = 200};
-	kb_amqp_put_method(&b->out, frame->channel, AMQP_CHANNEL_CLOSE_METHOD, &close);
-	sub->retry_at = now_ms() + RESUBSCRIBE_MS;
+	kb_amqp_put_method(&b->link.out, frame->channel, AMQP_CHANNEL_CLOSE_METHOD, &close);
+	sub->retry_at = kb_amqp_now_ms() + RESUBSCRIBE_MS;
 }
 
 static void begin_delivery(struct kb_broker *b, const amqp_frame_t *frame)
 {
 	const amqp_basic_deliver_t *deliver = frame->payload.method.decoded;
 	struct subscription *sub = subscription_on(b, frame->channel);
-	struct incoming *in = sub ? &sub->incoming : &b->returned;
-	clear_incoming(in);
-	in->active = true;
-	in->discard = !sub;
+	struct kb_amqp_content *in = sub ? &sub->incoming : &b->returned;
+	kb_amqp_content_begin(in, !sub);
 	in->m = (struct kb_message){.exchange = kb_amqp_slice(deliver->exchange),
 		.key = kb_amqp_slice(deliver->routing_key),
 		.origin = {.tag = deliver->delivery_tag,
@@ -445,13 +312,6 @@ static void begin_delivery(struct kb_broker *b, const amqp_frame_t *frame)
 			.generation = b->generation,
 			.broker = b->config->index,
 			.flags = deliver->redelivered ? KB_REDELIVERED : 0}};
-}
-
-/* basic.return carries a content too, which has to be passed over. */
-static void begin_return(struct kb_broker *b)
-{
-	clear_incoming(&b->returned);
-	b->returned.active = b->returned.discard = true;
 }
 
 static enum kb_broker_result method(struct kb_broker *b, const amqp_frame_t *frame)
@@ -469,7 +329,9 @@ static enum kb_broker_result method(struct kb_broker *b, const amqp_frame_t *fra
 		return KB_BROKER_OK;
 	}
 	case AMQP_BASIC_DELIVER_METHOD: begin_delivery(b, frame); return KB_BROKER_OK;
-	case AMQP_BASIC_RETURN_METHOD: begin_return(b); return KB_BROKER_OK;
+	case AMQP_BASIC_RETURN_METHOD: /* carries a content too, which has to be passed over */
+		kb_amqp_content_begin(&b->returned, true);
+		return KB_BROKER_OK;
 	case AMQP_BASIC_CANCEL_METHOD: consumer_cancelled(b, frame); return KB_BROKER_OK;
 	case AMQP_CHANNEL_CLOSE_METHOD: return channel_closed(b, frame);
 	case AMQP_CONNECTION_CLOSE_METHOD: return connection_closed(b, frame);
@@ -487,13 +349,13 @@ static enum kb_broker_result method(struct kb_broker *b, const amqp_frame_t *fra
 	}
 }
 
-static struct incoming *incoming_on(struct kb_broker *b, amqp_channel_t channel)
+static struct kb_amqp_content *incoming_on(struct kb_broker *b, amqp_channel_t channel)
 {
 	struct subscription *sub = subscription_on(b, channel);
 	return sub ? &sub->incoming : &b->returned;
 }
 
-static void refuse_too_large(struct kb_broker *b, struct incoming *in)
+static void refuse_too_large(struct kb_broker *b, struct kb_amqp_content *in)
 {
 	kb_log_limited(&b->too_large, KB_LOG_ERROR,
 		"amqp: message of %zu bytes with routing key \"%.*s\" dropped: larger than the inbox takes (%zu bytes)",
@@ -503,81 +365,50 @@ static void refuse_too_large(struct kb_broker *b, struct incoming *in)
 	in->discard = true;
 }
 
-static void begin_body(struct kb_broker *b, const amqp_frame_t *frame)
-{
-	struct incoming *in = incoming_on(b, frame->channel);
-	if (!in->active)
-		return;
-	in->expected = frame->payload.properties.body_size;
-	in->m.payload = kb_slice(NULL, 0);
-	in->in_buffer = false;
-	if (!in->discard && in->expected > b->config->message_max)
-		refuse_too_large(b, in);
-}
-
-static void add_body(struct kb_broker *b, const amqp_frame_t *frame)
-{
-	struct incoming *in = incoming_on(b, frame->channel);
-	struct kb_slice part = kb_amqp_slice(frame->payload.body_fragment);
-	if (!in->active)
-		return;
-	if (part.n > in->expected)
-		part.n = in->expected; /* a lying broker gets what it announced */
-	bool only = !in->in_buffer && part.n == in->expected;
-	in->expected -= part.n;
-	if (in->discard)
-		return;
-	if (only) {
-		in->m.payload = part;
-	} else {
-		kb_buf_append_slice(&in->body, part);
-		in->in_buffer = true;
-		in->m.payload = kb_buf_slice(&in->body);
-	}
-}
-
 /* Hands over a complete content. False: nobody has room, and it is held. */
-static bool finish(struct kb_broker *b, struct incoming *in, amqp_channel_t channel)
+static bool finish(struct kb_broker *b, struct kb_amqp_content *in, amqp_channel_t channel)
 {
 	if (!in->discard && !in->body.failed && !b->events.delivered(b->events.context, &in->m)) {
 		b->held = in;
 		return false;
 	}
-	clear_incoming(in);
-	amqp_maybe_release_buffers_on_channel(b->connection, channel);
+	kb_amqp_content_clear(in);
+	amqp_maybe_release_buffers_on_channel(b->link.connection, channel);
 	return true;
 }
 
-static bool is_complete(const struct incoming *in, const amqp_frame_t *frame)
+static enum kb_broker_result content_frame(struct kb_broker *b, const amqp_frame_t *frame, unsigned *delivered)
 {
-	return in->active && in->expected == 0 &&
-		   (frame->frame_type == AMQP_FRAME_BODY || frame->frame_type == AMQP_FRAME_HEADER);
+	struct kb_amqp_content *in = incoming_on(b, frame->channel);
+	bool header = frame->frame_type == AMQP_FRAME_HEADER;
+	bool complete = header ? kb_amqp_content_header(in, frame) : kb_amqp_content_body(in, frame);
+	if (header && in->active && !in->discard && in->expected > b->config->message_max)
+		refuse_too_large(b, in);
+	if (complete) {
+		++*delivered;
+		return finish(b, in, frame->channel) ? KB_BROKER_OK : KB_BROKER_AGAIN;
+	}
+	if (in->discard) /* however long it is, it takes the memory of one frame */
+		amqp_maybe_release_buffers_on_channel(b->link.connection, frame->channel);
+	return KB_BROKER_OK;
 }
 
 /* Handles one frame; *delivered counts contents. */
 static enum kb_broker_result dispatch(struct kb_broker *b, const amqp_frame_t *frame, unsigned *delivered)
 {
-	amqp_channel_t channel = frame->channel;
-	if (frame->frame_type == AMQP_FRAME_METHOD) {
-		enum kb_broker_result result = method(b, frame);
-		if (result == KB_BROKER_OK && !incoming_on(b, channel)->active)
-			amqp_maybe_release_buffers_on_channel(b->connection, channel);
-		return result;
-	}
-	if (frame->frame_type == AMQP_FRAME_HEADER)
-		begin_body(b, frame);
-	else if (frame->frame_type == AMQP_FRAME_BODY)
-		add_body(b, frame);
-	struct incoming *in = incoming_on(b, channel);
-	if (!is_complete(in, frame))
+	if (frame->frame_type == AMQP_FRAME_HEADER || frame->frame_type == AMQP_FRAME_BODY)
+		return content_frame(b, frame, delivered);
+	if (frame->frame_type != AMQP_FRAME_METHOD)
 		return KB_BROKER_OK;
-	++*delivered;
-	return finish(b, in, channel) ? KB_BROKER_OK : KB_BROKER_AGAIN;
+	enum kb_broker_result result = method(b, frame);
+	if (result == KB_BROKER_OK && !incoming_on(b, frame->channel)->active)
+		amqp_maybe_release_buffers_on_channel(b->link.connection, frame->channel);
+	return result;
 }
 
 static bool offer_held(struct kb_broker *b)
 {
-	struct incoming *in = b->held;
+	struct kb_amqp_content *in = b->held;
 	if (!in)
 		return true;
 	b->held = NULL;
@@ -592,7 +423,7 @@ static enum kb_broker_result read_frames(struct kb_broker *b, unsigned max_messa
 		return KB_BROKER_OK; /* the loop sees the held message by its own refusal */
 	while (delivered < max_messages) {
 		amqp_frame_t frame;
-		int status = amqp_simple_wait_frame_noblock(b->connection, &frame, &at_once);
+		int status = amqp_simple_wait_frame_noblock(b->link.connection, &frame, &at_once);
 		if (status == AMQP_STATUS_TIMEOUT)
 			return KB_BROKER_OK;
 		if (status != AMQP_STATUS_OK)
@@ -604,54 +435,31 @@ static enum kb_broker_result read_frames(struct kb_broker *b, unsigned max_messa
 	return KB_BROKER_AGAIN;
 }
 
-/* Milliseconds since the kernel last got data from the broker: the library swallows heartbeats without a word. */
-static uint64_t silence_ms(const struct kb_broker *b)
-{
-	struct tcp_info info;
-	socklen_t size = sizeof info;
-	if (getsockopt(amqp_get_sockfd(b->connection), IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
-		return 0;
-	return info.tcpi_last_data_recv;
-}
-
-static enum kb_broker_result keep_alive(struct kb_broker *b)
-{
-	uint64_t interval = (uint64_t)b->heartbeat_s * 1000, now = now_ms();
-	if (!interval || now - b->alive_at < ALIVE_CHECK_MS)
-		return KB_BROKER_OK;
-	b->alive_at = now;
-	/* While a message is held we do not read, and cannot tell silence from our own slowness. */
-	if (!b->held && silence_ms(b) > 2 * interval)
-		return lost(b, "no heartbeat");
-	if (now - b->out_at > interval / 2 && b->out.n == 0)
-		kb_amqp_put_heartbeat(&b->out);
-	return KB_BROKER_OK;
-}
-
 static enum kb_broker_result amqp_process(struct kb_broker *b, unsigned max_messages)
 {
-	if (!b->connection || flush(b) == KB_BROKER_LOST)
+	if (!b->link.connection || checked(b, kb_amqp_link_flush(&b->link)) == KB_BROKER_LOST)
 		return KB_BROKER_LOST;
 	enum kb_broker_result result = read_frames(b, max_messages);
-	if (result == KB_BROKER_LOST || retry_subscriptions(b) == KB_BROKER_LOST || keep_alive(b) == KB_BROKER_LOST)
+	if (result == KB_BROKER_LOST || retry_subscriptions(b) == KB_BROKER_LOST ||
+		checked(b, kb_amqp_link_keep_alive(&b->link, !b->held)) == KB_BROKER_LOST)
 		return KB_BROKER_LOST;
 	/* Acknowledgements of what was just read go out now, not with the next wake-up. */
-	return flush(b) == KB_BROKER_LOST ? KB_BROKER_LOST : result;
+	return checked(b, kb_amqp_link_flush(&b->link)) == KB_BROKER_LOST ? KB_BROKER_LOST : result;
 }
 
 static int amqp_poll_fd(const struct kb_broker *b)
 {
-	return b->connection ? amqp_get_sockfd(b->connection) : -1;
+	return b->link.connection ? amqp_get_sockfd(b->link.connection) : -1;
 }
 
 static short amqp_poll_events(const struct kb_broker *b)
 {
-	return (short)((b->held ? 0 : POLLIN) | (b->out_sent < b->out.n ? POLLOUT : 0));
+	return (short)((b->held ? 0 : POLLIN) | (kb_amqp_link_waiting(&b->link) ? POLLOUT : 0));
 }
 
 static int amqp_poll_timeout_ms(const struct kb_broker *b)
 {
-	return b->heartbeat_s ? ALIVE_CHECK_MS : -1;
+	return b->link.heartbeat_s ? KB_AMQP_ALIVE_CHECK_MS : -1;
 }
 
 /* -- opening and closing -- */
@@ -660,15 +468,15 @@ static void amqp_close(struct kb_broker *b)
 {
 	if (!b)
 		return;
-	if (b->connection && flush_all(b) == KB_BROKER_OK)
-		amqp_connection_close(b->connection, AMQP_REPLY_SUCCESS);
+	if (b->link.connection && !kb_amqp_link_flush_all(&b->link))
+		amqp_connection_close(b->link.connection, AMQP_REPLY_SUCCESS);
 	drop(b);
 	for (size_t i = 0; i < b->n_addresses; i++)
 		kb_amqp_address_free(&b->addresses[i]);
 	for (size_t i = 0; i < b->n_subscriptions; i++)
 		kb_buf_free(&b->subscriptions[i].incoming.body);
 	kb_buf_free(&b->returned.body);
-	kb_buf_free(&b->out);
+	kb_amqp_link_free(&b->link);
 	free(b->subscriptions);
 	free(b->addresses);
 	free(b);

@@ -1,0 +1,45 @@
+#include "broker/amqp_content.h"
+
+#include "broker/amqp_frames.h"
+
+void kb_amqp_content_clear(struct kb_amqp_content *c)
+{
+	c->active = false;
+	kb_buf_clear(&c->body);
+}
+
+void kb_amqp_content_begin(struct kb_amqp_content *c, bool discard)
+{
+	kb_amqp_content_clear(c);
+	c->active = true;
+	c->discard = discard;
+	c->in_buffer = false;
+	c->m = (struct kb_message){0};
+}
+
+bool kb_amqp_content_header(struct kb_amqp_content *c, const amqp_frame_t *frame)
+{
+	c->expected = frame->payload.properties.body_size;
+	return c->active && c->expected == 0;
+}
+
+bool kb_amqp_content_body(struct kb_amqp_content *c, const amqp_frame_t *frame)
+{
+	struct kb_slice part = kb_amqp_slice(frame->payload.body_fragment);
+	if (!c->active)
+		return false;
+	if (part.n > c->expected)
+		part.n = c->expected; /* a lying broker gets what it announced */
+	bool only = !c->in_buffer && part.n == c->expected;
+	c->expected -= part.n;
+	if (c->discard)
+		return c->expected == 0;
+	if (only) {
+		c->m.payload = part;
+	} else {
+		kb_buf_append_slice(&c->body, part);
+		c->in_buffer = true;
+		c->m.payload = kb_buf_slice(&c->body);
+	}
+	return c->expected == 0;
+}
