@@ -55,6 +55,8 @@ void kb_buf_printf(struct kb_buf *b, const char *format, ...)
 
 void kb_buf_consume(struct kb_buf *b, size_t n)
 {
+	if (n == 0) /* the buffer may be without memory yet */
+		return;
 	memmove(b->p, b->p + n, b->n - n);
 	b->n -= n;
 }

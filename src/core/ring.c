@@ -111,6 +111,7 @@ void kb_ring_reclaim(struct kb_ring *ring)
 {
 	uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
 	atomic_store_explicit(&ring->reclaimed, tail, memory_order_relaxed);
+	ring->harvesting = false;
 }
 
 size_t kb_ring_used(const struct kb_ring *ring)

@@ -7,6 +7,7 @@
 int kb_wake_init(struct kb_wake *w)
 {
 	atomic_init(&w->asleep, 0);
+	w->owed = 0;
 	w->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	return w->fd < 0 ? -errno : 0;
 }
@@ -25,13 +26,21 @@ void kb_wake_arm(struct kb_wake *w)
 	atomic_thread_fence(memory_order_seq_cst);
 }
 
+/* Whoever took us out of `asleep` writes to the descriptor, but maybe later than now: what was not read yet must be
+ * read on another day, or the descriptor would end every sleep to come at once. */
 void kb_wake_disarm(struct kb_wake *w)
 {
-	if (atomic_exchange(&w->asleep, 0) == 0) {
-		uint64_t signals;
-		while (read(w->fd, &signals, sizeof signals) < 0 && errno == EINTR)
-			;
-	}
+	uint64_t signals;
+	ssize_t n;
+	if (atomic_exchange(&w->asleep, 0) == 0)
+		w->owed++;
+	if (w->owed == 0)
+		return;
+	do
+		n = read(w->fd, &signals, sizeof signals);
+	while (n < 0 && errno == EINTR);
+	if (n == sizeof signals)
+		w->owed -= signals < w->owed ? signals : w->owed;
 }
 
 void kb_wake_signal(struct kb_wake *w)

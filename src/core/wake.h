@@ -13,7 +13,8 @@
 /* Lies in shared memory; made before the processes that use it are forked, so that all inherit the descriptor. */
 struct kb_wake {
 	_Atomic uint32_t asleep;
-	int fd; /* eventfd */
+	int fd;        /* eventfd */
+	uint64_t owed; /* the sleeper's own: signals that are on their way into the descriptor */
 };
 
 /* 0, or -errno. */

@@ -1,0 +1,250 @@
+/* core/ring, core/wake, core/outbox and core/inbox between two processes: every message once, in order, none lost to
+ * sleep. */
+#include "core/inbox.h"
+#include "core/outbox.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "check.h"
+
+enum { MESSAGES = 200 * 1000, PATIENCE_MS = 20 * 1000 };
+
+/* A payload whose every byte follows from its number, of a length that makes laps end everywhere. */
+static size_t payload_of(uint32_t number, unsigned char to[1024])
+{
+	size_t n = 4 + number * 2654435761u % 700;
+	memcpy(to, &number, 4);
+	for (size_t i = 4; i < n; i++)
+		to[i] = (unsigned char)(number + i);
+	return n;
+}
+
+static bool is_payload_of(uint32_t number, struct kb_slice payload)
+{
+	unsigned char wanted[1024];
+	size_t n = payload_of(number, wanted);
+	return payload.n == n && memcmp(payload.p, wanted, n) == 0;
+}
+
+/* Sleeps until there is something; false: nobody woke us. `ready` is asked once more after arming. */
+static bool sleep_on(struct kb_wake *wake, bool (*ready)(void *), void *context)
+{
+	bool woken = true;
+	kb_wake_arm(wake);
+	if (!ready(context)) {
+		struct pollfd fd = {.fd = kb_wake_fd(wake), .events = POLLIN};
+		woken = poll(&fd, 1, PATIENCE_MS) == 1;
+	}
+	kb_wake_disarm(wake);
+	return woken;
+}
+
+static void end_child(pid_t child)
+{
+	int status;
+	CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+/* -- outbox: a writer that retries when it is full, a reader that sleeps when it is empty -- */
+
+static bool outbox_ready(void *ring)
+{
+	return !kb_ring_empty(ring);
+}
+
+static void write_to_outbox(struct kb_outbox *outbox, size_t writer)
+{
+	unsigned char bytes[1024];
+	for (uint32_t i = 0; i < MESSAGES;) {
+		struct kb_message m = {.key = KB_SLICE_LITERAL("key"), .payload = kb_slice(bytes, payload_of(i, bytes))};
+		if (kb_outbox_put(outbox, writer, &m) == KB_OUTBOX_ACCEPTED)
+			i++;
+		else
+			usleep(1); /* the reader has to run */
+	}
+}
+
+static void read_outbox(struct kb_outbox *outbox)
+{
+	struct kb_ring *ring = kb_outbox_ring(outbox, 0);
+	uint64_t cursor = kb_ring_cursor(ring);
+	for (uint32_t i = 0; i < MESSAGES;) {
+		struct kb_message m;
+		struct kb_record *record = kb_ring_next(ring, &cursor);
+		if (!record) {
+			if (sleep_on(kb_outbox_wake(outbox, 0), outbox_ready, ring))
+				continue;
+			CHECK(!"the writer woke nobody");
+			return;
+		}
+		CHECK(kb_message_decode(record->data, record->size, &m));
+		CHECK(is_payload_of(i, m.payload) && kb_slice_equal(m.key, KB_SLICE_LITERAL("key")));
+		kb_ring_settle(ring, record, KB_DONE);
+		i++;
+	}
+	CHECK(kb_ring_empty(ring));
+}
+
+static void carries_an_outbox_between_processes(void)
+{
+	struct kb_outbox *outbox = kb_outbox_create(1, 16384, 1);
+	pid_t child = fork();
+	if (child == 0) {
+		write_to_outbox(outbox, 0);
+		_exit(check_failures);
+	}
+	read_outbox(outbox);
+	end_child(child);
+	CHECK(kb_outbox_totals(outbox).accepted == MESSAGES);
+	CHECK(kb_outbox_totals(outbox).bytes_used == 0);
+	CHECK(kb_outbox_totals(outbox).bytes_high <= 16384);
+	kb_outbox_destroy(outbox);
+}
+
+static void says_why_an_outbox_refuses(void)
+{
+	struct kb_outbox *outbox = kb_outbox_create(3, 4096, 2);
+	static char bytes[4096];
+	struct kb_message m = {.payload = kb_slice(bytes, 100)};
+	struct kb_message large = {.payload = kb_slice(bytes, kb_outbox_message_max(outbox) + 1)};
+	uint64_t accepted = 0;
+	while (kb_outbox_put(outbox, 1, &m) == KB_OUTBOX_ACCEPTED)
+		accepted++;
+	CHECK(accepted > 10);
+	CHECK(kb_outbox_put(outbox, 1, &m) == KB_OUTBOX_FULL);
+	CHECK(kb_outbox_put(outbox, 1, &large) == KB_OUTBOX_TOO_LARGE);
+	CHECK(kb_outbox_put(outbox, 2, &m) == KB_OUTBOX_ACCEPTED); /* a ring for each writer */
+	CHECK(kb_outbox_wake(outbox, 0) != kb_outbox_wake(outbox, 1));
+	struct kb_outbox_totals totals = kb_outbox_totals(outbox);
+	CHECK(totals.accepted == accepted + 1 && totals.refused == 3);
+	CHECK(totals.bytes_used > accepted * 100 && totals.bytes_high <= 4096);
+	kb_outbox_destroy(outbox);
+	kb_outbox_destroy(NULL);
+}
+
+/* -- inbox: the consumer puts and harvests, the worker settles -- */
+
+struct side {
+	struct kb_inbox *inbox;
+	struct kb_message m;
+	struct kb_record *record;
+};
+
+static bool worker_ready(void *context)
+{
+	struct side *s = context;
+	return (s->record = kb_inbox_next(s->inbox, 1, &s->m)) != NULL;
+}
+
+static void work(struct kb_inbox *inbox)
+{
+	struct side s = {.inbox = inbox};
+	for (uint32_t i = 0; i < MESSAGES; i++) {
+		s.record = kb_inbox_next(inbox, 1, &s.m);
+		while (!s.record)
+			if (!sleep_on(kb_inbox_worker_wake(inbox, 1), worker_ready, &s)) {
+				CHECK(!"the consumer woke nobody");
+				return;
+			} else if (!s.record) {
+				s.record = kb_inbox_next(inbox, 1, &s.m);
+			}
+		CHECK(is_payload_of(i, s.m.payload) && s.m.origin.tag == i);
+		kb_inbox_settle(inbox, 1, s.record, i % 3 == 0 ? KB_REQUEUE : KB_DONE);
+	}
+}
+
+struct consumer {
+	struct kb_inbox *inbox;
+	uint32_t put, harvested;
+};
+
+static bool harvest(void *context)
+{
+	struct consumer *c = context;
+	struct kb_origin origin;
+	enum kb_outcome outcome;
+	if (!kb_inbox_harvest(c->inbox, 1, &origin, &outcome))
+		return false;
+	CHECK(origin.tag == c->harvested);
+	CHECK(outcome == (c->harvested % 3 == 0 ? KB_REQUEUE : KB_DONE));
+	c->harvested++;
+	return true;
+}
+
+static void consume(struct kb_inbox *inbox)
+{
+	struct consumer c = {.inbox = inbox};
+	unsigned char bytes[1024];
+	while (c.harvested < MESSAGES) {
+		struct kb_message m = {.payload = kb_slice(bytes, payload_of(c.put, bytes)), .origin = {.tag = c.put}};
+		bool moved = c.put < MESSAGES && kb_inbox_put(inbox, 1, &m);
+		c.put += moved;
+		moved |= harvest(&c);
+		if (!moved && !sleep_on(kb_inbox_consumer_wake(inbox), harvest, &c)) {
+			CHECK(!"the worker woke nobody");
+			return;
+		}
+	}
+}
+
+static void carries_an_inbox_and_its_outcomes(void)
+{
+	struct kb_inbox *inbox = kb_inbox_create(2, 16384);
+	pid_t child = fork();
+	if (child == 0) {
+		work(inbox);
+		_exit(check_failures);
+	}
+	consume(inbox);
+	end_child(child);
+	struct kb_message m;
+	CHECK(kb_inbox_next(inbox, 0, &m) == NULL);
+	kb_inbox_destroy(inbox);
+	kb_inbox_destroy(NULL);
+}
+
+/* -- a reader that dies leaves its messages -- */
+
+static void shows_to_the_next_reader_what_the_last_left(void)
+{
+	size_t bytes = 1 << 20;
+	void *memory = mmap(NULL, kb_ring_footprint(bytes), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct kb_ring *ring = kb_ring_init(memory, bytes);
+	for (uint32_t i = 0; i < 1000; i++) {
+		memcpy(kb_ring_reserve(ring, 4), &i, 4);
+		kb_ring_commit(ring);
+	}
+	pid_t child = fork();
+	if (child == 0) {
+		uint64_t cursor = kb_ring_cursor(ring);
+		for (int i = 0; i < 500; i++) {
+			struct kb_record *record = kb_ring_next(ring, &cursor);
+			if (i % 2 == 0)
+				kb_ring_settle(ring, record, KB_DONE);
+		}
+		_exit(0);
+	}
+	end_child(child);
+	uint64_t cursor = kb_ring_cursor(ring);
+	struct kb_record *record;
+	uint32_t number, expected = 1;
+	while ((record = kb_ring_next(ring, &cursor))) {
+		memcpy(&number, record->data, 4);
+		CHECK(number == expected);
+		expected += expected < 499 ? 2 : 1;
+	}
+	CHECK(expected == 1000);
+	munmap(memory, kb_ring_footprint(bytes));
+}
+
+int main(void)
+{
+	carries_an_outbox_between_processes();
+	says_why_an_outbox_refuses();
+	carries_an_inbox_and_its_outcomes();
+	shows_to_the_next_reader_what_the_last_left();
+	return check_failures ? 1 : 0;
+}
