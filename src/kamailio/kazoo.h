@@ -18,9 +18,8 @@ struct kz_settings {
 	char *node_hostname;
 	const char *urls[KZ_URLS_MAX];
 	size_t n_urls;
-	int workers;            /* resolved from the two below by mod_init */
-	int consumer_processes; /* amqp_consumer_processes; 0: not set */
-	int consumer_workers;   /* amqp_consumer_workers; 0: not set */
+	int workers;                              /* resolved from the two below by mod_init */
+	int consumer_processes, consumer_workers; /* as they are set, or INT_MIN */
 	char *event_key, *event_subkey;
 	char *event_callback, *lua_policy;
 	char *app_name, *primary_zone;

@@ -3,9 +3,14 @@
 #include <core/dprint.h>
 #include <core/kemi.h>
 
+#include <limits.h>
 #include <stdlib.h>
 
+enum { NOT_SET = INT_MIN, WORKERS_DEFAULT = 4, WORKERS_MAX = 512 };
+
 static struct kz_settings settings = {
+	.consumer_processes = NOT_SET,
+	.consumer_workers = NOT_SET,
 	.event_key = "Event-Category",
 	.event_subkey = "Event-Name",
 	.app_name = NAME,
@@ -132,9 +137,17 @@ static bool in_range(const char *name, int value, int least, int most)
  * connections, of which there is one. */
 static int worker_count(void)
 {
-	if (settings.consumer_workers)
-		return settings.consumer_workers;
-	return settings.consumer_processes ? settings.consumer_processes : 4;
+	if (settings.consumer_workers == NOT_SET)
+		return settings.consumer_processes == NOT_SET ? WORKERS_DEFAULT : settings.consumer_processes;
+	if (settings.consumer_processes > 1)
+		LM_NOTICE("amqp_consumer_processes: one consuming connection serves all %d workers, more are not needed\n",
+			settings.consumer_workers);
+	return settings.consumer_workers;
+}
+
+static bool is_process_count(const char *name, int value)
+{
+	return value == NOT_SET || in_range(name, value, 1, WORKERS_MAX);
 }
 
 bool kz_settings_check(void)
@@ -147,10 +160,8 @@ bool kz_settings_check(void)
 	if (settings.n_urls == 0)
 		settings.urls[settings.n_urls++] = "amqp://guest:guest@localhost:5672";
 	settings.workers = worker_count();
-	if (settings.consumer_workers && settings.consumer_processes > 1)
-		LM_NOTICE("amqp_consumer_processes: one consuming connection serves all %d workers, more are not needed\n",
-			settings.workers);
-	return in_range("amqp_consumer_processes", settings.workers, 1, 512) &&
+	return is_process_count("amqp_consumer_processes", settings.consumer_processes) &&
+		   is_process_count("amqp_consumer_workers", settings.consumer_workers) &&
 		   in_range("amqp_consumer_loop_count", settings.consumer_loop_count, 1, 1000000) &&
 		   in_range("amqp_internal_loop_count", settings.internal_loop_count, 1, 1000000) &&
 		   in_range("amqp_consumer_ack_loop_count", settings.ack_loop_count, 1, 1000000) &&
