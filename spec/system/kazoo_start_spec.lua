@@ -1,0 +1,197 @@
+local kazoo = require "support.kazoo"
+
+local nobody = "amqp://127.0.0.1:1"
+
+local function with(params)
+  params.amqp_connection = params.amqp_connection or nobody
+  return params
+end
+
+describe("Kamailio does not start", function()
+  -- The log of a start that must fail.
+  local function refusal_of(options)
+    local server, log = kazoo.try_start(options)
+    if server then
+      server:stop()
+      error("it started", 2)
+    end
+    return log
+  end
+
+  it("without node_hostname, and says how to set it", function()
+    assert.matches('ERROR.*node_hostname is not set: modparam%("kazoo", "node_hostname", .*required',
+      refusal_of { params = with { node_hostname = false } })
+    assert.matches("ERROR.*node_hostname is not set", refusal_of { params = with { node_hostname = "" } })
+  end)
+
+  local out_of_range = {
+    amqp_consumer_processes = { -1, 0, 513 },
+    amqp_consumer_workers = { -1, 0, 513 },
+    amqp_consumer_loop_count = { 0, -5 },
+    amqp_internal_loop_count = { 0 },
+    amqp_consumer_ack_loop_count = { 0 },
+    amqp_connect_timeout_sec = { -1 },
+    amqp_connect_timeout_micro = { -1 },
+    amqp_heartbeats = { -1, 65536 },
+    amqp_outbox_size = { 0, 1000 },
+    amqp_inbox_size = { 0, 1000 },
+  }
+  for name, values in pairs(out_of_range) do
+    it("with " .. name .. " out of its range, and names parameter, value and range", function()
+      for _, value in ipairs(values) do
+        assert.matches(("ERROR.*%s: %s must be between %%d+ and %%d+"):format(name, tostring(value):gsub("%-", "%%-")),
+          refusal_of { params = with { [name] = value } })
+      end
+    end)
+  end
+
+  it("with a json_escape_char of two characters", function()
+    assert.matches('json_escape_char: "%%%%" must be one character',
+      refusal_of { params = with { json_escape_char = "%%" } })
+  end)
+
+  describe("with an amqp_connection that", function()
+    local bad = {
+      ["has another scheme"] = { "http://user:s3cret@host", "must begin with amqp://, amqps:// or kazoo://" },
+      ["has no scheme"] = { "user:s3cret@host:5672", "must begin with amqp://" },
+      ["has a port that is no number"] = { "amqp://user:s3cret@host:port/x", "must have the form amqp://" },
+      ["has a broken escape"] = { "amqp://user:s3cret%zz@host/x", "must have the form amqp://" },
+      ["is empty"] = { "", "must begin with amqp://" },
+    }
+    for what, case in pairs(bad) do
+      it(what .. ", and tells which one without the password", function()
+        local log = refusal_of { params = { amqp_connection = { nobody, case[1] } }, debug = 3 }
+        assert.matches("ERROR.*amqp: address 2 of the list cannot be used: .*" .. case[2], log)
+        assert.matches("ERROR.*amqp_connection: address 2 of 2", log)
+        assert.is_nil(log:find("s3cret", 1, true))
+      end)
+    end
+  end)
+
+  describe("with a lua_policy", function()
+    local function refusal_of_policy(text)
+      return refusal_of {
+        params = with { lua_policy = "$FOLDER/policy.lua" }, files = { ["policy.lua"] = text },
+      }
+    end
+
+    it("that is not there", function()
+      assert.matches("ERROR.*lua_policy: .*/nowhere/policy.lua: No such file",
+        refusal_of { params = with { lua_policy = "/nowhere/policy.lua" } })
+    end)
+
+    it("with a syntax error, and gives file and line", function()
+      assert.matches("ERROR.*lua_policy: .*policy.lua:2: unexpected symbol near", refusal_of_policy "return {\n= }")
+    end)
+
+    it("that fails when it is loaded, and gives file and line", function()
+      assert.matches("ERROR.*lua_policy: .*policy.lua:3: no reason", refusal_of_policy "\n\nerror('no reason')")
+    end)
+
+    it("that loops when it is loaded", function()
+      assert.matches("ERROR.*lua_policy: .*policy.lua", refusal_of_policy "while true do end")
+    end)
+
+    it("that returns something else than a table of functions", function()
+      assert.matches("ERROR.*lua_policy: .*returns nothing, not a table", refusal_of_policy "local x = 1")
+      assert.matches("ERROR.*lua_policy: .*returns a number, not a table", refusal_of_policy "return 7")
+      assert.matches("ERROR.*lua_policy: .*event_key is a string, not a function",
+        refusal_of_policy "return { event_key = 'x' }")
+      assert.matches("ERROR.*lua_policy: .*unknown entry 'event_keys'",
+        refusal_of_policy "return { event_keys = function() end }")
+    end)
+  end)
+end)
+
+describe("Kamailio starts", function()
+  it("with every parameter of the stock module's manual, and says once that some have no effect", function()
+    local params = with {
+      amqp_max_channels = 25, amqp_consumer_processes = 2, amqp_consumer_event_key = "A", amqp_consumer_event_subkey = "B",
+      amqp_consumer_loop_count = 3, amqp_internal_loop_count = 1, amqp_consumer_ack_loop_count = 5,
+      consume_messages_on_reconnect = 0, single_consumer_on_reconnect = 0, amqp_consumer_ack_timeout_sec = 1,
+      amqp_consumer_ack_timeout_micro = 200000, amqp_interprocess_timeout_sec = 1,
+      amqp_interprocess_timeout_micro = 200000, amqp_waitframe_timeout_sec = 1, amqp_waitframe_timeout_micro = 200000,
+      amqp_query_timeout_sec = 1, amqp_query_timeout_micro = 200000, amqp_query_timeout_avp = "$var(kz_timeout)",
+      presentity_table = "my_presentity_table", pua_mode = 0,
+    }
+    local server = kazoo.start { params = params }
+    assert.equal(1, server:count_log("some of the parameters set have no effect"))
+    server:stop()
+  end)
+
+  it("with the further parameters that deployed configurations set", function()
+    kazoo.start({ params = with {
+      amqp_consumer_workers = 3, amqp_consumer_processes = 1, amqp_connect_timeout_sec = 2, amqp_connect_timeout_micro = 0,
+      amqp_result_avp = "$avp(r)", amqp_timer_process_interval = 1, amqp_heartbeats = 5, amqp_primary_zone = "z",
+      amqp_command_hashtable_size = 64, amqps_ca_cert = "x", amqps_cert = "x", amqps_key = "x", amqps_verify_peer = 1,
+      amqps_verify_hostname = 1, json_escape_char = "^", app_name = "x", use_federated_exchange = 1,
+      federated_exchange = "federation", pua_include_entity = 1, presence_use_full_entity = 0, pua_lock_type = 0,
+    } }):stop()
+  end)
+
+  it("with as many workers as amqp_consumer_processes says, 4 when nothing does, else amqp_consumer_workers", function()
+    local function workers(params)
+      local server = kazoo.start { params = with(params) }
+      local _, count = server:rpc("core.psx"):gsub("kazoo worker", "")
+      server:stop()
+      return count
+    end
+    assert.equal(4, workers {})
+    assert.equal(7, workers { amqp_consumer_processes = 7 })
+    assert.equal(3, workers { amqp_consumer_workers = 3, amqp_consumer_processes = 2 })
+  end)
+
+  it("and ends at once when it is told to right after that", function()
+    for _ = 1, 15 do
+      local stopped = kazoo.start({ params = with {} }):stop(5)
+      assert.same({ status = 0, killed = false }, stopped)
+    end
+  end)
+end)
+
+describe("At the start the log says", function()
+  local password = "pa55word"
+  local rabbit
+
+  setup(function()
+    rabbit = kazoo.shared_rabbit()
+    rabbit:ctl("add_user", "speaker", password)
+    rabbit:ctl("set_permissions", "speaker", ".*", ".*", ".*")
+    rabbit:ctl("add_vhost", "other")
+    rabbit:ctl("set_permissions", "-p", "other", "speaker", ".*", ".*", ".*")
+  end)
+
+  local function url(format, ...) return format:format(...):gsub("HOST", rabbit.host .. ":" .. rabbit.port) end
+
+  -- The log of a server with this address once it is connected, after an orderly end.
+  local function log_with(address)
+    local server = kazoo.start { params = { amqp_connection = address }, debug = 3 }
+    server:await_connected()
+    server:stop()
+    return server:log()
+  end
+
+  it("in one line for each connection to what and as whom, without the password", function()
+    local log = log_with(url("amqp://speaker:%s@HOST/other", password))
+    local line = ("amqp: connected to %s:%d vhost other as user speaker "):format(rabbit.host, rabbit.port)
+    local _, count = log:gsub(line:gsub("%p", "%%%0"), "")
+    assert.equal(2, count) -- one to publish, one to consume
+    assert.is_nil(log:find(password, 1, true))
+  end)
+
+  for _, form in ipairs {
+    "amqp://speaker:%s@HOST", "amqp://speaker:%s@HOST/", "amqp://speaker:%s@HOST/%%2F", "amqp://speaker:%s@HOST/%%2f",
+    "kazoo://speaker:%s@HOST", "zone=local;amqp://speaker:%s@HOST",
+  } do
+    it("vhost / for " .. form:format("password"), function()
+      assert.matches("connected to [%d.:]+ vhost / as user speaker", log_with(url(form, password)))
+    end)
+  end
+
+  it("why the broker refuses us, without the password", function()
+    local server = kazoo.start { params = { amqp_connection = url("amqp://speaker:wr0ng@HOST") }, debug = 3 }
+    server:wait_log("cannot connect to [%d.:]+ vhost / as user speaker: 403 ACCESS_REFUSED")
+    server:stop()
+    assert.is_nil(server:log():find("wr0ng", 1, true))
+  end)
+end)
