@@ -1,6 +1,6 @@
 -- The host's Lua side: from a message to the index of its route.
 --
--- The chunk is called with the table of C functions and settings (see policy.c) and returns two functions: route() and
+-- The chunk is called with the table of C functions and settings (see host.c) and returns two functions: route() and
 -- add_subscription(). Both run protected, with the JIT on; a function of the operator's runs only through
 -- guarded(), which limits it and switches the JIT off.
 

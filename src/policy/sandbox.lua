@@ -3,7 +3,7 @@
 -- Nothing here is shared with the host's own Lua side but functions written in C: libraries are copies, and the modules
 -- of kemibus are loaded once more, so that no policy can change what the default does.
 --
--- The chunk is called with the table of C functions (see policy.c) and returns two functions: load a policy file, and
+-- The chunk is called with the table of C functions (see host.c) and returns two functions: load a policy file, and
 -- call one of its functions within limits.
 
 local host = ...
