@@ -1,0 +1,276 @@
+local files = require "support.files"
+local nats = require "support.nats"
+local nats_client = require "support.nats_client"
+local nats_server = require "support.nats_server"
+local routes = dofile(files.root .. "/lua/kemibus/routes.lua")
+local wait = require "support.wait"
+
+-- What comes on "NAME" goes out on "seen" as "NAME|PROCESS|PAYLOAD".
+local function tell(name)
+  return ('nats_publish("seen", "%s|$pp|$natsData");'):format(name)
+end
+
+local function names_of(subject)
+  return routes.route_names { bus = "nats", subscription = { subject = subject } }
+end
+
+local has_fallback = #names_of("a.b") > 1
+
+describe("event_route[nats:...]", function()
+  local broker, server, client
+
+  setup(function()
+    broker = nats_server.start()
+    server = nats.start {
+      server = broker, private_memory = 64,
+      settings = "pv_buffer_size = 1048577", -- the core's own bound of what a string in quotes can become
+      params = {
+        subject_queue_group = {
+          "quoted:group", "unquoted:group", "share:group", "share:group", "twice:one", "twice:two", "alone", "Case-Kept_1:g",
+          "dot.ted:group", "one.*:group", "rest.>:group", "unheard:group", "condition:group",
+        },
+      },
+      events = {
+        quoted = [[nats_publish("back", "$natsData");]],
+        unquoted = [[nats_publish("back", $natsData);]],
+        share = tell("share"), twice = tell("twice"), alone = tell("alone"), ["Case-Kept_1"] = tell("Case-Kept_1"),
+        ["dot-ted"] = tell("dot-ted"), ["one-any"] = tell("one-any"), ["rest-all"] = tell("rest-all"),
+        condition = [[if ($natsData == "yes") { nats_publish("seen", "condition|0|holds"); }]],
+      },
+      routes = { data = [[if ($natsData == $null) { $var(out) = "null"; } else { $var(out) = "something"; }]] },
+    }
+    server:await_connections(15)
+    client = nats_client.connect { port = broker.port }
+    client:sub("seen")
+    client:sub("back")
+  end)
+
+  teardown(function()
+    client:close()
+    server:stop()
+    broker:stop()
+  end)
+
+  -- A connection that is made has not subscribed yet, so the first message on a subject is sent until it is seen.
+  local ready = {}
+  local function await_subscribed(subject)
+    if ready[subject] then return end
+    wait.until_(function()
+      client:pub(subject, "are you there?")
+      return client:next(0.2)
+    end, 10, "a subscription to " .. subject)
+    while client:next(0.2) do end
+    ready[subject] = true
+  end
+
+  local function seen()
+    local message = assert(client:next(5), "nothing came on seen")
+    local name, pid, payload = message.payload:match("^([^|]*)|(%d+)|(.*)$")
+    return { name = name, pid = pid, payload = payload }
+  end
+
+  local function assert_runs(name, subject)
+    await_subscribed(subject)
+    client:pub(subject, "hello")
+    local event = seen()
+    assert.equal(name, event.name)
+    assert.equal("hello", event.payload)
+  end
+
+  it("runs for the subject of that name", function()
+    assert_runs("share", "share")
+    assert_runs("Case-Kept_1", "Case-Kept_1")
+  end)
+
+  it("runs for a subscription without a group", function() assert_runs("alone", "alone") end)
+
+  it("has $natsData, which compares like any variable, and is null elsewhere", function()
+    client:pub("condition", "no")
+    wait.until_(function()
+      client:pub("condition", "yes")
+      local message = client:next(0.2)
+      return message and message.payload == "condition|0|holds"
+    end, 10, "the route of condition")
+    while client:next(0.2) do end
+    local _, out = server:call("data")
+    assert.equal("null", out)
+  end)
+
+  it("runs once for each message, whichever process of the group gets it", function()
+    await_subscribed("share")
+    local got, pids, count = {}, {}, 400
+    for i = 1, count do client:pub("share", tostring(i)) end
+    for _ = 1, count do
+      local event = seen()
+      assert.is_nil(got[event.payload], "twice: " .. event.payload)
+      got[event.payload], pids[event.pid] = true, true
+    end
+    local processes = 0
+    for _ in pairs(pids) do processes = processes + 1 end
+    assert.equal(2, processes)
+    assert.is_nil(client:next(0.2))
+  end)
+
+  it("runs in each group that has the subject", function()
+    await_subscribed("twice")
+    client:pub("twice", "both")
+    local first, second = seen(), seen()
+    assert.same({ "both", "both" }, { first.payload, second.payload })
+    assert.not_equal(first.pid, second.pid)
+  end)
+
+  it("keeps the order of a subject with one process", function()
+    await_subscribed("alone")
+    for i = 1, 2000 do client:pub("alone", tostring(i)) end
+    for i = 1, 2000 do assert.equal(tostring(i), seen().payload) end
+  end)
+
+  it("does nothing for a subject without a route", function()
+    for _ = 1, 100 do client:pub("unheard", "x") end
+    assert_runs("alone", "alone")
+  end)
+
+  for name, subject in pairs { ["dot-ted"] = "dot.ted", ["one-any"] = "one.thing", ["rest-all"] = "rest.of.it" } do
+    (has_fallback and it or pending)(("has the name %s for %s"):format(name, subject), function()
+      assert_runs(name, subject)
+    end)
+  end
+
+  local hostile = {
+    ["nothing"] = "",
+    ["a NUL"] = "\0",
+    ["NULs around and inside"] = "\0a\0b\0",
+    ["format strings"] = "%s%n%d%999999s %%",
+    ["what looks like a script"] = '"); $var(x) $(avp(y)) {s.len} \\n \r\n.\r\n',
+    ["bytes that are not UTF-8"] = "\255\254\128\192\175",
+    ["300 kB"] = ("0123456789"):rep(30000),
+    ["max_payload bytes"] = ("0123456789abcdef"):rep(65536),
+    ["deep JSON"] = ("["):rep(20000),
+    ["a protocol line"] = "MSG back 1 5\r\nhello\r\n",
+  }
+  for _, route in ipairs { "quoted", "unquoted" } do
+    for name, payload in pairs(hostile) do
+      it(("passes %s through, %s, and the next message too"):format(name, route), function()
+        await_subscribed(route)
+        client:pub(route, payload)
+        client:pub(route, "normal")
+        local message = assert(client:next(10), "nothing came back")
+        assert.equal(#payload, #message.payload)
+        assert.is_true(payload == message.payload)
+        assert.equal("normal", assert(client:next(5), "nothing came back").payload)
+      end)
+    end
+  end
+
+  it("takes messages with headers and a reply subject", function()
+    await_subscribed("alone")
+    client:pub("alone", "with headers", "answer.here", { Name = "value" })
+    assert.equal("with headers", seen().payload)
+  end)
+
+  it("leaves no trace of trouble", function()
+    assert.is_nil(server:crash())
+    assert.equal(0, server:count_log("CRITICAL"))
+    assert.equal(0, server:count_log("ERROR: nats"))
+  end)
+end)
+
+describe("event_route[nats:connected] and [nats:disconnected]", function()
+  it("run when a subscriber's connection opens and ends", function()
+    local broker = nats_server.start()
+    local server = nats.start {
+      server = broker, params = { subject_queue_group = "a:b" },
+      events = {
+        connected = [[xlog("L_NOTICE", "it is up\n");]], disconnected = [[xlog("L_NOTICE", "it is down\n");]],
+      },
+    }
+    server:wait_log("it is up")
+    assert.equal(0, server:count_log("it is down"))
+    broker:kill9()
+    server:wait_log("it is down")
+    broker:start_again()
+    server:wait_log("it is up", 20, 2)
+    assert.equal(1, server:count_log("it is down"))
+    server:stop()
+    broker:stop()
+  end)
+end)
+
+describe("lua_policy of nats", function()
+  local broker
+
+  setup(function() broker = nats_server.start() end)
+  teardown(function() broker:stop() end)
+
+  local function start(policy)
+    return nats.try_start {
+      server = broker, files = { ["policy.lua"] = policy },
+      params = { subject_queue_group = { "in.>:group", "plain:group" }, lua_policy = "$FOLDER/policy.lua" },
+      events = {
+        plain = [[xlog("L_NOTICE", "default route: $natsData\n");]],
+        chosen = [[xlog("L_NOTICE", "chosen route: $natsData\n");]],
+        ["in-phone"] = [[xlog("L_NOTICE", "phone route: $natsData\n");]],
+      },
+    }
+  end
+
+  local function publish_until(server, subject, payload, pattern)
+    local client = nats_client.connect { port = broker.port }
+    wait.until_(function()
+      client:pub(subject, payload)
+      client:flush()
+      return server:count_log(pattern) > 0
+    end, 10, pattern)
+    client:close()
+  end
+
+  it("replaces route_names", function()
+    local server = assert(start [[
+      return { route_names = function(event)
+        if event.text == "choose" then return { "nats:missing", "nats:chosen" } end
+        if event.subject:find("^in") then return { "nats:in-" .. event.subject:match("%.(.*)") } end
+      end }
+    ]])
+    publish_until(server, "plain", "choose", "chosen route: choose")
+    publish_until(server, "in.phone", "ring", "phone route: ring")
+    publish_until(server, "plain", "as ever", "default route: as ever")
+    server:stop()
+  end)
+
+  it("that fails on a message is logged with its line, and the default serves", function()
+    local server = assert(start [[
+      return { route_names = function(event)
+        if event.text == "loop" then while true do end end
+        if event.text == "fail" then error("out of cheese") end
+        return { "nats:chosen" }
+      end }
+    ]])
+    publish_until(server, "plain", "fail", "default route: fail")
+    local line = server:wait_log("out of cheese")
+    assert.truthy(line:find("policy.lua", 1, true), line)
+    assert.truthy(line:find("the default serves", 1, true), line)
+    publish_until(server, "plain", "loop", "default route: loop")
+    publish_until(server, "plain", "fine", "chosen route: fine")
+    server:stop()
+  end)
+
+  for name, case in pairs {
+    ["a syntax error"] = { "return {\n  route_names = function(\n}", "policy.lua:3" },
+    ["an unknown function"] = { "return { route_name = print }", "unknown entry 'route_name'" },
+    ["an error when it is loaded"] = { "\nerror('out of cheese')", "policy.lua:2" },
+  } do
+    it("with " .. name .. " stops the start", function()
+      local server, log = start(case[1])
+      assert.is_nil(server)
+      assert.truthy(log:find("lua_policy", 1, true), log)
+      assert.truthy(log:find(case[2], 1, true), log)
+    end)
+  end
+
+  it("that does not exist stops the start", function()
+    local missing = files.root .. "/no/such/policy.lua"
+    local server, log = nats.try_start { server = broker, params = { lua_policy = missing } }
+    assert.is_nil(server)
+    assert.truthy(log:find(missing, 1, true), log)
+  end)
+end)
