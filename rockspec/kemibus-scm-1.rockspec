@@ -12,9 +12,6 @@ description = {
 -- lua-cjson is needed too, but is not listed: distributions package it for Lua itself (Debian: lua-cjson), where
 -- luarocks does not see it and would download and build another one. Without such a package: luarocks install lua-cjson
 dependencies = { "lua >= 5.1" }
-external_dependencies = {
-  UUID = { header = "uuid/uuid.h" }, -- Debian: uuid-dev
-}
 build = {
   type = "builtin",
   modules = {
@@ -30,9 +27,7 @@ build = {
         "src/core/routing_key.c", "src/core/uuid.c",
       },
       defines = { "_GNU_SOURCE" },
-      incdirs = { "src", "$(UUID_INCDIR)" },
-      libdirs = { "$(UUID_LIBDIR)" },
-      libraries = { "uuid" },
+      incdirs = { "src" },
     },
   },
 }

@@ -1,4 +1,4 @@
-/* Random UUIDs (RFC 9562, version 4) for message ids. */
+/* Random UUIDs (RFC 9562, version 4) for message ids. One thread of a process; safe across fork(). */
 #ifndef KB_CORE_UUID_H
 #define KB_CORE_UUID_H
 

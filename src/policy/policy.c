@@ -162,7 +162,8 @@ static bool call(struct kb_policy *policy, int n_args, int n_results)
 	int status = kb_call(L, n_args, n_results);
 	if (!status)
 		return true;
-	kb_log_limited(&policy->own_failures, KB_LOG_ERROR, "lua: %s", lua_tostring(L, -1));
+	kb_log_limited(&policy->own_failures, KB_LOG_ERROR, "the policy host failed, payload of %zu bytes: %s",
+		policy->payload.n, lua_tostring(L, -1));
 	if (status == LUA_ERRMEM) {
 		lua_pushvalue(L, SLOT_COLLECT);
 		kb_call(L, 0, 0);
