@@ -474,8 +474,8 @@ static void amqp_close(struct kb_broker *b)
 	for (size_t i = 0; i < b->n_addresses; i++)
 		kb_amqp_address_free(&b->addresses[i]);
 	for (size_t i = 0; i < b->n_subscriptions; i++)
-		kb_buf_free(&b->subscriptions[i].incoming.body);
-	kb_buf_free(&b->returned.body);
+		kb_amqp_content_free(&b->subscriptions[i].incoming);
+	kb_amqp_content_free(&b->returned);
 	kb_amqp_link_free(&b->link);
 	free(b->subscriptions);
 	free(b->addresses);

@@ -1,11 +1,19 @@
 #include "broker/amqp_content.h"
 
 #include "broker/amqp_frames.h"
+#include "broker/amqp_properties.h"
 
 void kb_amqp_content_clear(struct kb_amqp_content *c)
 {
 	c->active = false;
 	kb_buf_clear(&c->body);
+}
+
+void kb_amqp_content_free(struct kb_amqp_content *c)
+{
+	kb_buf_free(&c->body);
+	kb_buf_free(&c->headers);
+	kb_buf_free(&c->properties);
 }
 
 void kb_amqp_content_begin(struct kb_amqp_content *c, bool discard)
@@ -17,9 +25,22 @@ void kb_amqp_content_begin(struct kb_amqp_content *c, bool discard)
 	c->m = (struct kb_message){0};
 }
 
+static void read_lists(struct kb_amqp_content *c, const amqp_basic_properties_t *properties)
+{
+	kb_buf_clear(&c->headers);
+	kb_buf_clear(&c->properties);
+	kb_amqp_properties_list(properties, &c->properties);
+	if (properties->_flags & AMQP_BASIC_HEADERS_FLAG)
+		kb_amqp_headers_list(&properties->headers, &c->headers);
+	c->m.headers = kb_buf_slice(&c->headers);
+	c->m.properties = kb_buf_slice(&c->properties);
+}
+
 bool kb_amqp_content_header(struct kb_amqp_content *c, const amqp_frame_t *frame)
 {
 	c->expected = frame->payload.properties.body_size;
+	if (c->active && !c->discard && frame->payload.properties.class_id == AMQP_BASIC_CLASS)
+		read_lists(c, frame->payload.properties.decoded);
 	return c->active && c->expected == 0;
 }
 

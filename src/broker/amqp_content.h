@@ -14,10 +14,12 @@ struct kb_amqp_content {
 	struct kb_message m;
 	size_t expected; /* bytes of body still to come */
 	struct kb_buf body;
+	struct kb_buf headers, properties; /* the lists of `m` */
 };
 
 /* Forgets what was there. */
 void kb_amqp_content_clear(struct kb_amqp_content *c);
+void kb_amqp_content_free(struct kb_amqp_content *c);
 
 /* The method is there; exchange, key and origin are the caller's to fill. */
 void kb_amqp_content_begin(struct kb_amqp_content *c, bool discard);

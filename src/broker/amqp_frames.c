@@ -1,5 +1,7 @@
 #include "broker/amqp_frames.h"
 
+#include "broker/amqp_properties.h"
+
 enum {
 	FRAME_HEADER = 7,      /* type, channel, size: 2.3.5 of the specification */
 	FRAME_OVERHEAD = 8,    /* the header and the end byte */
@@ -80,20 +82,23 @@ static bool read_headers(struct kb_slice headers, amqp_table_entry_t *entries, a
 	return true;
 }
 
-static bool put_content_header(struct kb_buf *out, amqp_channel_t channel, const struct kb_message *m)
+/* What every message has unless it says otherwise. */
+static const amqp_basic_properties_t defaults = {
+	._flags = AMQP_BASIC_CONTENT_TYPE_FLAG | AMQP_BASIC_DELIVERY_MODE_FLAG,
+	.content_type = {sizeof "application/json" - 1, "application/json"},
+	.delivery_mode = AMQP_DELIVERY_PERSISTENT,
+};
+
+static bool put_content_header(
+	struct kb_buf *out, amqp_channel_t channel, const struct kb_message *m, amqp_basic_properties_t *properties)
 {
 	amqp_table_entry_t entries[HEADERS_MAX];
-	amqp_basic_properties_t properties = {
-		._flags = AMQP_BASIC_CONTENT_TYPE_FLAG | AMQP_BASIC_DELIVERY_MODE_FLAG,
-		.content_type = kb_amqp_bytes(KB_SLICE_LITERAL("application/json")),
-		.delivery_mode = AMQP_DELIVERY_PERSISTENT,
-	};
 	if (m->headers.n) {
-		if (!read_headers(m->headers, entries, &properties.headers))
+		if (!read_headers(m->headers, entries, &properties->headers))
 			return false;
-		properties._flags |= AMQP_BASIC_HEADERS_FLAG;
+		properties->_flags |= AMQP_BASIC_HEADERS_FLAG;
 	}
-	size_t room = CONTENT_HEADER + PROPERTIES_ROOM + 2 * m->headers.n;
+	size_t room = CONTENT_HEADER + PROPERTIES_ROOM + 2 * m->headers.n + m->properties.n;
 	char *frame = kb_buf_reserve(out, room + FRAME_OVERHEAD);
 	if (!frame)
 		return false;
@@ -102,7 +107,7 @@ static bool put_content_header(struct kb_buf *out, amqp_channel_t channel, const
 	put16(to + 2, 0);
 	put64(to + 4, m->payload.n);
 	int n = amqp_encode_properties(
-		AMQP_BASIC_CLASS, &properties, (amqp_bytes_t){room - CONTENT_HEADER, to + CONTENT_HEADER});
+		AMQP_BASIC_CLASS, properties, (amqp_bytes_t){room - CONTENT_HEADER, to + CONTENT_HEADER});
 	if (n < 0)
 		return false;
 	close_frame(out, AMQP_FRAME_HEADER, channel, CONTENT_HEADER + (size_t)n);
@@ -123,24 +128,29 @@ static void put_body(struct kb_buf *out, amqp_channel_t channel, struct kb_slice
 	}
 }
 
+static bool put_all(struct kb_buf *out, amqp_channel_t channel, const struct kb_message *m, size_t frame_max)
+{
+	amqp_basic_properties_t properties = defaults;
+	struct kb_slice bad;
+	bool mandatory = false;
+	if (m->exchange.n > SHORT_STRING_MAX || m->key.n > SHORT_STRING_MAX ||
+		!kb_amqp_properties_read(m->properties, &properties, &mandatory, &bad))
+		return false;
+	amqp_basic_publish_t publish = {
+		.exchange = kb_amqp_bytes(m->exchange), .routing_key = kb_amqp_bytes(m->key), .mandatory = mandatory};
+	if (!put_method_frame(out, channel, AMQP_BASIC_PUBLISH_METHOD, &publish, m->exchange.n + m->key.n) ||
+		!put_content_header(out, channel, m, &properties))
+		return false;
+	put_body(out, channel, m->payload, frame_max);
+	return !out->failed;
+}
+
 bool kb_amqp_put_publish(struct kb_buf *out, amqp_channel_t channel, const struct kb_message *m, size_t frame_max)
 {
 	size_t before = out->n;
-	amqp_basic_publish_t publish = {
-		.exchange = kb_amqp_bytes(m->exchange),
-		.routing_key = kb_amqp_bytes(m->key),
-	};
-	bool fits = m->exchange.n <= SHORT_STRING_MAX && m->key.n <= SHORT_STRING_MAX;
-	if (!fits || !put_method_frame(out, channel, AMQP_BASIC_PUBLISH_METHOD, &publish, m->exchange.n + m->key.n) ||
-		!put_content_header(out, channel, m)) {
-		out->n = before;
-		return false;
-	}
-	put_body(out, channel, m->payload, frame_max);
-	if (out->failed) { /* out of memory: leave no half message behind */
-		out->n = before;
-		out->failed = false;
-		return false;
-	}
-	return true;
+	if (put_all(out, channel, m, frame_max))
+		return true;
+	out->n = before; /* no half message stays behind */
+	out->failed = false;
+	return false;
 }

@@ -13,8 +13,8 @@
 #include "core/message.h"
 
 /* basic.publish with its header and as many body frames as frame_max (bytes, from tuning) asks for. Content-Type
- * application/json, persistent. False: exchange, routing key or headers are longer than the protocol allows; nothing
- * was written. */
+ * application/json, persistent. False: exchange, routing key, headers or properties are not what the protocol allows;
+ * nothing was written. */
 bool kb_amqp_put_publish(struct kb_buf *out, amqp_channel_t channel, const struct kb_message *m, size_t frame_max);
 
 /* A method without content; false when it does not encode. */

@@ -1,6 +1,7 @@
 #include "broker/consumer.h"
 
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include "broker/backoff.h"
 #include "broker/pace.h"
@@ -18,6 +19,8 @@ struct loop {
 	size_t turn;        /* the worker that gets the next message */
 	uint64_t unsettled; /* messages at the workers that wait for their acknowledgement */
 	bool connected, full;
+	struct kb_subscription answers; /* to questions; behind the configured ones */
+	const char *answers_key;
 	struct kb_backoff backoff;
 	struct kb_pace pace;
 	struct kb_log_limit lost_events;
@@ -42,9 +45,44 @@ static bool hand_over(struct loop *l, const struct kb_message *m)
 	return false;
 }
 
+struct kb_slice kb_reply_address(const struct kb_replies *replies, const char *prefix)
+{
+	static char address[256];
+	int n = snprintf(address, sizeof address, "%.220s-targeted-%u", prefix, kb_replies_generation(replies));
+	return kb_slice(address, (size_t)n);
+}
+
+static struct kb_slice property(const struct kb_message *m, const char *wanted)
+{
+	struct kb_slice rest = m->properties, name, value;
+	while (kb_headers_next(&rest, &name, &value))
+		if (kb_slice_equal(name, kb_slice_from(wanted)))
+			return value;
+	return kb_slice(NULL, 0);
+}
+
+/* An answer finds its question by Msg-ID, or by the correlation-id that was sent along. */
+static void take_answer(struct loop *l, const struct kb_message *m)
+{
+	struct kb_buf id = {0};
+	struct kb_json_value member = kb_json_member(m->payload, KB_SLICE_LITERAL("Msg-ID"));
+	struct kb_slice correlation = property(m, "correlation-id");
+	if (member.type == KB_JSON_STRING)
+		kb_json_text(member, &id);
+	if (!(id.n && kb_replies_answer(l->c->replies, kb_buf_slice(&id), m->payload)) &&
+		!(correlation.n && kb_replies_answer(l->c->replies, correlation, m->payload)))
+		kb_log(KB_LOG_DEBUG, "%s: answer \"%.*s\" for nobody", l->c->api->name,
+			KB_SLICE_FMT(id.n ? kb_buf_slice(&id) : correlation));
+	kb_buf_free(&id);
+}
+
 static bool on_delivered(void *context, const struct kb_message *m)
 {
 	struct loop *l = context;
+	if (m->origin.subscription == l->c->n_subscriptions) {
+		take_answer(l, m);
+		return true;
+	}
 	const struct kb_subscription *s = &l->c->subscriptions[m->origin.subscription];
 	struct kb_message copy = *m;
 	bool after_worker = !s->no_ack && s->wait_for_consumer_ack;
@@ -74,6 +112,8 @@ static void report(struct loop *l, bool open)
 	struct kb_buf payload = {0};
 	const char *state = open ? "open" : "closed";
 	l->connected = open;
+	if (!open && l->c->replies)
+		kb_replies_close_way(l->c->replies, KB_REPLIES_BACK);
 	kb_buf_printf(&payload, "{\"Event-Category\":\"connection\",\"Event-Name\":\"%s\",\"host\":", state);
 	kb_json_quote(host_of(l->c->api->address(l->broker)), &payload);
 	kb_buf_printf(&payload, ",\"zone\":");
@@ -131,8 +171,30 @@ static void sleep_until_work(struct loop *l, int timeout_ms)
 		kb_wake_disarm(wake);
 }
 
+/* A queue of its own for the answers to this connection. */
+static bool subscribe_answers(struct loop *l)
+{
+	if (!l->c->replies)
+		return true;
+	kb_replies_next_generation(l->c->replies);
+	l->answers_key = kb_reply_address(l->c->replies, l->c->reply_prefix).p;
+	l->answers = (struct kb_subscription){.exchange = {.name = KB_REPLY_EXCHANGE, .type = "direct"},
+		.queue = {.name = l->answers_key, .auto_delete = true},
+		.routing = &l->answers_key,
+		.n_routing = 1,
+		.no_ack = true,
+		.event_key = "",
+		.event_subkey = ""};
+	enum kb_broker_result result = l->c->api->subscribe(l->broker, &l->answers, (uint32_t)l->c->n_subscriptions);
+	if (result == KB_BROKER_OK)
+		kb_replies_open_way(l->c->replies, KB_REPLIES_BACK);
+	return result != KB_BROKER_LOST;
+}
+
 static bool subscribe_all(struct loop *l)
 {
+	if (!subscribe_answers(l))
+		return false;
 	for (size_t i = 0; i < l->c->n_subscriptions; i++)
 		if (l->c->api->subscribe(l->broker, &l->c->subscriptions[i], (uint32_t)i) == KB_BROKER_LOST)
 			return false;

@@ -5,6 +5,7 @@
 
 #include "broker/broker.h"
 #include "core/inbox.h"
+#include "core/replies.h"
 
 struct kb_consumer {
 	const struct kb_broker_api *api;
@@ -13,11 +14,19 @@ struct kb_consumer {
 	const struct kb_subscription *subscriptions;
 	size_t n_subscriptions;
 	unsigned ack_batch, deliver_batch; /* kazoo manual 4.2: amqp_consumer_ack_loop_count, amqp_consumer_loop_count */
+	struct kb_replies *replies;        /* questions that wait for answers from this broker; NULL: none are asked */
+	const char *reply_prefix;          /* kb_reply_address() */
 	const char *zone;                  /* goes into the payload of the module's own events */
 	void *context;
 	void (*tick)(void *context); /* at least once a second; may be NULL */
 	const volatile int *stop;    /* ends the loop when not 0; may be NULL */
 };
+
+/* The exchange for answers, direct, and the queue and routing key on it under which the answers to this server come,
+ * different on each connection so that no answer goes to one that is dead: "PREFIX-targeted-N". The text is in a buffer
+ * of the function's own. */
+#define KB_REPLY_EXCHANGE "targeted"
+struct kb_slice kb_reply_address(const struct kb_replies *replies, const char *prefix);
 
 /* Connects, reconnects for ever with backoff, and returns only on *stop. Connection events (KB_ORIGIN_EVENT, exchange
  * "connection", key "open" or "closed") go to the workers like messages. */

@@ -152,7 +152,10 @@ static bool send_record(struct loop *l, struct lane *lane, struct kb_record *rec
 	struct kb_message m;
 	uint64_t sequence = 0;
 	enum kb_broker_result result = KB_BROKER_INVALID;
-	if (kb_message_decode(record->data, record->size, &m))
+	bool good = kb_message_decode(record->data, record->size, &m);
+	if (good && (m.origin.flags & KB_EXPIRES) && now_ms() > m.origin.tag)
+		good = false; /* a question whose asker has gone */
+	if (good)
 		result = l->p->api->publish(l->broker, &m, &sequence);
 	if (result == KB_BROKER_AGAIN || result == KB_BROKER_LOST)
 		return false;

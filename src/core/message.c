@@ -1,6 +1,6 @@
 #include "core/message.h"
 
-enum { PARTS = 5 };
+enum { PARTS = 6 };
 
 struct flat {
 	struct kb_origin origin;
@@ -10,7 +10,8 @@ struct flat {
 
 static const struct kb_slice *part(const struct kb_message *m, int i)
 {
-	const struct kb_slice *const parts[PARTS] = {&m->exchange, &m->key, &m->reply, &m->headers, &m->payload};
+	const struct kb_slice *const parts[PARTS] = {
+		&m->exchange, &m->key, &m->reply, &m->headers, &m->properties, &m->payload};
 	return parts[i];
 }
 
@@ -43,7 +44,7 @@ bool kb_message_decode(const void *from, size_t size, struct kb_message *m)
 		return false;
 	size_t left = size - offsetof(struct flat, bytes);
 	const char *at = flat->bytes;
-	struct kb_slice *const parts[PARTS] = {&m->exchange, &m->key, &m->reply, &m->headers, &m->payload};
+	struct kb_slice *const parts[PARTS] = {&m->exchange, &m->key, &m->reply, &m->headers, &m->properties, &m->payload};
 	for (int i = 0; i < PARTS; i++) {
 		if (flat->sizes[i] > left)
 			return false;

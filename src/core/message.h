@@ -5,9 +5,10 @@
 #include <stdint.h>
 #include "core/buf.h"
 
-/* Where a delivery came from: what it takes to acknowledge it to the broker. Meaningless for outgoing messages. */
+/* Where a delivery came from: what it takes to acknowledge it to the broker. Zero for outgoing messages but those that
+ * expire. */
 struct kb_origin {
-	uint64_t tag;          /* the broker's delivery tag */
+	uint64_t tag; /* the broker's delivery tag; of an outgoing KB_EXPIRES the last ms (CLOCK_MONOTONIC) it is wanted */
 	uint32_t subscription; /* index into the list of subscriptions, or KB_ORIGIN_EVENT */
 	uint32_t generation;   /* which connection delivered it: a tag means nothing on the next one */
 	uint32_t broker;       /* index into the list of brokers */
@@ -15,14 +16,15 @@ struct kb_origin {
 };
 
 enum { KB_ORIGIN_EVENT = 0xffffffffu }; /* the module's own event, e.g. an open connection */
-enum { KB_REDELIVERED = 1, KB_WANTS_ACK = 2 };
+enum { KB_REDELIVERED = 1, KB_WANTS_ACK = 2, KB_EXPIRES = 4 };
 
 /* All slices are borrowed: after kb_message_decode() they point into the record and end with it. */
 struct kb_message {
-	struct kb_slice exchange; /* AMQP exchange; for the module's own events the event key */
-	struct kb_slice key;      /* routing key, subject; for own events the subkey */
-	struct kb_slice reply;    /* reply subject */
-	struct kb_slice headers;  /* see kb_headers_next() */
+	struct kb_slice exchange;   /* AMQP exchange; for the module's own events the event key */
+	struct kb_slice key;        /* routing key, subject; for own events the subkey */
+	struct kb_slice reply;      /* reply subject */
+	struct kb_slice headers;    /* see kb_headers_next() */
+	struct kb_slice properties; /* what the protocol itself knows of a message, in the same form: amqp_properties.h */
 	struct kb_slice payload;
 	struct kb_origin origin;
 };

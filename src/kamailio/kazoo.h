@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "broker/broker.h"
+#include "core/json.h"
 #include "core/outbox.h"
 
 enum { KZ_URLS_MAX = 16 };
@@ -26,6 +27,9 @@ struct kz_settings {
 	int consumer_loop_count, internal_loop_count, ack_loop_count;
 	int connect_timeout_sec, connect_timeout_micro;
 	int heartbeats;
+	int max_channels; /* questions under way at once from asynchronous functions */
+	int query_timeout_sec, query_timeout_micro;
+	char *query_timeout_avp;
 	int outbox_bytes, inbox_bytes;
 	char json_escape;
 };
@@ -42,7 +46,15 @@ bool kz_settings_check(void);
 bool kz_publish_init(void);
 struct kb_outbox *kz_outbox(void);
 
-int kz_publish(struct kb_slice exchange, struct kb_slice routing_key, struct kb_slice payload, struct kb_slice headers);
+/* A message with strict JSON and the fields that say who sent it, for one call of kz_message_send(); its parts lie in
+ * buffers of the function's own. False and a log line that begins with the script's function when a part is not what it
+ * must be. */
+bool kz_message_build(const char *function, struct kb_slice exchange, struct kb_slice routing_key,
+	struct kb_slice payload, struct kb_slice headers, struct kb_message *m);
+
+/* Into the outbox: 1, or -1 and a log line. */
+int kz_message_send(const char *function, const struct kb_message *m);
+
 int kz_publish3(struct sip_msg *msg, char *exchange, char *routing_key, char *payload);
 int kz_publish4(struct sip_msg *msg, char *exchange, char *routing_key, char *payload, char *headers);
 int kz_kemi_publish(struct sip_msg *msg, str *exchange, str *routing_key, str *payload);
@@ -60,6 +72,9 @@ int kz_kemi_subscribe(struct sip_msg *msg, str *json);
 int kz_kemi_subscribe_simple(struct sip_msg *msg, str *exchange, str *type, str *queue, str *routing_key);
 
 /* -- events (kazoo_event.c) -- */
+
+/* A payload as routes see it, with the fields of the reception. */
+bool kz_receive_payload(struct kb_slice payload, struct kb_buf *out, struct kb_json_error *error);
 
 /* In mod_init: what is wrong with the policy or an address stops the start, with a log line. */
 bool kz_event_check_policy(void);

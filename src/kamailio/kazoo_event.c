@@ -13,6 +13,7 @@
 #include "core/json.h"
 #include "core/log.h"
 #include "kamailio/event_route.h"
+#include "kamailio/kazoo_query.h"
 #include "kamailio/process.h"
 #include "kamailio/script.h"
 #include "policy/policy.h"
@@ -76,8 +77,7 @@ static struct kb_slice server_prefix(void)
 	return kb_slice(prefix, (size_t)n);
 }
 
-/* The payload as routes see it, with the fields of the reception. */
-static bool receive_payload(struct kb_slice payload, struct kb_buf *out, struct kb_json_error *error)
+bool kz_receive_payload(struct kb_slice payload, struct kb_buf *out, struct kb_json_error *error)
 {
 	const struct kb_json_edit edits[] = {
 		{KB_SLICE_LITERAL("AMQP-Broker-Zone"), kb_slice_from(kz_settings()->primary_zone), false, KB_JSON_SET},
@@ -118,7 +118,7 @@ static void handle(struct worker *w, const struct kb_message *m)
 {
 	struct kb_json_error error = {0};
 	bool own_event = m->origin.subscription == KB_ORIGIN_EVENT;
-	bool readable = own_event || receive_payload(m->payload, &w->payload, &error);
+	bool readable = own_event || kz_receive_payload(m->payload, &w->payload, &error);
 	current.payload = own_event || !readable ? m->payload : kb_buf_slice(&w->payload);
 	current.routing_key = own_event ? kb_slice(NULL, 0) : m->key;
 	run_route(w, m, readable, &error);
@@ -205,6 +205,16 @@ static struct kb_broker_config broker_config(enum kb_broker_role role, const cha
 		.message_max = kb_inbox_message_max(inbox) / 2};
 }
 
+/* Questions make sense only while they get out. */
+static void on_publisher_connection(void *context, bool open, const char *address)
+{
+	(void)context, (void)address;
+	if (open)
+		kb_replies_open_way(kz_replies(), KB_REPLIES_OUT);
+	else
+		kb_replies_close_way(kz_replies(), KB_REPLIES_OUT);
+}
+
 static void publisher_main(void *argument)
 {
 	(void)argument;
@@ -213,6 +223,7 @@ static void publisher_main(void *argument)
 	kb_publisher_run(&(struct kb_publisher){.api = &kb_amqp,
 		.config = broker_config(KB_ROLE_PUBLISH, name),
 		.outbox = kz_outbox(),
+		.connection = on_publisher_connection,
 		.batch = (unsigned)kz_settings()->internal_loop_count,
 		.tick = kb_process_tick,
 		.drain_ms = KB_PROCESS_DRAIN_MS,
@@ -228,6 +239,8 @@ static void consumer_main(void *argument)
 		.inbox = inbox,
 		.ack_batch = (unsigned)kz_settings()->ack_loop_count,
 		.deliver_batch = (unsigned)kz_settings()->consumer_loop_count,
+		.replies = kz_replies(),
+		.reply_prefix = kz_reply_prefix(),
 		.zone = kz_settings()->primary_zone,
 		.tick = kb_process_tick,
 		.stop = kb_process_stop};
@@ -267,7 +280,7 @@ bool kz_event_init(void)
 
 int kz_event_processes(void)
 {
-	return kz_settings()->workers + 2;
+	return kz_settings()->workers + 3;
 }
 
 bool kz_event_fork(void)
@@ -278,6 +291,6 @@ bool kz_event_fork(void)
 		if (kb_process_fork(KB_PROCESS_ROUTES, names[i], worker_main, (void *)(intptr_t)i) < 0)
 			return false;
 	}
-	return kb_process_fork(KB_PROCESS_BARE, "kazoo consumer", consumer_main, NULL) == 0 &&
+	return kz_query_fork() && kb_process_fork(KB_PROCESS_BARE, "kazoo consumer", consumer_main, NULL) == 0 &&
 		   kb_process_fork(KB_PROCESS_BARE, "kazoo publisher", publisher_main, NULL) == 0;
 }

@@ -6,6 +6,7 @@
 
 #include <dlfcn.h>
 
+#include "kamailio/kazoo_query.h"
 #include "kamailio/log_sink.h"
 #include "kamailio/process.h"
 #include "kamailio/script.h"
@@ -16,6 +17,13 @@ MODULE_VERSION
 static cmd_export_t functions[] = {
 	{"kazoo_publish", KB_FUNCTION(kz_publish3), 3, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
 	{"kazoo_publish", KB_FUNCTION(kz_publish4), 4, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
+	{"kazoo_query", KB_FUNCTION(kz_query3), 3, kz_fixup_query, kz_fixup_query_free, ANY_ROUTE},
+	{"kazoo_query", KB_FUNCTION(kz_query4), 4, kz_fixup_query, kz_fixup_query_free, ANY_ROUTE},
+	{"kazoo_query", KB_FUNCTION(kz_query5), 5, kz_fixup_query, kz_fixup_query_free, ANY_ROUTE},
+	{"kazoo_async_query", KB_FUNCTION(kz_async_query5), 5, kz_fixup_async, kb_fixup_text_free, ANY_ROUTE},
+	{"kazoo_async_query", KB_FUNCTION(kz_async_query6), 6, kz_fixup_async, kb_fixup_text_free, ANY_ROUTE},
+	{"kazoo_query_async", KB_FUNCTION(kz_async_query5), 5, kz_fixup_async, kb_fixup_text_free, ANY_ROUTE},
+	{"kazoo_query_async", KB_FUNCTION(kz_async_query6), 6, kz_fixup_async, kb_fixup_text_free, ANY_ROUTE},
 	{"kazoo_subscribe", KB_FUNCTION(kz_subscribe1), 1, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
 	{"kazoo_subscribe", KB_FUNCTION(kz_subscribe4), 4, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
 	{"kazoo_json", KB_FUNCTION(kz_json), 3, kb_fixup_text_target3, kb_fixup_text_target3_free, ANY_ROUTE},
@@ -26,6 +34,7 @@ static cmd_export_t functions[] = {
 
 static pv_export_t variables[] = {
 	{{"kzE", 3}, PVT_OTHER, kz_pv_event_payload, 0, 0, 0, 0, 0},
+	{{"kzR", 3}, PVT_OTHER, kz_pv_query_result, 0, 0, 0, 0, 0},
 	{{"kzRK", 4}, PVT_OTHER, kz_pv_event_routing_key, 0, 0, 0, 0, 0},
 	{{0, 0}, 0, 0, 0, 0, 0, 0, 0},
 };
@@ -42,6 +51,7 @@ static tr_export_t transformations[] = {
 static sr_kemi_t kemi[] = {
 	KEMI("kazoo_publish", kz_kemi_publish, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
 	KEMI("kazoo_publish_headers", kz_kemi_publish_headers, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("kazoo_query", kz_kemi_query, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
 	KEMI("kazoo_subscribe", kz_kemi_subscribe, {SR_KEMIP_STR}),
 	KEMI("kazoo_subscribe_simple", kz_kemi_subscribe_simple, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
 	{{0, 0}, {0, 0}, 0, NULL, {0}},
@@ -50,7 +60,8 @@ static sr_kemi_t kemi[] = {
 static int mod_init(void)
 {
 	kb_log_sink_install();
-	if (!kz_settings_check() || !kz_event_check_policy() || !kz_event_init() || !kz_event_check_addresses())
+	if (!kz_settings_check() || !kz_event_check_policy() || !kz_event_init() || !kz_event_check_addresses() ||
+		!kz_query_check())
 		return -1;
 	kb_process_announce(kz_event_processes());
 	return 0;
@@ -59,7 +70,7 @@ static int mod_init(void)
 static int child_init(int rank)
 {
 	if (rank == PROC_INIT)
-		return kz_publish_init() ? 0 : -1;
+		return kz_publish_init() && kz_query_init() ? 0 : -1;
 	if (rank != PROC_MAIN)
 		return 0;
 	kz_subscribe_run_mod_init();

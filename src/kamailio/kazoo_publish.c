@@ -5,10 +5,12 @@
 
 #include <errno.h>
 
+#include "broker/consumer.h"
 #include "core/json.h"
 #include "core/log.h"
 #include "core/routing_key.h"
 #include "core/uuid.h"
+#include "kamailio/kazoo_query.h"
 #include "kamailio/script.h"
 
 enum { SERVER_ID_MAX = 300 };
@@ -27,19 +29,6 @@ bool kz_publish_init(void)
 		LM_ERR("amqp_outbox_size: no shared memory for %d rings of %d bytes: %s\n", get_max_procs(),
 			kz_settings()->outbox_bytes, strerror(errno));
 	return outbox != NULL;
-}
-
-/* The address to which answers to this process are sent on the exchange `targeted`. */
-static struct kb_slice reply_address(void)
-{
-	static char id[SERVER_ID_MAX];
-	static size_t n;
-	static int of_process = -1; /* a copy from before the fork names the parent */
-	if (of_process != process_no)
-		n = (size_t)snprintf(
-			id, sizeof id, "kamailio@%.200s-<1>-targeted-%d", kz_settings()->node_hostname, process_no);
-	of_process = process_no;
-	return kb_slice(id, n);
 }
 
 static struct kb_slice node(void)
@@ -61,7 +50,8 @@ static bool complete(struct kb_slice payload, struct kb_buf *out, struct kb_json
 		{KB_SLICE_LITERAL("App-Version"), KB_SLICE_LITERAL(VERSION), false, KB_JSON_ADD_IF_ABSENT},
 		{KB_SLICE_LITERAL("Node"), node(), false, KB_JSON_ADD_IF_ABSENT},
 		{KB_SLICE_LITERAL("Msg-ID"), kb_slice(id, sizeof id), false, KB_JSON_ADD_IF_ABSENT},
-		{KB_SLICE_LITERAL("Server-ID"), reply_address(), false, KB_JSON_ADD_IF_ABSENT},
+		{KB_SLICE_LITERAL("Server-ID"), kb_reply_address(kz_replies(), kz_reply_prefix()), false,
+			KB_JSON_ADD_IF_ABSENT},
 	};
 	return kb_json_rewrite(payload, fields, sizeof fields / sizeof *fields, out, error);
 }
@@ -77,11 +67,11 @@ static struct kb_slice without_broker(struct kb_slice key)
 	return slash ? kb_slice(slash + 1, key.n - (size_t)(slash + 1 - key.p)) : key;
 }
 
-static bool fits(const char *what, struct kb_slice name)
+static bool fits(const char *function, const char *what, struct kb_slice name)
 {
 	if (name.n <= KB_ROUTING_KEY_MAX)
 		return true;
-	LM_ERR("kazoo_publish: %s of %zu bytes is longer than AMQP allows (%d): \"%.*s...\"\n", what, name.n,
+	LM_ERR("%s: %s of %zu bytes is longer than AMQP allows (%d): \"%.*s...\"\n", function, what, name.n,
 		KB_ROUTING_KEY_MAX, KB_SLICE_FMT(name));
 	return false;
 }
@@ -94,41 +84,42 @@ static bool is_number(struct kb_slice text)
 	return text.n > 0 && i == text.n;
 }
 
-static bool read_headers(struct kb_slice text, struct kb_buf *headers)
+static bool read_headers(const char *function, struct kb_slice text, struct kb_buf *headers)
 {
 	static bool warned;
 	struct kb_slice bad;
 	if (is_number(text)) {
 		if (!warned)
-			LM_WARN("kazoo_publish: the headers parameter is the number %.*s, which is ignored: it takes k=v;k2=v2\n",
+			LM_WARN("%s: the headers parameter is the number %.*s, which is ignored: it takes k=v;k2=v2\n", function,
 				KB_SLICE_FMT(text));
 		warned = true;
 		return true;
 	}
 	if (kb_headers_parse(text, headers, &bad))
 		return true;
-	LM_ERR("kazoo_publish: header \"%.*s\" is not of the form name=value\n", KB_SLICE_FMT(bad));
+	LM_ERR("%s: header \"%.*s\" is not of the form name=value\n", function, KB_SLICE_FMT(bad));
 	return false;
 }
 
-static int put(const struct kb_message *m)
+int kz_message_send(const char *function, const struct kb_message *m)
 {
 	static struct kb_log_limit full;
 	switch (kb_outbox_put(outbox, (size_t)process_no, m)) {
 	case KB_OUTBOX_ACCEPTED: return 1;
 	case KB_OUTBOX_TOO_LARGE:
-		LM_ERR("kazoo_publish: message of %zu bytes refused: amqp_outbox_size allows messages of %zu bytes\n",
+		LM_ERR("%s: message of %zu bytes refused: amqp_outbox_size allows messages of %zu bytes\n", function,
 			m->payload.n, kb_outbox_message_max(outbox));
 		return -1;
 	default:
 		kb_log_limited(&full, KB_LOG_ERROR,
-			"kazoo_publish: message refused, the outbox of this process is full (amqp_outbox_size=%d)",
+			"%s: message refused, the outbox of this process is full (amqp_outbox_size=%d)", function,
 			kz_settings()->outbox_bytes);
 		return -1;
 	}
 }
 
-int kz_publish(struct kb_slice exchange, struct kb_slice routing_key, struct kb_slice payload, struct kb_slice headers)
+bool kz_message_build(const char *function, struct kb_slice exchange, struct kb_slice routing_key,
+	struct kb_slice payload, struct kb_slice headers, struct kb_message *m)
 {
 	static struct kb_buf body, header_list;
 	struct kb_json_error error;
@@ -136,21 +127,31 @@ int kz_publish(struct kb_slice exchange, struct kb_slice routing_key, struct kb_
 	kb_buf_clear(&header_list);
 	routing_key = without_broker(routing_key);
 	if (!outbox) {
-		LM_ERR("kazoo_publish: called before the server has started\n");
-		return -1;
+		LM_ERR("%s: called before the server has started\n", function);
+		return false;
 	}
-	if (!fits("exchange", exchange) || !fits("routing key", routing_key))
-		return -1;
-	if (headers.n && !read_headers(headers, &header_list))
-		return -1;
+	if (!fits(function, "exchange", exchange) || !fits(function, "routing key", routing_key))
+		return false;
+	if (headers.n && !read_headers(function, headers, &header_list))
+		return false;
 	if (!complete(payload, &body, &error)) {
-		LM_ERR("kazoo_publish: payload refused, %s at byte %zu: %.*s\n", error.what, error.at, KB_SLICE_FMT(payload));
-		return -1;
+		LM_ERR("%s: payload refused, %s at byte %zu: %.*s\n", function, error.what, error.at, KB_SLICE_FMT(payload));
+		return false;
 	}
-	return put(&(struct kb_message){.exchange = exchange,
+	*m = (struct kb_message){.exchange = exchange,
 		.key = routing_key,
 		.headers = kb_buf_slice(&header_list),
-		.payload = kb_buf_slice(&body)});
+		.payload = kb_buf_slice(&body)};
+	return true;
+}
+
+static int publish(
+	struct kb_slice exchange, struct kb_slice routing_key, struct kb_slice payload, struct kb_slice headers)
+{
+	struct kb_message m;
+	if (!kz_message_build("kazoo_publish", exchange, routing_key, payload, headers, &m))
+		return -1;
+	return kz_message_send("kazoo_publish", &m);
 }
 
 int kz_publish4(struct sip_msg *msg, char *exchange, char *routing_key, char *payload, char *headers)
@@ -161,7 +162,7 @@ int kz_publish4(struct sip_msg *msg, char *exchange, char *routing_key, char *pa
 		!kb_script_get(msg, "kazoo_publish", "json_payload", payload, &p) ||
 		(headers && !kb_script_get(msg, "kazoo_publish", "amqp_headers", headers, &h)))
 		return -1;
-	return kz_publish(e, k, p, h);
+	return publish(e, k, p, h);
 }
 
 int kz_publish3(struct sip_msg *msg, char *exchange, char *routing_key, char *payload)
@@ -172,7 +173,7 @@ int kz_publish3(struct sip_msg *msg, char *exchange, char *routing_key, char *pa
 int kz_kemi_publish_headers(struct sip_msg *msg, str *exchange, str *routing_key, str *payload, str *headers)
 {
 	(void)msg;
-	return kz_publish(kb_slice_of_str(exchange), kb_slice_of_str(routing_key), kb_slice_of_str(payload),
+	return publish(kb_slice_of_str(exchange), kb_slice_of_str(routing_key), kb_slice_of_str(payload),
 		headers ? kb_slice_of_str(headers) : kb_slice(NULL, 0));
 }
 

@@ -20,6 +20,8 @@ static struct kz_settings settings = {
 	.ack_loop_count = 20,
 	.connect_timeout_sec = 5,
 	.heartbeats = 10,
+	.max_channels = 50,
+	.query_timeout_sec = 2,
 	.outbox_bytes = 16 * 1024 * 1024,
 	.inbox_bytes = 4 * 1024 * 1024,
 	.json_escape = '%',
@@ -91,10 +93,13 @@ param_export_t kz_parameters[] = {
 	{"amqp_connect_timeout_sec", PARAM_INT, &settings.connect_timeout_sec},
 	{"amqp_connect_timeout_micro", PARAM_INT, &settings.connect_timeout_micro},
 	{"amqp_heartbeats", PARAM_INT, &settings.heartbeats},
+	{"amqp_max_channels", PARAM_INT, &settings.max_channels},
+	{"amqp_query_timeout_sec", PARAM_INT, &settings.query_timeout_sec},
+	{"amqp_query_timeout_micro", PARAM_INT, &settings.query_timeout_micro},
+	{"amqp_query_timeout_avp", PARAM_STRING, &settings.query_timeout_avp},
 	{"amqp_outbox_size", PARAM_INT, &settings.outbox_bytes},
 	{"amqp_inbox_size", PARAM_INT, &settings.inbox_bytes},
 	{"json_escape_char", PARAM_STRING | PARAM_USE_FUNC, (void *)set_escape},
-	ACCEPTED_INT("amqp_max_channels"),
 	ACCEPTED_INT("consume_messages_on_reconnect"),
 	ACCEPTED_INT("single_consumer_on_reconnect"),
 	ACCEPTED_INT("amqp_consumer_ack_timeout_sec"),
@@ -103,9 +108,6 @@ param_export_t kz_parameters[] = {
 	ACCEPTED_INT("amqp_interprocess_timeout_micro"),
 	ACCEPTED_INT("amqp_waitframe_timeout_sec"),
 	ACCEPTED_INT("amqp_waitframe_timeout_micro"),
-	ACCEPTED_INT("amqp_query_timeout_sec"),
-	ACCEPTED_INT("amqp_query_timeout_micro"),
-	ACCEPTED_TEXT("amqp_query_timeout_avp"),
 	ACCEPTED_TEXT("amqp_result_avp"),
 	ACCEPTED_INT("amqp_timer_process_interval"),
 	ACCEPTED_INT("amqp_command_hashtable_size"),
@@ -167,6 +169,9 @@ bool kz_settings_check(void)
 		   in_range("amqp_consumer_ack_loop_count", settings.ack_loop_count, 1, 1000000) &&
 		   in_range("amqp_connect_timeout_sec", settings.connect_timeout_sec, 0, 3600) &&
 		   in_range("amqp_connect_timeout_micro", settings.connect_timeout_micro, 0, 999999999) &&
+		   in_range("amqp_max_channels", settings.max_channels, 1, 65536) &&
+		   in_range("amqp_query_timeout_sec", settings.query_timeout_sec, 0, 3600) &&
+		   in_range("amqp_query_timeout_micro", settings.query_timeout_micro, 0, 999999999) &&
 		   in_range("amqp_heartbeats", settings.heartbeats, 0, 65535) &&
 		   in_range("amqp_outbox_size", settings.outbox_bytes, 65536, 1 << 30) &&
 		   in_range("amqp_inbox_size", settings.inbox_bytes, 65536, 1 << 30);

@@ -120,7 +120,7 @@ int kb_fixup_text_free(void **parameter, int number)
 	return fixup_free_spve_null(parameter, 1);
 }
 
-static int fixup_target(void **parameter, int number)
+int kb_fixup_target(void **parameter, int number)
 {
 	if (is_value(parameter) || fixup_pvar_null(parameter, 1) != 0) {
 		LM_ERR("parameter %d must be the name of a pseudo-variable, in quotes\n", number);
@@ -133,22 +133,28 @@ static int fixup_target(void **parameter, int number)
 	return 0;
 }
 
+int kb_fixup_target_free(void **parameter, int number)
+{
+	(void)number;
+	return fixup_free_pvar_null(parameter, 1);
+}
+
 int kb_fixup_text_target2(void **parameter, int number)
 {
-	return number == 2 ? fixup_target(parameter, number) : kb_fixup_text(parameter, number);
+	return number == 2 ? kb_fixup_target(parameter, number) : kb_fixup_text(parameter, number);
 }
 
 int kb_fixup_text_target2_free(void **parameter, int number)
 {
-	return number == 2 ? fixup_free_pvar_null(parameter, 1) : kb_fixup_text_free(parameter, number);
+	return number == 2 ? kb_fixup_target_free(parameter, number) : kb_fixup_text_free(parameter, number);
 }
 
 int kb_fixup_text_target3(void **parameter, int number)
 {
-	return number == 3 ? fixup_target(parameter, number) : kb_fixup_text(parameter, number);
+	return number == 3 ? kb_fixup_target(parameter, number) : kb_fixup_text(parameter, number);
 }
 
 int kb_fixup_text_target3_free(void **parameter, int number)
 {
-	return number == 3 ? fixup_free_pvar_null(parameter, 1) : kb_fixup_text_free(parameter, number);
+	return number == 3 ? kb_fixup_target_free(parameter, number) : kb_fixup_text_free(parameter, number);
 }

@@ -44,7 +44,11 @@ int kb_script_assign(struct sip_msg *msg, pv_spec_t *target, pv_value_t *value);
 int kb_fixup_text(void **parameter, int number);
 int kb_fixup_text_free(void **parameter, int number);
 
-/* The same for functions whose second or third parameter is a pseudo-variable to write to. */
+/* Fix-up of a parameter that names a pseudo-variable to write to. */
+int kb_fixup_target(void **parameter, int number);
+int kb_fixup_target_free(void **parameter, int number);
+
+/* Both, for functions whose second or third parameter is a pseudo-variable to write to. */
 int kb_fixup_text_target2(void **parameter, int number);
 int kb_fixup_text_target2_free(void **parameter, int number);
 int kb_fixup_text_target3(void **parameter, int number);

@@ -1,0 +1,295 @@
+#include "core/replies.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	FILL_PATIENCE_MS = 50, /* an answerer fills a slot in microseconds, unless it is stopped in the middle */
+	CLAIMED = 100,         /* between FREE and WAITING, while the id is written */
+	ABANDONED = 101        /* the asker went away while it was filled; whoever fills it frees it */
+};
+
+struct slot {
+	_Alignas(64) _Atomic uint32_t state; /* also the futex that the asker sleeps on */
+	_Atomic uint64_t hash;               /* of the id: the answerer looks through all of them */
+	uint64_t deadline_ms;
+	uint32_t answer_size;
+	uint8_t id_size;
+	char id[KB_REPLY_ID_MAX];
+	unsigned char note[KB_REPLY_NOTE_MAX];
+};
+
+struct kb_replies {
+	size_t n, sync, bytes, total;
+	_Atomic uint32_t ways, generation;
+	_Atomic size_t next_claim; /* where claiming looks first */
+	struct kb_wake wake;
+	struct slot *slots;
+	char *answers;
+};
+
+uint64_t kb_replies_now_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+struct kb_replies *kb_replies_create(size_t n, size_t sync, size_t bytes)
+{
+	size_t head = (sizeof(struct kb_replies) + 63) & ~(size_t)63;
+	size_t total = head + n * (sizeof(struct slot) + bytes);
+	char *memory = mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (memory == MAP_FAILED)
+		return NULL;
+	struct kb_replies *replies = (void *)memory;
+	replies->n = n;
+	replies->sync = sync;
+	replies->bytes = bytes;
+	replies->total = total;
+	replies->slots = (void *)(memory + head);
+	replies->answers = memory + head + n * sizeof(struct slot);
+	if (kb_wake_init(&replies->wake) < 0) {
+		munmap(memory, total);
+		return NULL;
+	}
+	return replies;
+}
+
+void kb_replies_destroy(struct kb_replies *replies)
+{
+	if (!replies)
+		return;
+	kb_wake_close(&replies->wake);
+	munmap(replies, replies->total);
+}
+
+size_t kb_replies_answer_max(const struct kb_replies *replies)
+{
+	return replies->bytes;
+}
+
+/* FNV-1a; 0 is kept for slots without a question. */
+static uint64_t hash_of(struct kb_slice id)
+{
+	uint64_t hash = 14695981039346656037u;
+	for (size_t i = 0; i < id.n; i++)
+		hash = (hash ^ (unsigned char)id.p[i]) * 1099511628211u;
+	return hash ? hash : 1;
+}
+
+static bool change(struct slot *s, uint32_t from, uint32_t to)
+{
+	return atomic_compare_exchange_strong(&s->state, &from, to);
+}
+
+static long futex(struct slot *s, int operation, uint32_t value, const struct timespec *timeout)
+{
+	return syscall(SYS_futex, &s->state, operation, value, timeout, NULL, 0);
+}
+
+/* -- the asker -- */
+
+/* The slot is ours: CLAIMED. */
+static void begin(struct slot *s, struct kb_slice id, uint64_t deadline_ms)
+{
+	memcpy(s->id, id.p, id.n);
+	s->id_size = (uint8_t)id.n;
+	s->deadline_ms = deadline_ms;
+	atomic_store(&s->hash, hash_of(id));
+	atomic_store(&s->state, KB_REPLY_WAITING);
+}
+
+bool kb_reply_ask(struct kb_replies *replies, size_t slot, struct kb_slice id, uint64_t deadline_ms)
+{
+	struct slot *s = &replies->slots[slot];
+	if (id.n > KB_REPLY_ID_MAX || !change(s, KB_REPLY_FREE, CLAIMED))
+		return false;
+	begin(s, id, deadline_ms);
+	return true;
+}
+
+long kb_reply_claim(struct kb_replies *replies, struct kb_slice id, uint64_t deadline_ms, const void *note, size_t size)
+{
+	size_t n = replies->n - replies->sync, first = atomic_fetch_add(&replies->next_claim, 1);
+	if (id.n > KB_REPLY_ID_MAX || size > KB_REPLY_NOTE_MAX)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		size_t slot = replies->sync + (first + i) % n;
+		struct slot *s = &replies->slots[slot];
+		if (!change(s, KB_REPLY_FREE, CLAIMED))
+			continue;
+		memcpy(s->note, note, size);
+		begin(s, id, deadline_ms);
+		return (long)slot;
+	}
+	return -1;
+}
+
+const void *kb_reply_note(struct kb_replies *replies, size_t slot)
+{
+	return replies->slots[slot].note;
+}
+
+enum kb_reply_state kb_reply_poll(struct kb_replies *replies, size_t slot, struct kb_slice *answer)
+{
+	struct slot *s = &replies->slots[slot];
+	uint32_t state = atomic_load(&s->state);
+	switch (state) {
+	case KB_REPLY_ANSWERED:
+		*answer = kb_slice(replies->answers + slot * replies->bytes, s->answer_size);
+		return KB_REPLY_ANSWERED;
+	case KB_REPLY_LOST: return KB_REPLY_LOST;
+	case KB_REPLY_WAITING:
+		if (kb_replies_now_ms() < s->deadline_ms)
+			return KB_REPLY_WAITING;
+		/* An answer that comes at this very moment still counts. */
+		return change(s, KB_REPLY_WAITING, KB_REPLY_LOST) ? KB_REPLY_TIMEOUT : KB_REPLY_WAITING;
+	case KB_REPLY_FILLING:
+		if (kb_replies_now_ms() < s->deadline_ms + FILL_PATIENCE_MS)
+			return KB_REPLY_WAITING;
+		return change(s, KB_REPLY_FILLING, ABANDONED) ? KB_REPLY_TIMEOUT : KB_REPLY_WAITING;
+	default: return KB_REPLY_FREE;
+	}
+}
+
+static void sleep_on(struct slot *s)
+{
+	uint32_t state = atomic_load(&s->state);
+	uint64_t now = kb_replies_now_ms(), until = s->deadline_ms;
+	if (state != KB_REPLY_WAITING && state != KB_REPLY_FILLING)
+		return;
+	if (state == KB_REPLY_FILLING)
+		until += FILL_PATIENCE_MS;
+	uint64_t ms = until > now ? until - now : 0;
+	struct timespec timeout = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
+	futex(s, FUTEX_WAIT, state, &timeout);
+}
+
+enum kb_reply_state kb_reply_wait(struct kb_replies *replies, size_t slot, struct kb_slice *answer)
+{
+	for (;;) {
+		enum kb_reply_state state = kb_reply_poll(replies, slot, answer);
+		if (state != KB_REPLY_WAITING)
+			return state;
+		sleep_on(&replies->slots[slot]);
+	}
+}
+
+void kb_reply_end(struct kb_replies *replies, size_t slot)
+{
+	struct slot *s = &replies->slots[slot];
+	atomic_store(&s->hash, 0);
+	if (change(s, KB_REPLY_FILLING, ABANDONED) || atomic_load(&s->state) == ABANDONED)
+		return; /* the answerer frees it */
+	atomic_store(&s->state, KB_REPLY_FREE);
+}
+
+size_t kb_replies_first_claimable(const struct kb_replies *replies)
+{
+	return replies->sync;
+}
+
+size_t kb_replies_claimable(const struct kb_replies *replies)
+{
+	return replies->n - replies->sync;
+}
+
+struct kb_wake *kb_replies_wake(struct kb_replies *replies)
+{
+	return &replies->wake;
+}
+
+/* -- the answerer -- */
+
+static void wake_asker(struct kb_replies *replies, struct slot *s)
+{
+	if ((size_t)(s - replies->slots) < replies->sync)
+		futex(s, FUTEX_WAKE, INT_MAX, NULL);
+	else
+		kb_wake_signal(&replies->wake);
+}
+
+/* The slot is being filled by us. */
+static void fill(struct kb_replies *replies, struct slot *s, struct kb_slice answer)
+{
+	bool fits = answer.n <= replies->bytes;
+	if (fits && answer.n)
+		memcpy(replies->answers + (size_t)(s - replies->slots) * replies->bytes, answer.p, answer.n);
+	s->answer_size = fits ? (uint32_t)answer.n : 0;
+	if (!change(s, KB_REPLY_FILLING, fits ? KB_REPLY_ANSWERED : KB_REPLY_LOST))
+		atomic_store(&s->state, KB_REPLY_FREE); /* abandoned meanwhile */
+	wake_asker(replies, s);
+}
+
+static bool has_id(const struct slot *s, struct kb_slice id)
+{
+	return kb_slice_equal(kb_slice(s->id, s->id_size), id);
+}
+
+bool kb_replies_answer(struct kb_replies *replies, struct kb_slice id, struct kb_slice answer)
+{
+	uint64_t hash = hash_of(id);
+	for (size_t i = 0; i < replies->n; i++) {
+		struct slot *s = &replies->slots[i];
+		if (atomic_load_explicit(&s->hash, memory_order_relaxed) != hash ||
+			!change(s, KB_REPLY_WAITING, KB_REPLY_FILLING))
+			continue;
+		if (has_id(s, id)) {
+			fill(replies, s, answer);
+			return true;
+		}
+		if (!change(s, KB_REPLY_FILLING, KB_REPLY_WAITING))
+			atomic_store(&s->state, KB_REPLY_FREE);
+	}
+	return false;
+}
+
+void kb_replies_lose(struct kb_replies *replies)
+{
+	for (size_t i = 0; i < replies->n; i++)
+		if (change(&replies->slots[i], KB_REPLY_WAITING, KB_REPLY_LOST))
+			wake_asker(replies, &replies->slots[i]);
+}
+
+/* -- the ways -- */
+
+void kb_replies_open_way(struct kb_replies *replies, enum kb_replies_way way)
+{
+	atomic_fetch_or(&replies->ways, (uint32_t)way);
+}
+
+void kb_replies_close_way(struct kb_replies *replies, enum kb_replies_way way)
+{
+	atomic_fetch_and(&replies->ways, ~(uint32_t)way);
+	kb_replies_lose(replies);
+}
+
+bool kb_replies_open(const struct kb_replies *replies)
+{
+	return atomic_load(&replies->ways) == (KB_REPLIES_OUT | KB_REPLIES_BACK);
+}
+
+uint32_t kb_replies_generation(const struct kb_replies *replies)
+{
+	return atomic_load(&replies->generation);
+}
+
+void kb_replies_next_generation(struct kb_replies *replies)
+{
+	atomic_fetch_add(&replies->generation, 1);
+}
+
+size_t kb_replies_under_way(const struct kb_replies *replies)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < replies->n; i++)
+		count += atomic_load_explicit(&replies->slots[i].hash, memory_order_relaxed) != 0;
+	return count;
+}

@@ -1,0 +1,92 @@
+/*
+ * Questions under way: slots in shared memory in which an answer finds the process that asked.
+ *
+ *     asker        kb_reply_ask(): FREE -> WAITING, with the id the answer will carry and the last moment it is wanted
+ *     answerer     kb_replies_answer(): WAITING -> FILLING -> ANSWERED, and wakes the asker directly
+ *                  kb_replies_lose(): WAITING -> LOST, all of them: the broker that would bring the answers is gone
+ *     asker        kb_reply_wait() or kb_reply_poll(), reads the answer in place, kb_reply_end(): -> FREE
+ *
+ * An answer that comes when nobody waits for its id is late, repeated, or nobody's, and finds no slot. No lock: an
+ * answerer that dies while it fills a slot leaves that slot unusable and harms nobody else.
+ */
+#ifndef KB_CORE_REPLIES_H
+#define KB_CORE_REPLIES_H
+
+#include <stdint.h>
+#include "core/slice.h"
+#include "core/wake.h"
+
+enum { KB_REPLY_ID_MAX = 255 /* bytes: a correlation-id is a short string of AMQP */ };
+
+struct kb_replies;
+
+enum kb_reply_state {
+	KB_REPLY_FREE,
+	KB_REPLY_WAITING,
+	KB_REPLY_FILLING,
+	KB_REPLY_ANSWERED,
+	KB_REPLY_LOST,
+	KB_REPLY_TIMEOUT /* never stored: what waiting may end with */
+};
+
+/* Shared memory for n slots with answers of at most `bytes` each; pages are taken when first used. The first `sync`
+ * slots belong each to one process that waits in kb_reply_wait(); the others are for whoever claims them, and an answer
+ * there signals kb_replies_wake(). Call before any fork. NULL and errno on failure. */
+struct kb_replies *kb_replies_create(size_t n, size_t sync, size_t bytes);
+void kb_replies_destroy(struct kb_replies *replies); /* NULL is fine; the owner process only */
+
+size_t kb_replies_answer_max(const struct kb_replies *replies);
+
+/* Milliseconds of the clock that deadlines are on. */
+uint64_t kb_replies_now_ms(void);
+
+/* -- the asker -- */
+
+/* Begins a question in `slot`. False: an earlier answerer died in it, or the id is longer than KB_REPLY_ID_MAX. */
+bool kb_reply_ask(struct kb_replies *replies, size_t slot, struct kb_slice id, uint64_t deadline_ms);
+
+/* Claims one of the slots behind the first `sync` and begins a question in it, with `size` bytes of the asker's own, at
+ * most KB_REPLY_NOTE_MAX, to be read by whoever ends it. -1: all are taken. */
+enum { KB_REPLY_NOTE_MAX = 256 };
+long kb_reply_claim(
+	struct kb_replies *replies, struct kb_slice id, uint64_t deadline_ms, const void *note, size_t size);
+
+/* Waits for the answer until the deadline: KB_REPLY_ANSWERED, with *answer valid until kb_reply_end(); KB_REPLY_LOST;
+ * or KB_REPLY_TIMEOUT. */
+enum kb_reply_state kb_reply_wait(struct kb_replies *replies, size_t slot, struct kb_slice *answer);
+
+/* The same without waiting; KB_REPLY_FREE or KB_REPLY_WAITING when there is nothing to end yet. */
+enum kb_reply_state kb_reply_poll(struct kb_replies *replies, size_t slot, struct kb_slice *answer);
+const void *kb_reply_note(struct kb_replies *replies, size_t slot);
+
+/* Gives the slot back; an answer that comes from now on is late. */
+void kb_reply_end(struct kb_replies *replies, size_t slot);
+
+/* The slots that kb_reply_claim() hands out. */
+size_t kb_replies_first_claimable(const struct kb_replies *replies);
+size_t kb_replies_claimable(const struct kb_replies *replies);
+
+/* Signalled by answers in slots that were claimed. */
+struct kb_wake *kb_replies_wake(struct kb_replies *replies);
+
+/* -- the answerer, one process -- */
+
+/* True when someone waited for this id. An answer that is too long counts as lost. */
+bool kb_replies_answer(struct kb_replies *replies, struct kb_slice id, struct kb_slice answer);
+void kb_replies_lose(struct kb_replies *replies);
+
+/* -- whether asking makes sense: each side of the way to the broker says so -- */
+
+enum kb_replies_way { KB_REPLIES_OUT = 1, KB_REPLIES_BACK = 2 };
+void kb_replies_open_way(struct kb_replies *replies, enum kb_replies_way way);
+void kb_replies_close_way(struct kb_replies *replies, enum kb_replies_way way);
+bool kb_replies_open(const struct kb_replies *replies); /* both ways */
+
+/* Counts the connections that answers come over; part of the address they are asked to go to. */
+uint32_t kb_replies_generation(const struct kb_replies *replies);
+void kb_replies_next_generation(struct kb_replies *replies);
+
+/* How many questions are under way. */
+size_t kb_replies_under_way(const struct kb_replies *replies);
+
+#endif

@@ -1,0 +1,214 @@
+#include "kamailio/kazoo_query.h"
+
+#include <core/dprint.h>
+#include <core/pt.h>
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "broker/consumer.h"
+#include "core/log.h"
+#include "kamailio/kazoo.h"
+#include "kamailio/kazoo_ask.h"
+#include "kamailio/script.h"
+
+enum {
+	ANSWER_MAX = 1024 * 1024, /* bytes of address space for each question; memory is taken as answers need it */
+	SECONDS_BELOW = 100       /* a timeout below this is in seconds, as the manual says, else in ms, as it is used */
+};
+
+static struct kb_replies *replies;
+static pv_spec_t timeout_variable;
+static bool has_timeout_variable;
+
+/* The last answer in this process, as routes see it: $kzR. */
+static struct kb_buf result;
+static bool have_result;
+
+struct kb_replies *kz_replies(void)
+{
+	return replies;
+}
+
+const char *kz_reply_prefix(void)
+{
+	static char prefix[256];
+	if (!prefix[0]) /* the main process, from which all inherit it */
+		snprintf(prefix, sizeof prefix, "kamailio@%.200s-<%d>", kz_settings()->node_hostname, (int)getpid());
+	return prefix;
+}
+
+bool kz_query_check(void)
+{
+	const char *name = kz_settings()->query_timeout_avp;
+	if (!name || !name[0])
+		return true;
+	str text = {(char *)(uintptr_t)name, (int)strlen(name)};
+	has_timeout_variable = pv_parse_spec(&text, &timeout_variable) != NULL;
+	if (!has_timeout_variable)
+		LM_ERR("amqp_query_timeout_avp: \"%s\" must be a pseudo-variable like $avp(name)\n", name);
+	return has_timeout_variable;
+}
+
+bool kz_query_init(void)
+{
+	size_t processes = (size_t)get_max_procs(), claimed = (size_t)kz_settings()->max_channels;
+	kz_reply_prefix();
+	replies = kb_replies_create(processes + claimed, processes, ANSWER_MAX);
+	if (!replies)
+		LM_ERR("amqp_max_channels: no shared memory for %zu questions: %s\n", processes + claimed, strerror(errno));
+	return replies != NULL;
+}
+
+/* -- asking -- */
+
+static uint64_t timeout_ms(struct sip_msg *msg)
+{
+	pv_value_t value;
+	const struct kz_settings *s = kz_settings();
+	uint64_t ms = (uint64_t)s->query_timeout_sec * 1000 + (uint64_t)s->query_timeout_micro / 1000;
+	if (!has_timeout_variable || pv_get_spec_value(msg, &timeout_variable, &value) < 0 || !(value.flags & PV_VAL_INT) ||
+		value.ri <= 0)
+		return ms;
+	return value.ri < SECONDS_BELOW ? (uint64_t)value.ri * 1000 : (uint64_t)value.ri;
+}
+
+bool kz_ask_build(struct kz_question *q, const char *function, struct sip_msg *msg, struct kb_slice exchange,
+	struct kb_slice routing_key, struct kb_slice payload, struct kb_slice headers)
+{
+	static struct kb_log_limit no_broker;
+	static struct kb_buf id, properties;
+	if (!kz_message_build(function, exchange, routing_key, payload, headers, &q->message))
+		return false;
+	if (!kb_replies_open(replies)) {
+		kb_log_limited(&no_broker, KB_LOG_ERROR, "%s: fails at once, no broker is connected", function);
+		return false;
+	}
+	kb_buf_clear(&id);
+	kb_buf_clear(&properties);
+	kb_json_text(kb_json_member(q->message.payload, KB_SLICE_LITERAL("Msg-ID")), &id);
+	if (id.n == 0 || id.n > KB_REPLY_ID_MAX || id.failed) {
+		LM_ERR("%s: Msg-ID of %zu bytes must be a text of 1 to %d\n", function, id.n, KB_REPLY_ID_MAX);
+		return false;
+	}
+	kb_headers_add(&properties, KB_SLICE_LITERAL("reply-to"), kb_reply_address(replies, kz_reply_prefix()));
+	kb_headers_add(&properties, KB_SLICE_LITERAL("correlation-id"), kb_buf_slice(&id));
+	q->id = kb_buf_slice(&id);
+	q->deadline_ms = kb_replies_now_ms() + timeout_ms(msg);
+	q->message.properties = kb_buf_slice(&properties);
+	q->message.origin = (struct kb_origin){.tag = q->deadline_ms, .flags = KB_EXPIRES};
+	return !properties.failed;
+}
+
+void kz_set_result(struct kb_slice answer)
+{
+	struct kb_json_error error;
+	kb_buf_clear(&result);
+	have_result = true;
+	if (kz_receive_payload(answer, &result, &error))
+		return;
+	LM_WARN("the answer to a query is %s at byte %zu: %.*s\n", error.what, error.at, KB_SLICE_FMT(answer));
+	kb_buf_append_slice(&result, answer);
+}
+
+void kz_forget_result(void)
+{
+	have_result = false;
+}
+
+/* Asks in the slot of this process and waits: 1 with $kzR set, -1 failed, -2 no answer in time. */
+static int ask_and_wait(const struct kz_question *q)
+{
+	size_t slot = (size_t)process_no;
+	struct kb_slice answer;
+	if (!kb_reply_ask(replies, slot, q->id, q->deadline_ms)) {
+		LM_ERR("kazoo_query: an earlier answer to this process was never completed\n");
+		return -1;
+	}
+	int outcome = kz_message_send("kazoo_query", &q->message);
+	if (outcome == 1) {
+		enum kb_reply_state state = kb_reply_wait(replies, slot, &answer);
+		if (state == KB_REPLY_ANSWERED)
+			kz_set_result(answer);
+		outcome = state == KB_REPLY_ANSWERED ? 1 : state == KB_REPLY_TIMEOUT ? -2 : -1;
+	}
+	kb_reply_end(replies, slot);
+	return outcome;
+}
+
+static void log_failure(const struct kz_question *q, int outcome)
+{
+	static struct kb_log_limit timeouts, losses;
+	kb_log_limited(outcome == -2 ? &timeouts : &losses, KB_LOG_WARNING,
+		"kazoo_query: %s for \"%.*s\" on exchange \"%.*s\"",
+		outcome == -2 ? "no answer in time" : "the broker was lost before the answer came",
+		KB_SLICE_FMT(q->message.key), KB_SLICE_FMT(q->message.exchange));
+}
+
+static int query(struct sip_msg *msg, struct kb_slice exchange, struct kb_slice routing_key, struct kb_slice payload,
+	struct kb_slice headers)
+{
+	struct kz_question q;
+	kz_forget_result();
+	if (!kz_ask_build(&q, "kazoo_query", msg, exchange, routing_key, payload, headers))
+		return -1;
+	int outcome = ask_and_wait(&q);
+	if (outcome < 0)
+		log_failure(&q, outcome);
+	return outcome;
+}
+
+/* -- the functions of scripts -- */
+
+int kz_pv_query_result(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
+{
+	if (!have_result)
+		return pv_get_null(msg, parameter, value);
+	return kb_script_set_text(value, kb_buf_slice(&result));
+}
+
+int kz_query5(struct sip_msg *msg, char *exchange, char *routing_key, char *payload, char *target, char *headers)
+{
+	struct kb_slice e, k, p, h = {NULL, 0};
+	if (!kb_script_get(msg, "kazoo_query", "exchange", exchange, &e) ||
+		!kb_script_get(msg, "kazoo_query", "routing_key", routing_key, &k) ||
+		!kb_script_get(msg, "kazoo_query", "json_payload", payload, &p) ||
+		(headers && !kb_script_get(msg, "kazoo_query", "amqp_headers", headers, &h)))
+		return -1;
+	int outcome = query(msg, e, k, p, h);
+	if (target) {
+		pv_value_t value;
+		kz_pv_query_result(msg, NULL, &value);
+		if (kb_script_assign(msg, (pv_spec_t *)target, &value) < 0)
+			return -1;
+	}
+	return outcome;
+}
+
+int kz_query4(struct sip_msg *msg, char *exchange, char *routing_key, char *payload, char *target)
+{
+	return kz_query5(msg, exchange, routing_key, payload, target, NULL);
+}
+
+int kz_query3(struct sip_msg *msg, char *exchange, char *routing_key, char *payload)
+{
+	return kz_query5(msg, exchange, routing_key, payload, NULL, NULL);
+}
+
+int kz_kemi_query(struct sip_msg *msg, str *exchange, str *routing_key, str *payload)
+{
+	return query(
+		msg, kb_slice_of_str(exchange), kb_slice_of_str(routing_key), kb_slice_of_str(payload), kb_slice(NULL, 0));
+}
+
+enum { TARGET = 4 };
+
+int kz_fixup_query(void **parameter, int number)
+{
+	return number == TARGET ? kb_fixup_target(parameter, number) : kb_fixup_text(parameter, number);
+}
+
+int kz_fixup_query_free(void **parameter, int number)
+{
+	return number == TARGET ? kb_fixup_target_free(parameter, number) : kb_fixup_text_free(parameter, number);
+}

@@ -1,0 +1,41 @@
+/* Asking over AMQP and getting the answer (kazoo manual 5.1.2). */
+#ifndef KB_KAMAILIO_KAZOO_QUERY_H
+#define KB_KAMAILIO_KAZOO_QUERY_H
+
+#include <core/parser/msg_parser.h>
+#include <core/pvar.h>
+
+#include <stdbool.h>
+
+#include "core/replies.h"
+
+/* In mod_init: reads amqp_query_timeout_avp; tm is looked up where an asynchronous function is used. */
+bool kz_query_check(void);
+
+/* In child_init(PROC_INIT). */
+bool kz_query_init(void);
+struct kb_replies *kz_replies(void);
+
+/* The process that goes on with suspended transactions; one, announced and forked like the others. */
+bool kz_query_fork(void);
+
+/* `kamailio@<host>-<pid>`: the part of the reply address that stays. */
+const char *kz_reply_prefix(void);
+
+int kz_query3(struct sip_msg *msg, char *exchange, char *routing_key, char *payload);
+int kz_query4(struct sip_msg *msg, char *exchange, char *routing_key, char *payload, char *target);
+int kz_query5(struct sip_msg *msg, char *exchange, char *routing_key, char *payload, char *target, char *headers);
+int kz_fixup_query(void **parameter, int number);
+int kz_fixup_query_free(void **parameter, int number);
+
+int kz_async_query5(
+	struct sip_msg *msg, char *exchange, char *routing_key, char *payload, char *on_answer, char *on_failure);
+int kz_async_query6(struct sip_msg *msg, char *exchange, char *routing_key, char *payload, char *on_answer,
+	char *on_failure, char *flags);
+int kz_fixup_async(void **parameter, int number);
+
+int kz_kemi_query(struct sip_msg *msg, str *exchange, str *routing_key, str *payload);
+
+int kz_pv_query_result(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+
+#endif
