@@ -2,6 +2,7 @@
 
 #include <core/dprint.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +27,20 @@ static int add_url(modparam_t type, void *value)
 	return 0;
 }
 
+/* Words joined by dots, of which `*` stands for any one and a last `>` for all that follow. */
+static bool is_pattern(const char *subject)
+{
+	for (const char *word = subject;;) {
+		size_t n = strcspn(word, ".");
+		bool last = word[n] == '\0';
+		if (n == 0 || (!last && n == 1 && word[0] == '>'))
+			return false;
+		if (last)
+			return !strpbrk(subject, " \t\r\n");
+		word += n + 1;
+	}
+}
+
 /* "subject:group"; a subject may hold colons itself, so the last one divides. Without a group every subscriber gets
  * each message. */
 static int add_subscription(modparam_t type, void *value)
@@ -40,8 +55,11 @@ static int add_subscription(modparam_t type, void *value)
 	char *colon = subject ? strrchr(subject, ':') : NULL;
 	if (colon)
 		*colon = '\0';
-	if (!subject || !subject[0] || strpbrk(subject, " \t\r\n") || (colon && strpbrk(colon + 1, " \t\r\n"))) {
-		LM_ERR("subject_queue_group: \"%s\" must be of the form subject:group, without blanks\n", (char *)value);
+	if (!subject || !is_pattern(subject) || (colon && colon[1] && !is_pattern(colon + 1))) {
+		LM_ERR(
+			"subject_queue_group: \"%s\" must be of the form subject:group, the subject words joined by dots, without "
+			"blanks\n",
+			(char *)value);
 		free(subject);
 		return -1;
 	}
@@ -86,13 +104,28 @@ struct kb_broker_config kn_broker_config(enum kb_broker_role role, const char *n
 		.message_max = SIZE_MAX}; /* the server's own bound, max_payload, is the only one */
 }
 
+/* A URL without its password or token; valid until the next call. */
+static const char *without_password(const char *url)
+{
+	static char shown[300];
+	const char *scheme = strstr(url, "://"), *at = strrchr(url, '@');
+	const char *user = scheme ? scheme + 3 : url;
+	if (!at || at < user)
+		return url;
+	const char *colon = memchr(user, ':', (size_t)(at - user));
+	snprintf(shown, sizeof shown, "%.*s***%s", (int)((colon ? colon + 1 : user) - url), url, at);
+	return shown;
+}
+
 static bool check_addresses(void)
 {
 	size_t bad = 0;
 	struct kb_broker_config config = kn_broker_config(KB_ROLE_PUBLISH, "");
 	struct kb_broker *broker = kb_nats.open(&config, &(struct kb_broker_events){0}, &bad);
 	if (!broker)
-		LM_ERR("nats_url: address %zu of %zu cannot be used: the line above says why\n", bad + 1, config.n_urls);
+		LM_ERR("nats_url: \"%s\" cannot be used, the line above says why: it must be of the form "
+			   "nats://[user:password@]host[:port]\n",
+			without_password(settings.urls[bad]));
 	kb_nats.close(broker);
 	return broker != NULL;
 }
