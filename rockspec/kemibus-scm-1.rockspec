@@ -7,7 +7,7 @@ description = {
   detailed = [[
     Event keys, route names, routing keys and JSON paths, as the message-bus modules for Kamailio use them: to write
     policies and KEMI scripts, and to test them without Kamailio.]],
-  license = "GPL-2.0",
+  license = "GPL-2.0-or-later",
 }
 -- lua-cjson is needed too, but is not listed: distributions package it for Lua itself (Debian: lua-cjson), where
 -- luarocks does not see it and would download and build another one. Without such a package: luarocks install lua-cjson
