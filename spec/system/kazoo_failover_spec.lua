@@ -1,0 +1,148 @@
+local cjson = require "cjson"
+local amqp = require "support.amqp"
+local kazoo = require "support.kazoo"
+local ports = require "support.ports"
+local rabbits = require "support.rabbit"
+local wait = require "support.wait"
+
+local function subscribe(queue, routing, flags)
+  return ([[kazoo_subscribe("{'exchange':'fx', 'type':'topic', 'queue':'%s', 'routing':'%s' %s}");]]):format(
+    queue, routing or "in.#", flags or "")
+end
+
+local acknowledged = ", 'queue-def':{'durable':1, 'auto_delete':0}, 'no_ack':0, 'wait_for_consumer_ack':1"
+
+local function start(options)
+  options.events = options.events or kazoo.notes { "consumer-event" }
+  return kazoo.start(options)
+end
+
+-- A message in each direction over this broker.
+local function traffic_flows(server, broker, what)
+  local client = amqp.client(broker)
+  client:publish("fx", "in.x", ('{"id":"in %s"}'):format(what))
+  server:event("in " .. what)
+  local queue = client:tap("fx", "out." .. what)
+  assert.equal(1, server:publish("fx", "out." .. what, ("{'id' : 'out %s'}"):format(what)))
+  assert.equal("out " .. what, cjson.decode(client:get(queue).payload).id)
+  client:delete_queue(queue)
+end
+
+describe("With two brokers", function()
+  it("of which the first is down, the second serves", function()
+    local second = kazoo.shared_rabbit()
+    local nobody = ("127.0.0.1:%d"):format(ports.free())
+    local server = start {
+      mod_init = subscribe "f-second", params = { amqp_connection = { "amqp://guest:guest@" .. nobody, second.url } },
+    }
+    server:wait_log("cannot connect to " .. nobody:gsub("%.", "%%.") .. " vhost / as user guest: ")
+    server:wait_log('consuming queue "f%-second"')
+    traffic_flows(server, second, "second")
+    server:stop()
+  end)
+end)
+
+describe("A broker", function()
+  local one, client
+
+  setup(function()
+    one = rabbits.start()
+    client = amqp.client(one)
+    client:queue("f-kept", "durable")
+  end)
+
+  teardown(function() one:stop() end)
+
+  it("that dies is replaced by the next, with exchange, queue and bindings declared there", function()
+    local second = kazoo.shared_rabbit()
+    local server = start {
+      mod_init = subscribe "f-takeover", params = { amqp_connection = { one.url, second.url } },
+      events = kazoo.notes { "consumer-event", "consumer-event-connection-closed" },
+    }
+    server:wait_log('consuming queue "f%-takeover" .*:' .. one.port)
+    traffic_flows(server, one, "before")
+    one:kill9()
+    server:event '"closed"'
+    server:wait_log('consuming queue "f%-takeover" .*:' .. second.port)
+    server:wait_log("connected to .*:" .. second.port .. " .* publisher%)")
+    traffic_flows(server, second, "after")
+    server:stop()
+  end)
+
+  local function numbers_kept(count)
+    local seen, distinct = {}, 0
+    wait.until_(function()
+      for _, message in ipairs(client:drain("f-kept", 0.3)) do
+        local n = cjson.decode(message.payload).n
+        if not seen[n] then distinct = distinct + 1 end
+        if not seen[n] then assert.equal(distinct, n, "the order") end
+        seen[n] = true
+      end
+      return distinct == count, distinct
+    end, 10, count .. " messages")
+  end
+
+  -- It is down now.
+  it("that is not there yet does not keep Kamailio from starting, and gets later what was published meanwhile", function()
+    local server = start { rabbit = one, mod_init = subscribe "f-late" }
+    server:wait_log("cannot connect")
+    for n = 1, 20 do assert.equal(1, server:publish("", "f-kept", ("{'n' : %d}"):format(n))) end
+    assert.is_true(server:count_log("cannot connect") < 50)
+    one:start_again()
+    server:wait_log('consuming queue "f%-late"')
+    numbers_kept(20)
+    traffic_flows(server, one, "late")
+    server:stop()
+  end)
+
+  it("that crashes and comes back is served again, with all declared again, and delivers again what it had no "
+    .. "acknowledgement for", function()
+    local server = start {
+      rabbit = one, mod_init = subscribe "f-again" .. subscribe("f-acked", "held", acknowledged),
+      settings = 'modparam("pv", "shvset", "go=i:0")\nmax_while_loops = 1000',
+      events = {
+        ["consumer-event-held"] = [[
+          xlog("L_NOTICE", "route begins\n");
+          while ($shv(go) == 0) { usleep("20000"); }]] .. kazoo.note("held"),
+        ["consumer-event"] = kazoo.note("consumer-event"),
+      },
+    }
+    server:wait_log('consuming queue "f%-acked"')
+    client:publish("fx", "held", '{"Event-Category":"held"}', { persistent = true, confirm = true })
+    server:wait_log("route begins")
+    one:kill9()
+    one:start_again()
+    server:wait_log('consuming queue "f%-acked"', 20, 2)
+    server:wait_log("connected to .* publisher%)", 20, 2)
+    server:rpc("pv.shvSet", "go", "int", "1")
+    server:wait_log("event|held|", 10, 2)
+    traffic_flows(server, one, "again")
+    wait.until_(function() return one:ctl("list_queues", "name", "messages"):find("f-acked\t0\n", 1, true) end, 10,
+      "the acknowledgement of the second delivery")
+    assert.equal(2, server:count_log("event|held|"))
+    assert.is_nil(server:crash())
+    server:stop()
+    client:delete_queue("f-acked")
+  end)
+
+  it("that closes all connections is connected to again at once, and what was accepted arrives", function()
+    local server = start { rabbit = one, mod_init = subscribe "f-closed" }
+    server:await_connected()
+    for n = 1, 150 do
+      if n % 50 == 25 then one:ctl("close_all_connections", "spec") end
+      assert.equal(1, server:publish("", "f-kept", ("{'n' : %d}"):format(n)))
+    end
+    numbers_kept(150)
+    server:stop()
+  end)
+
+  it("that loses the queue gets it declared again", function()
+    local server = start { rabbit = one, mod_init = subscribe "f-deleted" }
+    server:wait_log('consuming queue "f%-deleted"')
+    client:delete_queue("f-deleted")
+    server:wait_log('queue "f%-deleted" is gone, subscribing again')
+    server:wait_log('consuming queue "f%-deleted"', 10, 2)
+    traffic_flows(server, one, "declared again")
+    server:stop()
+  end)
+end)
