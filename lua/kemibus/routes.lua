@@ -73,12 +73,20 @@ function routes.kazoo_names(event)
   return names
 end
 
---- The routes of a NATS event: one, named after the subject as it was subscribed, wildcards and all.
+local spelled = { ["."] = "-", ["*"] = "any", [">"] = "all" }
+
+--- The routes of a NATS event, named after the subject as it was subscribed.
+-- First with the subject as it is. The names of event routes in kamailio.cfg can hold letters, digits, `-` and `_` only,
+-- so a subject with others has a second name: `.` becomes `-`, `*` `any`, `>` `all`, anything else `_`. `calls.*` runs
+-- `nats:calls-any`.
 -- @tparam table event field `subscription`, a table with `subject`; or `key` for an event of the module's own, such as
 --   `connected`
--- @treturn {string} the name of the event route
+-- @treturn {string,...} one name or two
 function routes.nats_names(event)
-  return { "nats:" .. (event.key or event.subscription.subject) }
+  local subject = event.key or event.subscription.subject
+  local plain = gsub(subject, "[^%w_-]", function(char) return spelled[char] or "_" end)
+  if plain == subject then return { "nats:" .. subject } end
+  return { "nats:" .. subject, "nats:" .. plain }
 end
 
 local names_of = { kazoo = routes.kazoo_names, nats = routes.nats_names }

@@ -82,7 +82,14 @@ describe("kemibus.routes", function()
 
   describe("route_names for nats", function()
     it("names the subject as it was subscribed", function()
-      assert.same({ "nats:calls.*" }, routes.route_names({ bus = "nats", subscription = { subject = "calls.*" } }))
+      assert.same({ "nats:calls" }, routes.route_names({ bus = "nats", subscription = { subject = "calls" } }))
+    end)
+
+    it("adds a name that kamailio.cfg can spell", function()
+      local function names(subject) return routes.route_names({ bus = "nats", subscription = { subject = subject } }) end
+      assert.same({ "nats:calls.*", "nats:calls-any" }, names("calls.*"))
+      assert.same({ "nats:a.b_c.>", "nats:a-b_c-all" }, names("a.b_c.>"))
+      assert.same({ "nats:$SYS.x", "nats:_SYS-x" }, names("$SYS.x"))
     end)
 
     it("names the module's own events", function()
