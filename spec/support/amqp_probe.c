@@ -380,6 +380,10 @@ static void print_properties(const amqp_basic_properties_t *q)
 	}
 	if (q->_flags & AMQP_BASIC_DELIVERY_MODE_FLAG)
 		printf(",\"delivery_mode\":%d", q->delivery_mode);
+	if (q->_flags & AMQP_BASIC_PRIORITY_FLAG)
+		printf(",\"priority\":%d", q->priority);
+	if (q->_flags & AMQP_BASIC_TIMESTAMP_FLAG)
+		printf(",\"timestamp\":%llu", (unsigned long long)q->timestamp);
 	if (q->_flags & AMQP_BASIC_HEADERS_FLAG)
 		print_headers(&q->headers);
 }

@@ -24,6 +24,7 @@ struct kz_settings {
 	char *event_key, *event_subkey;
 	char *event_callback, *lua_policy;
 	char *app_name, *primary_zone;
+	char *publish_properties; /* of every message, `k=v;k2=v2` */
 	int consumer_loop_count, internal_loop_count, ack_loop_count;
 	int connect_timeout_sec, connect_timeout_micro;
 	int heartbeats;
@@ -40,10 +41,13 @@ extern param_export_t kz_parameters[];
 /* In mod_init: false and a log line that names the parameter, its value and what would be right. */
 bool kz_settings_check(void);
 
-/* -- publishing (kazoo_publish.c) -- */
+/* -- what goes out (kazoo_message.c) -- */
+
+/* In mod_init: reads amqp_publish_properties. */
+bool kz_message_check(void);
 
 /* In child_init(PROC_INIT), when the number of processes is known. */
-bool kz_publish_init(void);
+bool kz_message_init(void);
 struct kb_outbox *kz_outbox(void);
 
 /* A message with strict JSON and the fields that say who sent it, for one call of kz_message_send(); its parts lie in
@@ -52,13 +56,21 @@ struct kb_outbox *kz_outbox(void);
 bool kz_message_build(const char *function, struct kb_slice exchange, struct kb_slice routing_key,
 	struct kb_slice payload, struct kb_slice headers, struct kb_message *m);
 
+/* Adds properties given as `k=v;k2=v2`; false and a log line. */
+bool kz_message_add_properties(const char *function, struct kb_slice text, struct kb_message *m);
+
 /* Into the outbox: 1, or -1 and a log line. */
 int kz_message_send(const char *function, const struct kb_message *m);
 
+/* -- publishing (kazoo_publish.c) -- */
+
 int kz_publish3(struct sip_msg *msg, char *exchange, char *routing_key, char *payload);
 int kz_publish4(struct sip_msg *msg, char *exchange, char *routing_key, char *payload, char *headers);
+int kz_publish5(struct sip_msg *msg, char *exchange, char *routing_key, char *payload, char *headers, char *properties);
 int kz_kemi_publish(struct sip_msg *msg, str *exchange, str *routing_key, str *payload);
 int kz_kemi_publish_headers(struct sip_msg *msg, str *exchange, str *routing_key, str *payload, str *headers);
+int kz_kemi_publish_properties(
+	struct sip_msg *msg, str *exchange, str *routing_key, str *payload, str *headers, str *properties);
 
 /* -- subscribing (kazoo_subscribe.c) -- */
 

@@ -17,6 +17,7 @@ MODULE_VERSION
 static cmd_export_t functions[] = {
 	{"kazoo_publish", KB_FUNCTION(kz_publish3), 3, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
 	{"kazoo_publish", KB_FUNCTION(kz_publish4), 4, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
+	{"kazoo_publish", KB_FUNCTION(kz_publish5), 5, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
 	{"kazoo_query", KB_FUNCTION(kz_query3), 3, kz_fixup_query, kz_fixup_query_free, ANY_ROUTE},
 	{"kazoo_query", KB_FUNCTION(kz_query4), 4, kz_fixup_query, kz_fixup_query_free, ANY_ROUTE},
 	{"kazoo_query", KB_FUNCTION(kz_query5), 5, kz_fixup_query, kz_fixup_query_free, ANY_ROUTE},
@@ -51,6 +52,8 @@ static tr_export_t transformations[] = {
 static sr_kemi_t kemi[] = {
 	KEMI("kazoo_publish", kz_kemi_publish, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
 	KEMI("kazoo_publish_headers", kz_kemi_publish_headers, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("kazoo_publish_properties", kz_kemi_publish_properties,
+		{SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
 	KEMI("kazoo_query", kz_kemi_query, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
 	KEMI("kazoo_subscribe", kz_kemi_subscribe, {SR_KEMIP_STR}),
 	KEMI("kazoo_subscribe_simple", kz_kemi_subscribe_simple, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
@@ -61,7 +64,7 @@ static int mod_init(void)
 {
 	kb_log_sink_install();
 	if (!kz_settings_check() || !kz_event_check_policy() || !kz_event_init() || !kz_event_check_addresses() ||
-		!kz_query_check())
+		!kz_query_check() || !kz_message_check())
 		return -1;
 	kb_process_announce(kz_event_processes());
 	return 0;
@@ -70,7 +73,7 @@ static int mod_init(void)
 static int child_init(int rank)
 {
 	if (rank == PROC_INIT)
-		return kz_publish_init() && kz_query_init() ? 0 : -1;
+		return kz_message_init() && kz_query_init() ? 0 : -1;
 	if (rank != PROC_MAIN)
 		return 0;
 	kz_subscribe_run_mod_init();

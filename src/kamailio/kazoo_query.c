@@ -91,6 +91,7 @@ bool kz_ask_build(struct kz_question *q, const char *function, struct sip_msg *m
 		LM_ERR("%s: Msg-ID of %zu bytes must be a text of 1 to %d\n", function, id.n, KB_REPLY_ID_MAX);
 		return false;
 	}
+	kb_buf_append_slice(&properties, q->message.properties);
 	kb_headers_add(&properties, KB_SLICE_LITERAL("reply-to"), kb_reply_address(replies, kz_reply_prefix()));
 	kb_headers_add(&properties, KB_SLICE_LITERAL("correlation-id"), kb_buf_slice(&id));
 	q->id = kb_buf_slice(&id);

@@ -86,6 +86,7 @@ param_export_t kz_parameters[] = {
 	{"event_callback", PARAM_STRING, &settings.event_callback},
 	{"lua_policy", PARAM_STRING, &settings.lua_policy},
 	{"app_name", PARAM_STRING, &settings.app_name},
+	{"amqp_publish_properties", PARAM_STRING, &settings.publish_properties},
 	{"amqp_primary_zone", PARAM_STRING, &settings.primary_zone},
 	{"amqp_consumer_loop_count", PARAM_INT, &settings.consumer_loop_count},
 	{"amqp_internal_loop_count", PARAM_INT, &settings.internal_loop_count},

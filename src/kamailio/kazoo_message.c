@@ -1,0 +1,182 @@
+/* What goes out: a script's words made into a message, and that into the outbox. */
+#include "kamailio/kazoo.h"
+
+#include <core/dprint.h>
+#include <core/pt.h>
+
+#include <errno.h>
+
+#include "broker/amqp_options.h"
+#include "broker/consumer.h"
+#include "core/json.h"
+#include "core/log.h"
+#include "core/routing_key.h"
+#include "core/uuid.h"
+#include "kamailio/kazoo_query.h"
+
+enum { SERVER_ID_MAX = 300 };
+
+static struct kb_outbox *outbox;
+static struct kb_buf default_properties; /* amqp_publish_properties, as a list */
+
+struct kb_outbox *kz_outbox(void)
+{
+	return outbox;
+}
+
+bool kz_message_init(void)
+{
+	outbox = kb_outbox_create((size_t)get_max_procs(), (size_t)kz_settings()->outbox_bytes, 1);
+	if (!outbox)
+		LM_ERR("amqp_outbox_size: no shared memory for %d rings of %d bytes: %s\n", get_max_procs(),
+			kz_settings()->outbox_bytes, strerror(errno));
+	return outbox != NULL;
+}
+
+static struct kb_slice node(void)
+{
+	static char name[SERVER_ID_MAX];
+	static size_t n;
+	if (n == 0)
+		n = (size_t)snprintf(name, sizeof name, "kamailio@%.200s", kz_settings()->node_hostname);
+	return kb_slice(name, n);
+}
+
+/* The payload as it goes out: strict JSON, with the fields that say who sent it. */
+static bool complete(struct kb_slice payload, struct kb_buf *out, struct kb_json_error *error)
+{
+	char id[KB_UUID_CHARS];
+	kb_uuid(id);
+	const struct kb_json_edit fields[] = {
+		{KB_SLICE_LITERAL("App-Name"), kb_slice_from(kz_settings()->app_name), false, KB_JSON_ADD_IF_ABSENT},
+		{KB_SLICE_LITERAL("App-Version"), KB_SLICE_LITERAL(VERSION), false, KB_JSON_ADD_IF_ABSENT},
+		{KB_SLICE_LITERAL("Node"), node(), false, KB_JSON_ADD_IF_ABSENT},
+		{KB_SLICE_LITERAL("Msg-ID"), kb_slice(id, sizeof id), false, KB_JSON_ADD_IF_ABSENT},
+		{KB_SLICE_LITERAL("Server-ID"), kb_reply_address(kz_replies(), kz_reply_prefix()), false,
+			KB_JSON_ADD_IF_ABSENT},
+	};
+	return kb_json_rewrite(payload, fields, sizeof fields / sizeof *fields, out, error);
+}
+
+/* `consumer://ID/KEY` names the broker that a request came from; the broker knows only KEY. */
+static struct kb_slice without_broker(struct kb_slice key)
+{
+	static const char scheme[] = "consumer://";
+	size_t n = sizeof scheme - 1;
+	if (key.n < n || memcmp(key.p, scheme, n) != 0)
+		return key;
+	const char *slash = memchr(key.p + n, '/', key.n - n);
+	return slash ? kb_slice(slash + 1, key.n - (size_t)(slash + 1 - key.p)) : key;
+}
+
+static bool fits(const char *function, const char *what, struct kb_slice name)
+{
+	if (name.n <= KB_ROUTING_KEY_MAX)
+		return true;
+	LM_ERR("%s: %s of %zu bytes is longer than AMQP allows (%d): \"%.*s...\"\n", function, what, name.n,
+		KB_ROUTING_KEY_MAX, KB_SLICE_FMT(name));
+	return false;
+}
+
+static bool is_number(struct kb_slice text)
+{
+	size_t i = 0;
+	while (i < text.n && text.p[i] >= '0' && text.p[i] <= '9')
+		i++;
+	return text.n > 0 && i == text.n;
+}
+
+static bool read_headers(const char *function, struct kb_slice text, struct kb_buf *headers)
+{
+	static bool warned;
+	struct kb_slice bad;
+	if (is_number(text)) {
+		if (!warned)
+			LM_WARN("%s: the headers parameter is the number %.*s, which is ignored: it takes k=v;k2=v2\n", function,
+				KB_SLICE_FMT(text));
+		warned = true;
+		return true;
+	}
+	if (kb_headers_parse(text, headers, &bad))
+		return true;
+	LM_ERR("%s: header \"%.*s\" is not of the form name=value\n", function, KB_SLICE_FMT(bad));
+	return false;
+}
+
+/* Appends `k=v;k2=v2`; what is given last counts. */
+static bool read_properties(const char *function, struct kb_slice text, struct kb_buf *list)
+{
+	struct kb_slice name, value;
+	size_t before = list->n;
+	if (!kb_headers_parse(text, list, &name)) {
+		LM_ERR("%s: property \"%.*s\" is not of the form name=value\n", function, KB_SLICE_FMT(name));
+		return false;
+	}
+	struct kb_slice added = kb_slice(list->p + before, list->n - before);
+	const char *wrong = kb_amqp_properties_check(added, &name, &value);
+	if (wrong)
+		LM_ERR("%s: property %.*s=%.*s: %s\n", function, KB_SLICE_FMT(name), KB_SLICE_FMT(value), wrong);
+	return !wrong && !list->failed;
+}
+
+bool kz_message_check(void)
+{
+	const char *text = kz_settings()->publish_properties;
+	return !text || read_properties("amqp_publish_properties", kb_slice_from(text), &default_properties);
+}
+
+bool kz_message_add_properties(const char *function, struct kb_slice text, struct kb_message *m)
+{
+	static struct kb_buf list;
+	kb_buf_clear(&list);
+	kb_buf_append_slice(&list, m->properties);
+	if (!read_properties(function, text, &list))
+		return false;
+	m->properties = kb_buf_slice(&list);
+	return true;
+}
+
+int kz_message_send(const char *function, const struct kb_message *m)
+{
+	static struct kb_log_limit full;
+	switch (kb_outbox_put(outbox, (size_t)process_no, m)) {
+	case KB_OUTBOX_ACCEPTED: return 1;
+	case KB_OUTBOX_TOO_LARGE:
+		LM_ERR("%s: message of %zu bytes refused: amqp_outbox_size allows messages of %zu bytes\n", function,
+			m->payload.n, kb_outbox_message_max(outbox));
+		return -1;
+	default:
+		kb_log_limited(&full, KB_LOG_ERROR,
+			"%s: message refused, the outbox of this process is full (amqp_outbox_size=%d)", function,
+			kz_settings()->outbox_bytes);
+		return -1;
+	}
+}
+
+bool kz_message_build(const char *function, struct kb_slice exchange, struct kb_slice routing_key,
+	struct kb_slice payload, struct kb_slice headers, struct kb_message *m)
+{
+	static struct kb_buf body, header_list;
+	struct kb_json_error error;
+	kb_buf_clear(&body);
+	kb_buf_clear(&header_list);
+	routing_key = without_broker(routing_key);
+	if (!outbox) {
+		LM_ERR("%s: called before the server has started\n", function);
+		return false;
+	}
+	if (!fits(function, "exchange", exchange) || !fits(function, "routing key", routing_key))
+		return false;
+	if (headers.n && !read_headers(function, headers, &header_list))
+		return false;
+	if (!complete(payload, &body, &error)) {
+		LM_ERR("%s: payload refused, %s at byte %zu: %.*s\n", function, error.what, error.at, KB_SLICE_FMT(payload));
+		return false;
+	}
+	*m = (struct kb_message){.exchange = exchange,
+		.key = routing_key,
+		.headers = kb_buf_slice(&header_list),
+		.properties = kb_buf_slice(&default_properties),
+		.payload = kb_buf_slice(&body)};
+	return true;
+}
