@@ -13,7 +13,8 @@
 
 enum {
 	PUBLISH_CHANNEL = 1,
-	FIRST_SUBSCRIPTION_CHANNEL = 2,
+	QUESTION_CHANNEL = 2, /* without confirms: a question's confirm is its answer */
+	FIRST_SUBSCRIPTION_CHANNEL = 3,
 	OUT_HIGH = 256 * 1024, /* bytes waiting for the socket above which publish() takes no more */
 	RESUBSCRIBE_MS = 2000
 };
@@ -44,7 +45,7 @@ struct kb_broker {
 	struct kb_amqp_content
 		*held; /* complete, and refused by delivered(): to be offered again before anything is read */
 
-	struct kb_log_limit too_large, refused, odd;
+	struct kb_log_limit too_large, refused, bad_questions, odd;
 };
 
 static const struct kb_amqp_address *address_of(const struct kb_broker *b)
@@ -80,6 +81,13 @@ static enum kb_broker_result checked(struct kb_broker *b, const char *why)
 	return why ? lost(b, why) : KB_BROKER_OK;
 }
 
+static const char *open_question_channel(struct kb_broker *b)
+{
+	amqp_channel_open(b->link.connection, QUESTION_CHANNEL);
+	amqp_rpc_reply_t reply = amqp_get_rpc_reply(b->link.connection);
+	return reply.reply_type == AMQP_RESPONSE_NORMAL ? NULL : kb_amqp_reason(reply);
+}
+
 static const char *open_publish_channel(struct kb_broker *b)
 {
 	amqp_channel_open(b->link.connection, PUBLISH_CHANNEL);
@@ -105,6 +113,8 @@ static enum kb_broker_result amqp_connect(struct kb_broker *b)
 	const char *why = kb_amqp_link_open(&b->link, a, b->config);
 	if (!why && (b->config->role & KB_ROLE_PUBLISH))
 		why = open_publish_channel(b);
+	if (!why && (b->config->role & KB_ROLE_PUBLISH))
+		why = open_question_channel(b);
 	if (why) {
 		kb_log(KB_LOG_ERROR, "amqp: cannot connect to %s vhost %s as user %s: %s", b->address, a->vhost, a->user, why);
 		drop(b);
@@ -202,7 +212,9 @@ static enum kb_broker_result amqp_publish(struct kb_broker *b, const struct kb_m
 		return KB_BROKER_LOST;
 	if (kb_amqp_link_waiting(&b->link) > OUT_HIGH)
 		return KB_BROKER_AGAIN;
-	if (!kb_amqp_put_publish(&b->link.out, PUBLISH_CHANNEL, m, (size_t)amqp_get_frame_max(b->link.connection))) {
+	bool question = m->origin.flags & KB_EXPIRES;
+	if (!kb_amqp_put_publish(&b->link.out, question ? QUESTION_CHANNEL : PUBLISH_CHANNEL, m,
+			(size_t)amqp_get_frame_max(b->link.connection))) {
 		kb_log_limited(&b->refused, KB_LOG_ERROR,
 			"amqp: message dropped: exchange \"%.*s\", routing key \"%.*s\" (%zu bytes) or its headers are longer than "
 			"the "
@@ -210,7 +222,7 @@ static enum kb_broker_result amqp_publish(struct kb_broker *b, const struct kb_m
 			KB_SLICE_FMT(m->exchange), KB_SLICE_FMT(m->key), m->key.n);
 		return KB_BROKER_INVALID;
 	}
-	*sequence = b->next_sequence++;
+	*sequence = question ? 0 : b->next_sequence++;
 	return KB_BROKER_OK;
 }
 
@@ -255,12 +267,25 @@ static enum kb_broker_result publish_channel_closed(struct kb_broker *b, const c
 	return KB_BROKER_OK;
 }
 
+/* A question was not to the broker's liking: its asker finds out at the deadline, the others are asked again by nobody.
+ */
+static enum kb_broker_result question_channel_closed(struct kb_broker *b, const char *why)
+{
+	kb_log_limited(&b->bad_questions, KB_LOG_ERROR, "amqp: a question was refused by %s: %s", b->address, why);
+	kb_amqp_put_method(&b->link.out, QUESTION_CHANNEL, AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
+	if (checked(b, kb_amqp_link_flush_all(&b->link)) != KB_BROKER_OK)
+		return KB_BROKER_LOST;
+	return checked(b, open_question_channel(b));
+}
+
 static enum kb_broker_result channel_closed(struct kb_broker *b, const amqp_frame_t *frame)
 {
 	amqp_rpc_reply_t reply = {.reply_type = AMQP_RESPONSE_SERVER_EXCEPTION, .reply = frame->payload.method};
 	const char *why = kb_amqp_reason(reply);
 	if (frame->channel == PUBLISH_CHANNEL)
 		return publish_channel_closed(b, why);
+	if (frame->channel == QUESTION_CHANNEL)
+		return question_channel_closed(b, why);
 	kb_amqp_put_method(&b->link.out, frame->channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
 	struct subscription *sub = subscription_on(b, frame->channel);
 	if (sub) {

@@ -94,6 +94,7 @@ bool kz_ask_build(struct kz_question *q, const char *function, struct sip_msg *m
 	kb_buf_append_slice(&properties, q->message.properties);
 	kb_headers_add(&properties, KB_SLICE_LITERAL("reply-to"), kb_reply_address(replies, kz_reply_prefix()));
 	kb_headers_add(&properties, KB_SLICE_LITERAL("correlation-id"), kb_buf_slice(&id));
+	kb_headers_add(&properties, KB_SLICE_LITERAL("delivery-mode"), KB_SLICE_LITERAL("1"));
 	q->id = kb_buf_slice(&id);
 	q->deadline_ms = kb_replies_now_ms() + timeout_ms(msg);
 	q->message.properties = kb_buf_slice(&properties);
