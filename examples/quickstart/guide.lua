@@ -179,8 +179,9 @@ local function keep(world)
   }
   show.title("It keeps running. Things to try, in bash:")
   show.block((try:gsub("@(%u+)", values)))
-  show.title(("Ctrl-C here stops all of it, and so does: kill %s"):format(os.getenv("QUICKSTART_PID")))
-  while true do
+  local starter = os.getenv("QUICKSTART_PID")
+  show.title(("Ctrl-C here stops all of it, and so does: kill %s"):format(starter))
+  while files.exists("/proc/" .. starter) do
     for running in pairs(process.running) do
       if not running:alive() then error(running.name .. " has ended; its log, below, says why", 0) end
     end
