@@ -143,14 +143,14 @@ function methods:await_connected(times)
 end
 
 -- The options of kamailio.start, and: rabbit (the broker to use), params (of the module, a list for several; false for
--- none), routes (bodies by name, see call), mod_init, events (bodies by name, without "kazoo:"), before and settings
+-- none), request_route (instead of the one that runs routes by name), routes (bodies by name, see call), mod_init, events (bodies by name, without "kazoo:"), before and settings
 -- (modules and their parameters, loaded before and after kazoo). The server, or nil and its log.
 function kazoo.try_start(options)
   local full = {}
   for name, value in pairs(options) do full[name] = value end
   full.cfg = table.concat({
     options.before or "", 'loadmodule "kazoo.so"', modparams(with_defaults(options)), options.settings or "",
-    options.lua and "" or request_route .. routes(options),
+    options.lua and "" or (options.request_route or request_route) .. routes(options),
   }, "\n")
   local server, log = kamailio.start(full)
   if not server then return nil, log end

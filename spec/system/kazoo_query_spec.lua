@@ -1,0 +1,374 @@
+local cjson = require "cjson"
+local socket = require "socket"
+local amqp = require "support.amqp"
+local files = require "support.files"
+local kazoo = require "support.kazoo"
+local process = require "support.process"
+local rabbit = require "support.rabbit"
+local sip = require "support.sip"
+local wait = require "support.wait"
+
+local routes = {
+  ask = [[ kazoo_query("qx", "ask", $rb); $var(rc) = $rc; $var(out) = $kzR; ]],
+  ask_target = [[ kazoo_query("qx", "ask", $rb, "$var(answer)"); $var(rc) = $rc; $var(out) = $var(answer); ]],
+  ask_headers = [[ kazoo_query("qx", "ask", $rb, "$var(answer)", "h1=v1;h2=v2"); $var(rc) = $rc; ]],
+  ask_patiently = [[ $avp(patience) = $(hdr(X-Patience){s.int});
+    kazoo_query("qx", "ask", $rb); $var(rc) = $rc;
+    if ($kzR == $null) { $var(out) = "null"; } else { $var(out) = $kzR; } ]],
+}
+
+local params = { amqp_query_timeout_avp = "$avp(patience)", amqp_consumer_processes = 1 }
+
+-- The route starts with this request and ends when its answer is there: call the function for its result.
+local function start_call(server, route, body, header)
+  local client = sip.client(server.port)
+  client:start {
+    method = "MESSAGE", uri = ("sip:%s@127.0.0.1:%d"):format(route, server.port), body = body,
+    headers = header and { header },
+  }
+  return function()
+    local reply = assert(client:await_reply(15))
+    client:close()
+    local rc, out = reply.body:match("^(%-?%d+)\n(.*)$")
+    return tonumber(rc), out
+  end
+end
+
+local function answer_text(question, text)
+  local asked = cjson.decode(question.payload)
+  return cjson.encode { ["Msg-ID"] = asked["Msg-ID"], text = text }, asked["Server-ID"]
+end
+
+local function text_of(out) return cjson.decode(out).text end
+
+describe("kazoo_query", function()
+  local broker, client, server, questions
+
+  setup(function()
+    broker = kazoo.shared_rabbit()
+    client = amqp.client(broker)
+    client:exchange("qx", "topic")
+    questions = client:tap("qx", "ask")
+    server = kazoo.start {
+      rabbit = broker, params = params, routes = routes, children = 2,
+      mod_init = [[ kazoo_subscribe("slowx", "topic", "slow-events", "#"); ]],
+      events = { ["consumer-event"] = [[ xlog("L_NOTICE", "event begins\n"); usleep("1000000"); ]] },
+    }
+    server:await_connected()
+    server:wait_log("consuming queue \"slow%-events")
+  end)
+
+  teardown(function() server:stop() end)
+
+  it("returns the answer that carries its Msg-ID, with the fields of the reception", function()
+    local finish = start_call(server, "ask", '{"a":1}')
+    local question = client:get(questions)
+    local answer, reply_key = answer_text(question, "first")
+    client:publish("targeted", reply_key, answer)
+    local rc, out = finish()
+    assert.equal(1, rc)
+    assert.equal("first", text_of(out))
+    assert.equal("local", cjson.decode(out)["AMQP-Broker-Zone"])
+  end)
+
+  it("puts the answer into a target variable", function()
+    local finish = start_call(server, "ask_target", '{"a":1}')
+    local answer, reply_key = answer_text(client:get(questions), "target")
+    client:publish("targeted", reply_key, answer)
+    local rc, out = finish()
+    assert.equal(1, rc)
+    assert.equal("target", text_of(out))
+  end)
+
+  it("sends headers, reply-to and correlation-id along", function()
+    local finish = start_call(server, "ask_headers", '{"a":1}')
+    local question = client:get(questions)
+    assert.same({ h1 = "v1", h2 = "v2" }, question.headers)
+    assert.equal(cjson.decode(question.payload)["Server-ID"], question.reply_to)
+    assert.equal(cjson.decode(question.payload)["Msg-ID"], question.correlation_id)
+    local answer, reply_key = answer_text(question, "x")
+    client:publish("targeted", reply_key, answer)
+    assert.equal(1, (finish()))
+  end)
+
+  it("keeps a Msg-ID that the script supplied", function()
+    local finish = start_call(server, "ask", '{"Msg-ID":"my own id"}')
+    local question = client:get(questions)
+    assert.equal("my own id", cjson.decode(question.payload)["Msg-ID"])
+    local answer, reply_key = answer_text(question, "own")
+    client:publish("targeted", reply_key, answer)
+    local rc, out = finish()
+    assert.equal(1, rc)
+    assert.equal("own", text_of(out))
+  end)
+
+  it("takes an answer that uses reply-to and correlation-id alone", function()
+    local finish = start_call(server, "ask", '{"a":1}')
+    local question = client:get(questions)
+    client:publish("", question.reply_to, '{"text":"rpc"}', { correlation_id = question.correlation_id })
+    local rc, out = finish()
+    assert.equal(1, rc)
+    assert.equal("rpc", text_of(out))
+  end)
+
+  it("takes the first of two answers, and the next question gets its own", function()
+    local finish = start_call(server, "ask", '{"n":1}')
+    local question = client:get(questions)
+    local answer, reply_key = answer_text(question, "one")
+    client:publish("targeted", reply_key, answer)
+    assert.equal("one", text_of(select(2, finish())))
+    client:publish("targeted", reply_key, (answer_text(question, "again")))
+    finish = start_call(server, "ask", '{"n":2}')
+    answer, reply_key = answer_text(client:get(questions), "two")
+    client:publish("targeted", reply_key, answer)
+    assert.equal("two", text_of(select(2, finish())))
+  end)
+
+  it("fails with -2 and a null $kzR at its deadline; a late answer reaches no later question", function()
+    local finish = start_call(server, "ask_patiently", '{"n":1}', "X-Patience: 200")
+    local question = client:get(questions)
+    local rc, out = finish()
+    assert.equal(-2, rc)
+    assert.equal("null", out)
+    client:publish("targeted", select(2, answer_text(question, "")), (answer_text(question, "late")))
+    finish = start_call(server, "ask", '{"n":2}')
+    local answer, reply_key = answer_text(client:get(questions), "in time")
+    client:publish("targeted", reply_key, answer)
+    assert.equal("in time", text_of(select(2, finish())))
+  end)
+
+  it("reads amqp_query_timeout_avp below 100 as seconds, else as milliseconds", function()
+    local function seconds_of(patience)
+      local began = socket.gettime()
+      local rc = start_call(server, "ask_patiently", '{"n":1}', "X-Patience: " .. patience)()
+      assert.equal(-2, rc)
+      client:get(questions)
+      return socket.gettime() - began
+    end
+    local short, long = seconds_of(300), seconds_of(1)
+    assert.is_true(short >= 0.3 and short < 0.9, "300: " .. short)
+    assert.is_true(long >= 1 and long < 2, "1: " .. long)
+  end)
+
+  it("ignores an answer for nobody and answers that are no JSON", function()
+    local finish = start_call(server, "ask", '{"n":1}')
+    local question = client:get(questions)
+    local answer, reply_key = answer_text(question, "good")
+    for _, bad in ipairs { '{"Msg-ID":"of nobody"}', "[]", "no json", "", '{"Msg-ID":{}}', "\0\255" } do
+      client:publish("targeted", reply_key, bad)
+    end
+    client:publish("targeted", reply_key, answer)
+    assert.equal("good", text_of(select(2, finish())))
+  end)
+
+  it("gets its answer while the only worker is busy with an event route", function()
+    client:publish("slowx", "x", '{"a":1}')
+    server:wait_log("event begins")
+    local began = socket.gettime()
+    local finish = start_call(server, "ask", '{"n":1}')
+    local answer, reply_key = answer_text(client:get(questions), "quick")
+    client:publish("targeted", reply_key, answer)
+    assert.equal("quick", text_of(select(2, finish())))
+    assert.is_true(socket.gettime() - began < 0.9)
+  end)
+
+  it("refuses what is no JSON object without asking", function()
+    assert.equal(-1, (start_call(server, "ask", "no json")()))
+  end)
+
+  it("answers an application that serves many, one after the other", function()
+    local serve = process.spawn {
+      name = "amqp_rtt", folder = files.new_folder("amqp_rtt"),
+      command = { files.root .. "/build/spec/amqp_rtt", broker.url, "serve" },
+    }
+    wait.until_(function() return serve:log():find("ready", 1, true) end, 5, "the application")
+    local many = kazoo.start {
+      rabbit = broker,
+      routes = { many = [[
+        $var(good) = 0;
+        $var(i) = 0;
+        while ($var(i) < 300) {
+          if (kazoo_query("callevt", "call.status", '{"n":$var(i)}')) { $var(good) = $var(good) + 1; }
+          $var(i) = $var(i) + 1;
+        }
+        $var(rc) = 1;
+        $var(out) = $var(good); ]] },
+      settings = "max_while_loops=1000",
+    }
+    many:await_connected()
+    assert.equal("300", (select(2, start_call(many, "many", "")())))
+    many:stop()
+    serve:kill()
+  end)
+end)
+
+describe("kazoo_query and a broker that", function()
+  local broker, server
+
+  before_each(function()
+    broker = rabbit.start()
+    amqp.client(broker):exchange("qx", "topic")
+    server = kazoo.start { rabbit = broker, params = params, routes = routes }
+    server:await_connected()
+  end)
+
+  after_each(function()
+    server:stop()
+    broker:stop()
+  end)
+
+  it("is lost in between fails at once, and works again with the broker", function()
+    local client = amqp.client(broker)
+    local questions = client:tap("qx", "ask")
+    local began = socket.gettime()
+    local finish = start_call(server, "ask_patiently", '{"n":1}', "X-Patience: 10")
+    client:get(questions)
+    broker:kill9()
+    assert.equal(-1, (finish()))
+    assert.is_true(socket.gettime() - began < 5)
+    began = socket.gettime()
+    assert.equal(-1, (start_call(server, "ask", '{"n":2}')()))
+    assert.is_true(socket.gettime() - began < 0.5)
+    assert.is_truthy(server:log():find("no broker is connected", 1, true))
+
+    broker:start_again()
+    server:await_connected(2)
+    client:exchange("qx", "topic")
+    questions = client:tap("qx", "ask")
+    finish = start_call(server, "ask", '{"n":3}')
+    local answer, reply_key = answer_text(client:get(questions), "back")
+    client:publish("targeted", reply_key, answer)
+    assert.equal("back", text_of(select(2, finish())))
+  end)
+
+  it("is frozen fails at the deadline, and does not stop SIP", function()
+    broker:freeze()
+    local began = socket.gettime()
+    assert.equal(-2, (start_call(server, "ask_patiently", '{"n":1}', "X-Patience: 500")()))
+    assert.is_true(socket.gettime() - began < 1.5)
+    broker:thaw()
+  end)
+end)
+
+local async_route = [[
+request_route {
+  if (is_method("ACK|OPTIONS")) { sl_send_reply("200", "OK"); exit; }
+  t_newtran();
+  if (!kazoo_async_query("qx", "$rU", '{"call":"$ci"}', "$hdr(X-Answer)", "$hdr(X-Failure)")) {
+    t_reply("500", "Not asked");
+  }
+  exit;
+}
+onreply_route[ANSWER] {
+  t_reply("480", "$(kzR{kz.json,text})");
+}
+failure_route[FAILURE] {
+  t_reply("504", "No answer");
+}
+]]
+
+describe("kazoo_async_query", function()
+  local broker, client
+
+  setup(function()
+    broker = kazoo.shared_rabbit()
+    client = amqp.client(broker)
+    client:exchange("qx", "topic")
+  end)
+
+  local server
+  after_each(function() server:stop() end)
+
+  local function start(more)
+    local all = { node_hostname = "spec.example", amqp_query_timeout_sec = 1 }
+    for name, value in pairs(more or {}) do all[name] = value end
+    server = kazoo.start { rabbit = broker, params = all, request_route = async_route }
+    server:await_connected()
+  end
+
+  local function invite(user, fields)
+    local full = {
+      uri = ("sip:%s@127.0.0.1:%d"):format(user, server.port),
+      headers = { "X-Answer: " .. (fields.answer or "ANSWER"), "X-Failure: " .. (fields.failure or "FAILURE") },
+    }
+    local phone = sip.client(server.port)
+    local complete = phone:complete(full)
+    complete.method = "INVITE"
+    phone:start(complete)
+    return phone
+  end
+
+  local function final(phone, deadline)
+    local reply = assert(phone:await_reply(deadline or 5))
+    phone:close()
+    return reply.status, reply.reason
+  end
+
+  it("goes on in the success route with $kzR", function()
+    start()
+    local questions = client:tap("qx", "async.one")
+    local phone = invite("async.one", {})
+    local answer, reply_key = answer_text(client:get(questions), "async answer")
+    client:publish("targeted", reply_key, answer)
+    local status, reason = final(phone)
+    assert.equal(480, status)
+    assert.equal("async answer", reason)
+  end)
+
+  it("goes on in the error route when no answer comes in time", function()
+    start()
+    assert.equal(504, (final(invite("async.none", {}))))
+  end)
+
+  it("does not suspend for a route that does not exist, and says so", function()
+    start()
+    assert.equal(500, (final(invite("async.none", { answer = "MISSING" }))))
+    assert.equal(500, (final(invite("async.none", { failure = "MISSING" }))))
+    assert.is_truthy(server:log():find("there is no failure_route[MISSING]", 1, true))
+  end)
+
+  it("asks no more at once than amqp_max_channels, and is told", function()
+    start { amqp_max_channels = 2 }
+    local questions = client:tap("qx", "bound.*")
+    local first, second = invite("bound.a", {}), invite("bound.b", {})
+    client:consume(questions, { count = 2 })
+    assert.equal(500, (final(invite("bound.c", {}))))
+    assert.is_truthy(server:log():find("all 2 questions of amqp_max_channels are under way", 1, true))
+    assert.equal(504, (final(first)))
+    assert.equal(504, (final(second)))
+  end)
+
+  it("goes on in the error route at once when the broker is lost", function()
+    local own = rabbit.start()
+    amqp.client(own):exchange("qx", "topic")
+    server = kazoo.start {
+      rabbit = own, params = { amqp_query_timeout_sec = 20 }, request_route = async_route,
+    }
+    server:await_connected()
+    local questions = amqp.client(own):tap("qx", "lost")
+    local phone = invite("lost", {})
+    amqp.client(own):get(questions)
+    own:kill9()
+    assert.equal(504, (final(phone, 10)))
+    own:stop()
+  end)
+
+  it("keeps 500 questions under way at once", function()
+    start { amqp_max_channels = 600, amqp_query_timeout_sec = 10 }
+    local questions = client:tap("qx", "many.*")
+    local phones = {}
+    for i = 1, 500 do phones[i] = invite("many." .. i, {}) end
+    local asked = client:consume(questions, { count = 500, deadline = 5 })
+    assert.equal(500, #asked)
+    local reply_key = cjson.decode(asked[1].payload)["Server-ID"]
+    local answers = {}
+    for i, question in ipairs(asked) do answers[i] = (answer_text(question, question.routing_key)) end
+    client:publish_all("targeted", reply_key, answers)
+    local right = 0
+    for i, phone in ipairs(phones) do
+      local status, reason = final(phone, 10)
+      if status == 480 and reason == "many." .. i then right = right + 1 end
+    end
+    assert.equal(500, right)
+  end)
+end)
