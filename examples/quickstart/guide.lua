@@ -160,7 +160,7 @@ watch what Kamailio publishes, each in a terminal of its own
   tail -f @LOG
 
 register a phone
-  sipsak -U -C sip:bob@127.0.0.1:5099 -x 600 -s sip:bob@127.0.0.1:@SIP -v
+  sipsak -H 127.0.0.1 -U -C sip:bob@127.0.0.1:5099 -x 600 -s sip:bob@127.0.0.1:@SIP -v
 
 ask for it over NATS, log it out over RabbitMQ
   exec 3<>/dev/tcp/127.0.0.1/@NATSPORT
