@@ -70,6 +70,7 @@ struct kb_subscription {
 	size_t n_routing;
 	bool no_ack;                          /* the broker forgets a message as soon as it has sent it */
 	bool wait_for_consumer_ack;           /* acknowledge when the worker is done, not on receipt */
+	bool federate;                        /* consume in the other zones too */
 	const char *event_key, *event_subkey; /* "": the default */
 };
 

@@ -195,9 +195,11 @@ static bool subscribe_all(struct loop *l)
 {
 	if (!subscribe_answers(l))
 		return false;
-	for (size_t i = 0; i < l->c->n_subscriptions; i++)
-		if (l->c->api->subscribe(l->broker, &l->c->subscriptions[i], (uint32_t)i) == KB_BROKER_LOST)
+	for (size_t i = 0; i < l->c->n_subscriptions; i++) {
+		const struct kb_subscription *s = &l->c->subscriptions[i];
+		if ((s->federate || !l->c->federated_only) && l->c->api->subscribe(l->broker, s, (uint32_t)i) == KB_BROKER_LOST)
 			return false;
+	}
 	return true;
 }
 

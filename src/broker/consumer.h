@@ -13,6 +13,7 @@ struct kb_consumer {
 	struct kb_inbox *inbox;
 	const struct kb_subscription *subscriptions;
 	size_t n_subscriptions;
+	bool federated_only;               /* of the subscriptions, those with `federate` */
 	unsigned ack_batch, deliver_batch; /* kazoo manual 4.2: amqp_consumer_ack_loop_count, amqp_consumer_loop_count */
 	struct kb_replies *replies;        /* questions that wait for answers from this broker; NULL: none are asked */
 	const char *reply_prefix;          /* kb_reply_address() */

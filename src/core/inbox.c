@@ -3,13 +3,14 @@
 #include <sys/mman.h>
 
 struct worker {
-	_Alignas(64) struct kb_wake wake;
-	uint64_t cursor; /* the worker's own */
+	_Alignas(64) struct kb_wake wake; /* of the first inbox only */
+	uint64_t cursor;                  /* the worker's own */
 };
 
 struct kb_inbox {
 	size_t n_workers, ring_bytes, total_bytes;
 	struct worker *workers;
+	struct kb_inbox *first; /* whose wakes are signalled: itself, or the one that it lies beside */
 	char *rings;
 	_Alignas(64) struct kb_wake consumer_wake;
 };
@@ -26,13 +27,15 @@ static size_t aligned(size_t n)
 
 static bool init_wakes(struct kb_inbox *inbox)
 {
-	for (size_t i = 0; i < inbox->n_workers; i++)
-		if (kb_wake_init(&inbox->workers[i].wake) < 0)
+	for (size_t i = 0; i < inbox->n_workers; i++) {
+		inbox->workers[i].wake.fd = -1;
+		if (inbox->first == inbox && kb_wake_init(&inbox->workers[i].wake) < 0)
 			return false;
+	}
 	return kb_wake_init(&inbox->consumer_wake) == 0;
 }
 
-struct kb_inbox *kb_inbox_create(size_t workers, size_t bytes)
+static struct kb_inbox *create(size_t workers, size_t bytes, struct kb_inbox *first)
 {
 	size_t head = aligned(sizeof(struct kb_inbox)), ring_bytes = aligned(kb_ring_footprint(bytes));
 	size_t total = head + workers * (sizeof(struct worker) + ring_bytes);
@@ -40,6 +43,7 @@ struct kb_inbox *kb_inbox_create(size_t workers, size_t bytes)
 	if (memory == MAP_FAILED)
 		return NULL;
 	struct kb_inbox *inbox = (void *)memory;
+	inbox->first = first ? first : inbox;
 	inbox->n_workers = workers;
 	inbox->ring_bytes = ring_bytes;
 	inbox->total_bytes = total;
@@ -52,6 +56,16 @@ struct kb_inbox *kb_inbox_create(size_t workers, size_t bytes)
 		return NULL;
 	}
 	return inbox;
+}
+
+struct kb_inbox *kb_inbox_create(size_t workers, size_t bytes)
+{
+	return create(workers, bytes, NULL);
+}
+
+struct kb_inbox *kb_inbox_create_beside(struct kb_inbox *first, size_t bytes)
+{
+	return create(first->n_workers, bytes, first);
 }
 
 void kb_inbox_destroy(struct kb_inbox *inbox)
@@ -77,7 +91,7 @@ bool kb_inbox_put(struct kb_inbox *inbox, size_t worker, const struct kb_message
 		return false;
 	kb_message_encode(m, to);
 	kb_ring_commit(ring);
-	kb_wake_signal(&inbox->workers[worker].wake);
+	kb_wake_signal(kb_inbox_worker_wake(inbox, worker));
 	return true;
 }
 
@@ -121,5 +135,5 @@ void kb_inbox_settle(struct kb_inbox *inbox, size_t worker, struct kb_record *re
 
 struct kb_wake *kb_inbox_worker_wake(struct kb_inbox *inbox, size_t worker)
 {
-	return &inbox->workers[worker].wake;
+	return &inbox->first->workers[worker].wake;
 }

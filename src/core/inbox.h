@@ -1,5 +1,6 @@
 /*
  * What came from the broker, on its way to the workers: one ring for each worker, written by the consumer process.
+ * Each process that writes to the workers has an inbox of its own; those made beside the first wake the same workers.
  *
  * The worker settles a message when its route has run; the consumer harvests the outcomes and acknowledges to the
  * broker those that asked for it. A worker that dies in between leaves its message unacknowledged.
@@ -16,6 +17,9 @@ struct kb_inbox;
 /* Shared memory for `workers` rings of `bytes` each (rounded up to a power of two). Call before any fork. NULL and
  * errno on failure. */
 struct kb_inbox *kb_inbox_create(size_t workers, size_t bytes);
+
+/* Another inbox to the workers of `first`, which must outlive it. */
+struct kb_inbox *kb_inbox_create_beside(struct kb_inbox *first, size_t bytes);
 void kb_inbox_destroy(struct kb_inbox *inbox); /* NULL is fine; the owner process only */
 size_t kb_inbox_workers(const struct kb_inbox *inbox);
 
@@ -39,6 +43,8 @@ struct kb_record *kb_inbox_next(struct kb_inbox *inbox, size_t worker, struct kb
 /* True when there may be one: for a worker about to sleep. */
 bool kb_inbox_has_next(struct kb_inbox *inbox, size_t worker);
 void kb_inbox_settle(struct kb_inbox *inbox, size_t worker, struct kb_record *record, enum kb_outcome outcome);
+
+/* The same one for all inboxes of a worker. */
 struct kb_wake *kb_inbox_worker_wake(struct kb_inbox *inbox, size_t worker);
 
 #endif

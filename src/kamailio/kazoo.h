@@ -10,9 +10,15 @@
 
 #include "broker/broker.h"
 #include "core/json.h"
+#include "core/inbox.h"
 #include "core/outbox.h"
 
-enum { KZ_URLS_MAX = 16 };
+enum {
+	KZ_URLS_MAX = 16,
+	KZ_ZONES_MAX = KZ_URLS_MAX + 1, /* the primary one may be empty until that is found out */
+	KZ_ZONE_NAME_BYTES = 64,
+	KZ_PRIMARY = 0 /* index of the primary zone */
+};
 
 /* Set by modparam before mod_init and read-only after it. Strings are never freed. */
 struct kz_settings {
@@ -24,6 +30,8 @@ struct kz_settings {
 	char *event_key, *event_subkey;
 	char *event_callback, *lua_policy;
 	char *app_name, *primary_zone;
+	int use_federated_exchange;
+	char *federated_exchange;
 	char *publish_properties; /* of every message, `k=v;k2=v2` */
 	int consumer_loop_count, internal_loop_count, ack_loop_count;
 	int connect_timeout_sec, connect_timeout_micro;
@@ -40,6 +48,22 @@ extern param_export_t kz_parameters[];
 
 /* In mod_init: false and a log line that names the parameter, its value and what would be right. */
 bool kz_settings_check(void);
+
+/* -- zones (kazoo_zones.c): groups of brokers, of which each message goes to one or comes from one -- */
+
+struct kz_zone {
+	char name[KZ_ZONE_NAME_BYTES];
+	char answer_prefix[KZ_ZONE_NAME_BYTES + 16]; /* consumer://NAME/ */
+	const char *urls[KZ_URLS_MAX];               /* failover list */
+	size_t n_urls;
+};
+
+/* In mod_init, after the settings are checked: false and a log line. */
+bool kz_zones_check(void);
+
+size_t kz_zones(void);
+const struct kz_zone *kz_zone(size_t index); /* the index is kb_origin.broker */
+bool kz_zone_find(struct kb_slice name, size_t *index);
 
 /* -- what goes out (kazoo_message.c) -- */
 
@@ -86,21 +110,29 @@ int kz_kemi_subscribe_simple(struct sip_msg *msg, str *exchange, str *type, str 
 /* -- events (kazoo_event.c) -- */
 
 /* A payload as routes see it, with the fields of the reception. */
-bool kz_receive_payload(struct kb_slice payload, struct kb_buf *out, struct kb_json_error *error);
+bool kz_receive_payload(size_t zone, struct kb_slice payload, struct kb_buf *out, struct kb_json_error *error);
 
-/* In mod_init: what is wrong with the policy or an address stops the start, with a log line. */
+/* In mod_init: what is wrong with the policy stops the start, with a log line. */
 bool kz_event_check_policy(void);
-bool kz_event_check_addresses(void);
 
-/* In mod_init: shared memory for the workers, and how many processes kz_event_fork() makes. */
+/* In mod_init: shared memory for the workers. */
 bool kz_event_init(void);
-int kz_event_processes(void);
 
-/* Forks the publisher, the consumer and the workers; in child_init(PROC_MAIN), after mod-init ran. */
+/* What the publisher or the consumer of a zone hands to the workers. */
+struct kb_inbox *kz_inbox(enum kb_broker_role role, size_t zone);
+
+/* Forks the workers; in child_init(PROC_MAIN), after mod-init ran. */
 bool kz_event_fork(void);
 
 int kz_pv_event_payload(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
 int kz_pv_event_routing_key(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+
+/* -- the processes with connections (kazoo_brokers.c) -- */
+
+/* In mod_init: what is wrong with an address stops the start, with a log line. */
+bool kz_brokers_check(void);
+int kz_brokers_processes(void);
+bool kz_brokers_fork(void);
 
 /* -- JSON and encoding (kazoo_json.c) -- */
 

@@ -7,20 +7,19 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "broker/consumer.h"
-#include "broker/publisher.h"
 #include "core/inbox.h"
 #include "core/json.h"
 #include "core/log.h"
 #include "kamailio/event_route.h"
-#include "kamailio/kazoo_query.h"
 #include "kamailio/process.h"
 #include "kamailio/script.h"
 #include "policy/policy.h"
 
 enum { IDLE_MS = 1000 };
 
-static struct kb_inbox *inbox;
+/* One of the consumer of each zone, then one of the publisher of each zone. */
+static struct kb_inbox *inboxes[2 * KZ_ZONES_MAX];
+static size_t n_inboxes;
 
 /* The message whose route runs in this process; empty outside of one. */
 static struct {
@@ -29,6 +28,7 @@ static struct {
 
 struct worker {
 	size_t index;
+	size_t turn; /* the inbox of the current message */
 	struct kb_policy *policy;
 	struct kb_buf payload; /* of the current message, as routes see it */
 	struct kb_log_limit unreadable;
@@ -67,22 +67,13 @@ static struct kb_slice now_text(void)
 	return kb_slice(text, (size_t)n);
 }
 
-/* Answers to a message go back to the broker it came from. */
-static struct kb_slice server_prefix(void)
+bool kz_receive_payload(size_t zone, struct kb_slice payload, struct kb_buf *out, struct kb_json_error *error)
 {
-	static char prefix[300];
-	static int n;
-	if (n == 0)
-		n = snprintf(prefix, sizeof prefix, "consumer://%.250s/", kz_settings()->primary_zone);
-	return kb_slice(prefix, (size_t)n);
-}
-
-bool kz_receive_payload(struct kb_slice payload, struct kb_buf *out, struct kb_json_error *error)
-{
+	const struct kz_zone *from = kz_zone(zone);
 	const struct kb_json_edit edits[] = {
-		{KB_SLICE_LITERAL("AMQP-Broker-Zone"), kb_slice_from(kz_settings()->primary_zone), false, KB_JSON_SET},
+		{KB_SLICE_LITERAL("AMQP-Broker-Zone"), kb_slice_from(from->name), false, KB_JSON_SET},
 		{KB_SLICE_LITERAL("AMQP-Received"), now_text(), true, KB_JSON_SET},
-		{KB_SLICE_LITERAL("Server-ID"), server_prefix(), false, KB_JSON_PREFIX},
+		{KB_SLICE_LITERAL("Server-ID"), kb_slice_from(from->answer_prefix), false, KB_JSON_PREFIX},
 	};
 	kb_buf_clear(out);
 	return kb_json_rewrite(payload, edits, sizeof edits / sizeof *edits, out, error);
@@ -118,7 +109,7 @@ static void handle(struct worker *w, const struct kb_message *m)
 {
 	struct kb_json_error error = {0};
 	bool own_event = m->origin.subscription == KB_ORIGIN_EVENT;
-	bool readable = own_event || kz_receive_payload(m->payload, &w->payload, &error);
+	bool readable = own_event || kz_receive_payload(m->origin.broker, m->payload, &w->payload, &error);
 	current.payload = own_event || !readable ? m->payload : kb_buf_slice(&w->payload);
 	current.routing_key = own_event ? kb_slice(NULL, 0) : m->key;
 	run_route(w, m, readable, &error);
@@ -162,11 +153,31 @@ static bool introduce_subscriptions(struct kb_policy *policy)
 	return true;
 }
 
+/* From each inbox in turn, so that no zone starves another. */
+static struct kb_record *next_message(struct worker *w, struct kb_message *m)
+{
+	for (size_t i = 0; i < n_inboxes; i++) {
+		w->turn = (w->turn + 1) % n_inboxes;
+		struct kb_record *record = kb_inbox_next(inboxes[w->turn], w->index, m);
+		if (record)
+			return record;
+	}
+	return NULL;
+}
+
+static bool has_next(const struct worker *w)
+{
+	for (size_t i = 0; i < n_inboxes; i++)
+		if (kb_inbox_has_next(inboxes[i], w->index))
+			return true;
+	return false;
+}
+
 static void wait_for_message(struct worker *w)
 {
-	struct kb_wake *wake = kb_inbox_worker_wake(inbox, w->index);
+	struct kb_wake *wake = kb_inbox_worker_wake(inboxes[0], w->index);
 	kb_wake_arm(wake);
-	if (!kb_inbox_has_next(inbox, w->index)) {
+	if (!has_next(w)) {
 		struct pollfd p = {kb_wake_fd(wake), POLLIN, 0};
 		poll(&p, 1, IDLE_MS);
 	}
@@ -180,73 +191,15 @@ static void worker_main(void *argument)
 		return;
 	for (;;) {
 		struct kb_message m;
-		struct kb_record *record = kb_inbox_next(inbox, w.index, &m);
+		struct kb_record *record = next_message(&w, &m);
 		if (!record) {
 			kb_process_tick(NULL);
 			wait_for_message(&w);
 			continue;
 		}
 		handle(&w, &m);
-		kb_inbox_settle(inbox, w.index, record, KB_DONE);
+		kb_inbox_settle(inboxes[w.turn], w.index, record, KB_DONE);
 	}
-}
-
-/* -- the broker processes -- */
-
-static struct kb_broker_config broker_config(enum kb_broker_role role, const char *name)
-{
-	const struct kz_settings *s = kz_settings();
-	return (struct kb_broker_config){.urls = s->urls,
-		.n_urls = s->n_urls,
-		.client_name = name,
-		.role = role,
-		.connect_timeout_ms = s->connect_timeout_sec * 1000 + s->connect_timeout_micro / 1000,
-		.heartbeat_s = s->heartbeats,
-		.message_max = kb_inbox_message_max(inbox) / 2};
-}
-
-/* Questions make sense only while they get out. */
-static void on_publisher_connection(void *context, bool open, const char *address)
-{
-	(void)context, (void)address;
-	if (open)
-		kb_replies_open_way(kz_replies(), KB_REPLIES_OUT);
-	else
-		kb_replies_close_way(kz_replies(), KB_REPLIES_OUT);
-}
-
-static void publisher_main(void *argument)
-{
-	(void)argument;
-	char name[300];
-	snprintf(name, sizeof name, "kamailio@%.200s publisher", kz_settings()->node_hostname);
-	kb_publisher_run(&(struct kb_publisher){.api = &kb_amqp,
-		.config = broker_config(KB_ROLE_PUBLISH, name),
-		.outbox = kz_outbox(),
-		.connection = on_publisher_connection,
-		.batch = (unsigned)kz_settings()->internal_loop_count,
-		.tick = kb_process_tick,
-		.drain_ms = KB_PROCESS_DRAIN_MS,
-		.stop = kb_process_stop});
-}
-
-static void consumer_main(void *argument)
-{
-	(void)argument;
-	char name[300];
-	struct kb_consumer c = {.api = &kb_amqp,
-		.config = broker_config(KB_ROLE_CONSUME, name),
-		.inbox = inbox,
-		.ack_batch = (unsigned)kz_settings()->ack_loop_count,
-		.deliver_batch = (unsigned)kz_settings()->consumer_loop_count,
-		.replies = kz_replies(),
-		.reply_prefix = kz_reply_prefix(),
-		.zone = kz_settings()->primary_zone,
-		.tick = kb_process_tick,
-		.stop = kb_process_stop};
-	c.subscriptions = kz_subscriptions(&c.n_subscriptions);
-	snprintf(name, sizeof name, "kamailio@%.200s consumer", kz_settings()->node_hostname);
-	kb_consumer_run(&c);
 }
 
 /* -- starting -- */
@@ -258,29 +211,23 @@ bool kz_event_check_policy(void)
 	return policy != NULL;
 }
 
-bool kz_event_check_addresses(void)
+struct kb_inbox *kz_inbox(enum kb_broker_role role, size_t zone)
 {
-	size_t bad = 0;
-	struct kb_broker_config config = broker_config(KB_ROLE_PUBLISH, "");
-	struct kb_broker *broker = kb_amqp.open(&config, &(struct kb_broker_events){0}, &bad);
-	if (!broker)
-		LM_ERR("amqp_connection: address %zu of %zu cannot be used: the line above says why\n", bad + 1, config.n_urls);
-	kb_amqp.close(broker);
-	return broker != NULL;
+	return inboxes[role == KB_ROLE_CONSUME ? zone : kz_zones() + zone];
 }
 
 bool kz_event_init(void)
 {
-	inbox = kb_inbox_create((size_t)kz_settings()->workers, (size_t)kz_settings()->inbox_bytes);
-	if (!inbox)
-		LM_ERR("amqp_inbox_size: no shared memory for %d rings of %d bytes\n", kz_settings()->workers,
-			kz_settings()->inbox_bytes);
-	return inbox != NULL;
-}
-
-int kz_event_processes(void)
-{
-	return kz_settings()->workers + 3;
+	size_t bytes = (size_t)kz_settings()->inbox_bytes;
+	for (n_inboxes = 0; n_inboxes < 2 * kz_zones(); n_inboxes++) {
+		inboxes[n_inboxes] = n_inboxes ? kb_inbox_create_beside(inboxes[0], bytes)
+									   : kb_inbox_create((size_t)kz_settings()->workers, bytes);
+		if (!inboxes[n_inboxes]) {
+			LM_ERR("amqp_inbox_size: no shared memory for %d rings of %zu bytes\n", kz_settings()->workers, bytes);
+			return false;
+		}
+	}
+	return true;
 }
 
 bool kz_event_fork(void)
@@ -291,6 +238,5 @@ bool kz_event_fork(void)
 		if (kb_process_fork(KB_PROCESS_ROUTES, names[i], worker_main, (void *)(intptr_t)i) < 0)
 			return false;
 	}
-	return kz_query_fork() && kb_process_fork(KB_PROCESS_BARE, "kazoo consumer", consumer_main, NULL) == 0 &&
-		   kb_process_fork(KB_PROCESS_BARE, "kazoo publisher", publisher_main, NULL) == 0;
+	return true;
 }

@@ -26,9 +26,10 @@ struct kb_outbox *kz_outbox(void)
 
 bool kz_message_init(void)
 {
-	outbox = kb_outbox_create((size_t)get_max_procs(), (size_t)kz_settings()->outbox_bytes, 1);
+	size_t writers = (size_t)get_max_procs() * kz_zones();
+	outbox = kb_outbox_create(writers, (size_t)kz_settings()->outbox_bytes, kz_zones());
 	if (!outbox)
-		LM_ERR("amqp_outbox_size: no shared memory for %d rings of %d bytes: %s\n", get_max_procs(),
+		LM_ERR("amqp_outbox_size: no shared memory for %zu rings of %d bytes: %s\n", writers,
 			kz_settings()->outbox_bytes, strerror(errno));
 	return outbox != NULL;
 }
@@ -58,15 +59,23 @@ static bool complete(struct kb_slice payload, struct kb_buf *out, struct kb_json
 	return kb_json_rewrite(payload, fields, sizeof fields / sizeof *fields, out, error);
 }
 
-/* `consumer://ID/KEY` names the broker that a request came from; the broker knows only KEY. */
-static struct kb_slice without_broker(struct kb_slice key)
+/* `consumer://ZONE/KEY` names the zone that a request came from; its brokers know only KEY. */
+static bool take_zone(const char *function, struct kb_slice *key, size_t *zone)
 {
 	static const char scheme[] = "consumer://";
 	size_t n = sizeof scheme - 1;
-	if (key.n < n || memcmp(key.p, scheme, n) != 0)
-		return key;
-	const char *slash = memchr(key.p + n, '/', key.n - n);
-	return slash ? kb_slice(slash + 1, key.n - (size_t)(slash + 1 - key.p)) : key;
+	const char *slash = key->n > n && memcmp(key->p, scheme, n) == 0 ? memchr(key->p + n, '/', key->n - n) : NULL;
+	*zone = KZ_PRIMARY;
+	if (!slash)
+		return true;
+	struct kb_slice name = kb_slice(key->p + n, (size_t)(slash - key->p) - n);
+	if (!kz_zone_find(name, zone)) {
+		LM_ERR("%s: routing key \"%.*s\": no amqp_connection is in the zone \"%.*s\"\n", function, KB_SLICE_FMT(*key),
+			KB_SLICE_FMT(name));
+		return false;
+	}
+	*key = kb_slice(slash + 1, key->n - (size_t)(slash + 1 - key->p));
+	return true;
 }
 
 static bool fits(const char *function, const char *what, struct kb_slice name)
@@ -139,7 +148,8 @@ bool kz_message_add_properties(const char *function, struct kb_slice text, struc
 int kz_message_send(const char *function, const struct kb_message *m)
 {
 	static struct kb_log_limit full;
-	switch (kb_outbox_put(outbox, (size_t)process_no, m)) {
+	/* Of the rings of this process, the one that the zone's publisher reads: ring i belongs to reader i % zones. */
+	switch (kb_outbox_put(outbox, (size_t)process_no * kz_zones() + m->origin.broker, m)) {
 	case KB_OUTBOX_ACCEPTED: return 1;
 	case KB_OUTBOX_TOO_LARGE:
 		LM_ERR("%s: message of %zu bytes refused: amqp_outbox_size allows messages of %zu bytes\n", function,
@@ -158,14 +168,15 @@ bool kz_message_build(const char *function, struct kb_slice exchange, struct kb_
 {
 	static struct kb_buf body, header_list;
 	struct kb_json_error error;
+	size_t zone;
 	kb_buf_clear(&body);
 	kb_buf_clear(&header_list);
-	routing_key = without_broker(routing_key);
 	if (!outbox) {
 		LM_ERR("%s: called before the server has started\n", function);
 		return false;
 	}
-	if (!fits(function, "exchange", exchange) || !fits(function, "routing key", routing_key))
+	if (!take_zone(function, &routing_key, &zone) || !fits(function, "exchange", exchange) ||
+		!fits(function, "routing key", routing_key))
 		return false;
 	if (headers.n && !read_headers(function, headers, &header_list))
 		return false;
@@ -177,6 +188,7 @@ bool kz_message_build(const char *function, struct kb_slice exchange, struct kb_
 		.key = routing_key,
 		.headers = kb_buf_slice(&header_list),
 		.properties = kb_buf_slice(&default_properties),
-		.payload = kb_buf_slice(&body)};
+		.payload = kb_buf_slice(&body),
+		.origin = {.broker = (uint32_t)zone}};
 	return true;
 }

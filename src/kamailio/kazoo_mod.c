@@ -63,10 +63,10 @@ static sr_kemi_t kemi[] = {
 static int mod_init(void)
 {
 	kb_log_sink_install();
-	if (!kz_settings_check() || !kz_event_check_policy() || !kz_event_init() || !kz_event_check_addresses() ||
-		!kz_query_check() || !kz_message_check())
+	if (!kz_settings_check() || !kz_event_check_policy() || !kz_brokers_check() || !kz_zones_check() ||
+		!kz_event_init() || !kz_query_check() || !kz_message_check())
 		return -1;
-	kb_process_announce(kz_event_processes());
+	kb_process_announce(kz_settings()->workers + KZ_QUERY_PROCESSES + kz_brokers_processes());
 	return 0;
 }
 
@@ -77,7 +77,7 @@ static int child_init(int rank)
 	if (rank != PROC_MAIN)
 		return 0;
 	kz_subscribe_run_mod_init();
-	return kz_event_fork() ? 0 : -1;
+	return kz_event_fork() && kz_query_fork() && kz_brokers_fork() ? 0 : -1;
 }
 
 struct module_exports exports = {

@@ -80,6 +80,11 @@ bool kz_ask_build(struct kz_question *q, const char *function, struct sip_msg *m
 	static struct kb_buf id, properties;
 	if (!kz_message_build(function, exchange, routing_key, payload, headers, &q->message))
 		return false;
+	if (q->message.origin.broker != KZ_PRIMARY) {
+		LM_ERR("%s: asks in the zone %s only, not in %s\n", function, kz_zone(KZ_PRIMARY)->name,
+			kz_zone(q->message.origin.broker)->name);
+		return false;
+	}
 	if (!kb_replies_open(replies)) {
 		kb_log_limited(&no_broker, KB_LOG_ERROR, "%s: fails at once, no broker is connected", function);
 		return false;
@@ -107,7 +112,7 @@ void kz_set_result(struct kb_slice answer)
 	struct kb_json_error error;
 	kb_buf_clear(&result);
 	have_result = true;
-	if (kz_receive_payload(answer, &result, &error))
+	if (kz_receive_payload(KZ_PRIMARY, answer, &result, &error))
 		return;
 	LM_WARN("the answer to a query is %s at byte %zu: %.*s\n", error.what, error.at, KB_SLICE_FMT(answer));
 	kb_buf_append_slice(&result, answer);

@@ -157,6 +157,8 @@ static bool read_field(void *context, struct kb_slice field, struct kb_json_valu
 		s->no_ack = read_flag(r, field, value);
 	else if (IS("wait_for_consumer_ack"))
 		s->wait_for_consumer_ack = read_flag(r, field, value);
+	else if (IS("federate"))
+		s->federate = read_flag(r, field, value);
 	else if (IS("event_key"))
 		s->event_key = read_name(r, field, value);
 	else if (IS("event_subkey"))

@@ -1,0 +1,134 @@
+/* The processes that talk to the brokers: a publisher and a consumer for each zone. */
+#include "kamailio/kazoo.h"
+
+#include <core/dprint.h>
+
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "broker/consumer.h"
+#include "broker/publisher.h"
+#include "kamailio/kazoo_query.h"
+#include "kamailio/process.h"
+
+enum { NAME_BYTES = 300 };
+
+static struct kb_broker_config config_of(enum kb_broker_role role, size_t zone, const char *name)
+{
+	const struct kz_settings *s = kz_settings();
+	return (struct kb_broker_config){.urls = kz_zone(zone)->urls,
+		.n_urls = kz_zone(zone)->n_urls,
+		.client_name = name,
+		.role = role,
+		.connect_timeout_ms = s->connect_timeout_sec * 1000 + s->connect_timeout_micro / 1000,
+		.heartbeat_s = s->heartbeats,
+		.message_max = kb_inbox_message_max(kz_inbox(role, zone)) / 2,
+		.index = (uint32_t)zone};
+}
+
+/* What the broker's own tools show: the zone only where there is a choice. */
+static void name_connection(char name[NAME_BYTES], const char *what, size_t zone)
+{
+	const char *node = kz_settings()->node_hostname;
+	if (zone == KZ_PRIMARY)
+		snprintf(name, NAME_BYTES, "kamailio@%.200s %s", node, what);
+	else
+		snprintf(name, NAME_BYTES, "kamailio@%.200s zone %s %s", node, kz_zone(zone)->name, what);
+}
+
+/* Questions make sense only while they get out. */
+static void on_publisher_connection(void *context, bool open, const char *address)
+{
+	(void)context, (void)address;
+	if (open)
+		kb_replies_open_way(kz_replies(), KB_REPLIES_OUT);
+	else
+		kb_replies_close_way(kz_replies(), KB_REPLIES_OUT);
+}
+
+static void publisher_main(void *argument)
+{
+	size_t zone = (size_t)(intptr_t)argument;
+	char name[NAME_BYTES];
+	name_connection(name, "publisher", zone);
+	kb_publisher_run(&(struct kb_publisher){.api = &kb_amqp,
+		.config = config_of(KB_ROLE_PUBLISH, zone, name),
+		.outbox = kz_outbox(),
+		.reader = zone,
+		.connection = zone == KZ_PRIMARY ? on_publisher_connection : NULL,
+		.batch = (unsigned)kz_settings()->internal_loop_count,
+		.tick = kb_process_tick,
+		.drain_ms = KB_PROCESS_DRAIN_MS,
+		.stop = kb_process_stop});
+}
+
+/* The subscriptions as they are in the other zones: those that are federated, perhaps to another exchange. */
+static const struct kb_subscription *subscriptions_of(size_t zone, size_t *n)
+{
+	const struct kz_settings *s = kz_settings();
+	const struct kb_subscription *all = kz_subscriptions(n);
+	if (zone == KZ_PRIMARY || !s->use_federated_exchange || *n == 0)
+		return all;
+	struct kb_subscription *copy = malloc(*n * sizeof *copy);
+	for (size_t i = 0; copy && i < *n; i++) {
+		copy[i] = all[i];
+		copy[i].exchange.name = s->federated_exchange;
+	}
+	return copy ? copy : all;
+}
+
+static void consumer_main(void *argument)
+{
+	size_t zone = (size_t)(intptr_t)argument;
+	char name[NAME_BYTES];
+	name_connection(name, "consumer", zone);
+	struct kb_consumer c = {.api = &kb_amqp,
+		.config = config_of(KB_ROLE_CONSUME, zone, name),
+		.inbox = kz_inbox(KB_ROLE_CONSUME, zone),
+		.federated_only = zone != KZ_PRIMARY,
+		.ack_batch = (unsigned)kz_settings()->ack_loop_count,
+		.deliver_batch = (unsigned)kz_settings()->consumer_loop_count,
+		.replies = zone == KZ_PRIMARY ? kz_replies() : NULL,
+		.reply_prefix = kz_reply_prefix(),
+		.zone = kz_zone(zone)->name,
+		.tick = kb_process_tick,
+		.stop = kb_process_stop};
+	c.subscriptions = subscriptions_of(zone, &c.n_subscriptions);
+	kb_consumer_run(&c);
+}
+
+/* -- starting -- */
+
+bool kz_brokers_check(void)
+{
+	size_t bad = 0;
+	struct kb_broker_config config = {.urls = kz_settings()->urls, .n_urls = kz_settings()->n_urls};
+	struct kb_broker *broker = kb_amqp.open(&config, &(struct kb_broker_events){0}, &bad);
+	if (!broker)
+		LM_ERR("amqp_connection: address %zu of %zu cannot be used: the line above says why\n", bad + 1, config.n_urls);
+	kb_amqp.close(broker);
+	return broker != NULL;
+}
+
+int kz_brokers_processes(void)
+{
+	return 2 * (int)kz_zones();
+}
+
+static bool fork_for(size_t zone, const char *what, void (*body)(void *))
+{
+	static char names[2 * KZ_ZONES_MAX][64];
+	static size_t n;
+	char *name = names[n++];
+	bool primary = zone == KZ_PRIMARY;
+	snprintf(name, sizeof *names, "kazoo %s%s%.40s", what, primary ? "" : " ", primary ? "" : kz_zone(zone)->name);
+	return kb_process_fork(KB_PROCESS_BARE, name, body, (void *)(intptr_t)zone) == 0;
+}
+
+bool kz_brokers_fork(void)
+{
+	for (size_t zone = 0; zone < kz_zones(); zone++)
+		if (!fork_for(zone, "consumer", consumer_main) || !fork_for(zone, "publisher", publisher_main))
+			return false;
+	return true;
+}
