@@ -16,11 +16,10 @@ describe("event_route[nats:...]", function()
     broker = nats_server.start()
     server = nats.start {
       server = broker, private_memory = 64,
-      settings = "pv_buffer_size = 1048577", -- the core's own bound of what a string in quotes can become
       params = {
         subject_queue_group = {
           "quoted:group", "unquoted:group", "share:group", "share:group", "twice:one", "twice:two", "alone", "Case-Kept_1:g",
-          "dot.ted:group", "one.*:group", "rest.>:group", "unheard:group", "condition:group",
+          "dot.ted:group", "one.*:group", "rest.>:group", "unheard:group", "condition:group", "parts.*:group",
         },
       },
       events = {
@@ -28,6 +27,11 @@ describe("event_route[nats:...]", function()
         unquoted = [[nats_publish("back", $natsData);]],
         share = tell("share"), twice = tell("twice"), alone = tell("alone"), ["Case-Kept_1"] = tell("Case-Kept_1"),
         ["dot-ted"] = tell("dot-ted"), ["one-any"] = tell("one-any"), ["rest-all"] = tell("rest-all"),
+        ["parts-any"] = [[
+          $var(name) = "By-Variable";
+          if ($natsReply == $null) { $var(reply) = "null"; } else { $var(reply) = $natsReply; }
+          if ($natsHdr(Missing) == $null) { $var(missing) = "null"; } else { $var(missing) = $natsHdr(Missing); }
+          nats_publish("seen", "$natsSubject|$var(reply)|$natsHdr(Plain)|$natsHdr($var(name))|$var(missing)");]],
         condition = [[if ($natsData == "yes") { nats_publish("seen", "condition|0|holds"); }]],
       },
       routes = { data = [[if ($natsData == $null) { $var(out) = "null"; } else { $var(out) = "something"; }]] },
@@ -69,6 +73,14 @@ describe("event_route[nats:...]", function()
     assert.equal(name, event.name)
     assert.equal("hello", event.payload)
   end
+
+  it("shows the real subject, the reply subject and headers by name", function()
+    await_subscribed("parts.warm")
+    client:pub("parts.one", "x", "answer.here", { Plain = "p", ["By-Variable"] = "v" })
+    assert.equal("parts.one|answer.here|p|v|null", assert(client:next(5)).payload)
+    client:pub("parts.two", "x")
+    assert.equal("parts.two|null|<null>|<null>|null", assert(client:next(5)).payload)
+  end)
 
   it("runs for the subject of that name", function()
     assert_runs("share", "share")

@@ -121,7 +121,7 @@ static enum kb_broker_result amqp_connect(struct kb_broker *b)
 		return KB_BROKER_LOST;
 	}
 	b->generation = ++generations;
-	kb_log(KB_LOG_INFO, "amqp: connected to %s vhost %s as user %s (%s)", b->address, a->vhost, a->user,
+	kb_log(KB_LOG_NOTICE, "amqp: connected to %s vhost %s as user %s (%s)", b->address, a->vhost, a->user,
 		b->config->client_name);
 	return KB_BROKER_OK;
 }

@@ -150,9 +150,9 @@ static void log_connected(const struct kb_broker *b)
 {
 	const char *user = b->server->user;
 	if (user && b->server->password)
-		kb_log(KB_LOG_INFO, "nats: connected to %s as user %s", b->address, user);
+		kb_log(KB_LOG_NOTICE, "nats: connected to %s as user %s", b->address, user);
 	else
-		kb_log(KB_LOG_INFO, "nats: connected to %s %s", b->address, user ? "with a token" : "without credentials");
+		kb_log(KB_LOG_NOTICE, "nats: connected to %s %s", b->address, user ? "with a token" : "without credentials");
 }
 
 static enum kb_broker_result nats_connect(struct kb_broker *b)

@@ -7,22 +7,44 @@
 #include "broker/listener.h"
 #include "core/log.h"
 #include "kamailio/event_route.h"
+#include "kamailio/message_pv.h"
 #include "kamailio/process.h"
 #include "kamailio/script.h"
 #include "policy/policy.h"
 
-/* The message whose route runs in this process; empty outside of one. */
-static struct kb_slice current_data;
+/* The message whose route runs in this process; NULL outside of one. */
+static const struct kb_message *current;
 
 struct listener {
 	struct kb_policy *policy;
 	char event[300]; /* nats:SUBJECT, for event_callback */
 };
 
+/* An empty part is a text of no bytes, not null. */
+static struct kb_slice present(struct kb_slice part)
+{
+	return kb_slice(part.p ? part.p : "", part.n);
+}
+
 int kn_pv_data(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
 {
-	str s = kb_str_of_slice(current_data);
-	return current_data.p ? pv_get_strval(msg, parameter, value, &s) : pv_get_null(msg, parameter, value);
+	return current ? kb_pv_text(msg, parameter, value, present(current->payload)) : pv_get_null(msg, parameter, value);
+}
+
+int kn_pv_subject(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
+{
+	return current ? kb_pv_text(msg, parameter, value, current->key) : pv_get_null(msg, parameter, value);
+}
+
+int kn_pv_reply(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
+{
+	return current && current->reply.n ? kb_pv_text(msg, parameter, value, current->reply)
+									   : pv_get_null(msg, parameter, value);
+}
+
+int kn_pv_header(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
+{
+	return current ? kb_pv_entry(msg, parameter, value, current->headers) : pv_get_null(msg, parameter, value);
 }
 
 static bool has_callback(void)
@@ -34,7 +56,7 @@ static bool has_callback(void)
 static bool on_delivered(void *context, const struct kb_message *m)
 {
 	struct listener *l = context;
-	current_data = kb_slice(m->payload.p ? m->payload.p : "", m->payload.n);
+	current = m;
 	if (has_callback()) {
 		kb_event_callback_run(kn_settings()->event_callback, l->event);
 	} else {
@@ -42,7 +64,7 @@ static bool on_delivered(void *context, const struct kb_message *m)
 		if (route >= 0)
 			kb_event_route_run(route);
 	}
-	current_data = kb_slice(NULL, 0);
+	current = NULL;
 	return true;
 }
 

@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 
 #include "kamailio/log_sink.h"
+#include "kamailio/message_pv.h"
 #include "kamailio/process.h"
 #include "kamailio/script.h"
 
@@ -19,6 +20,9 @@ static cmd_export_t functions[] = {
 
 static pv_export_t variables[] = {
 	{{"natsData", 8}, PVT_OTHER, kn_pv_data, 0, 0, 0, 0, 0},
+	{{"natsSubject", 11}, PVT_OTHER, kn_pv_subject, 0, 0, 0, 0, 0},
+	{{"natsReply", 9}, PVT_OTHER, kn_pv_reply, 0, 0, 0, 0, 0},
+	{{"natsHdr", 7}, PVT_OTHER, kn_pv_header, 0, kb_pv_parse_name, 0, 0, 0},
 	{{0, 0}, 0, 0, 0, 0, 0, 0, 0},
 };
 

@@ -51,6 +51,10 @@ int kn_kemi_publish_request(struct sip_msg *msg, str *subject, str *payload, str
 bool kn_event_check_policy(void);
 bool kn_event_fork(void);
 
+/* $natsData, $natsSubject, $natsReply, $natsHdr(name): null outside of an event. */
 int kn_pv_data(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+int kn_pv_subject(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+int kn_pv_reply(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+int kn_pv_header(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
 
 #endif

@@ -7,23 +7,40 @@
 
 #include <signal.h>
 #include <stdint.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 static volatile int stopping;
 const volatile int *const kb_process_stop = &stopping;
 
+enum { TICK_US = 50000, TICKS_MAX = (KB_PROCESS_DRAIN_MS + 1000) * 1000 / TICK_US };
+
+/* Interrupts whatever the process waits in, again and again, so that it sees `stopping` however the signal fell; one
+ * that is stuck in a library ends here. */
+static void on_tick(int signal_number)
+{
+	static int ticks;
+	(void)signal_number;
+	if (++ticks > TICKS_MAX)
+		_exit(0);
+}
+
 static void on_term(int signal_number)
 {
+	const struct itimerval tick = {{0, TICK_US}, {0, TICK_US}};
 	(void)signal_number;
 	stopping = 1;
+	setitimer(ITIMER_REAL, &tick, NULL);
 }
 
 /* The core's own handler ends a process on the spot, with all that it still had to send. */
 static void stop_in_good_order(void)
 {
-	struct sigaction action = {.sa_handler = on_term};
-	sigemptyset(&action.sa_mask);
-	sigaction(SIGTERM, &action, NULL);
+	struct sigaction term = {.sa_handler = on_term}, tick = {.sa_handler = on_tick};
+	sigemptyset(&term.sa_mask);
+	sigemptyset(&tick.sa_mask);
+	sigaction(SIGALRM, &tick, NULL);
+	sigaction(SIGTERM, &term, NULL);
 }
 
 void kb_process_announce(int count)

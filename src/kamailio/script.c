@@ -9,14 +9,33 @@
 
 enum { RESULTS = 8 };
 
+/* A lone pseudo-variable, without the copy through the core's buffer, which also bounds its length (pv_buffer_size). */
+static bool variable_text(struct sip_msg *msg, pv_spec_t *variable, struct kb_slice *text)
+{
+	pv_value_t value;
+	if (pv_get_spec_value(msg, variable, &value) < 0)
+		return false;
+	if (value.flags & PV_VAL_STR)
+		*text = kb_slice_of_str(&value.rs);
+	else if (value.flags & PV_VAL_NULL)
+		*text = KB_SLICE_LITERAL("<null>"); /* as inside any other text */
+	else
+		*text = kb_slice_from(sint2str(value.ri, NULL));
+	return true;
+}
+
 bool kb_script_get(struct sip_msg *msg, const char *function, const char *name, char *parameter, struct kb_slice *value)
 {
+	fparam_t *fixed = (fparam_t *)parameter;
 	str s = STR_NULL;
-	if (fixup_get_svalue(msg, (gparam_t *)parameter, &s) < 0) {
+	bool got = fixed->type == FPARAM_PVS ? variable_text(msg, fixed->v.pvs, value)
+										 : fixup_get_svalue(msg, (gparam_t *)fixed, &s) == 0;
+	if (!got) {
 		LM_ERR("%s: the parameter %s has no value\n", function, name);
 		return false;
 	}
-	*value = kb_slice_of_str(&s);
+	if (fixed->type != FPARAM_PVS)
+		*value = kb_slice_of_str(&s);
 	return true;
 }
 
@@ -90,20 +109,48 @@ static bool is_value(void **parameter)
 	return action_of(parameter)->type == STRING_RVE_ST;
 }
 
-/* The core has evaluated an expression. Its own fix-ups would end the value at the first NUL. */
-static int fixup_value(void **parameter)
+static fparam_t *new_parameter(int type, void **parameter)
 {
-	str value = action_of(parameter)->u.str;
 	fparam_t *fixed = pkg_malloc(sizeof *fixed);
 	if (!fixed) {
 		PKG_MEM_ERROR;
-		return -1;
+		return NULL;
 	}
 	memset(fixed, 0, sizeof *fixed);
-	fixed->type = FPARAM_STR;
-	fixed->orig = value.s;
-	fixed->v.str = value;
+	fixed->type = type;
+	fixed->orig = *parameter;
 	fixed->fixed = &fixed->v;
+	return fixed;
+}
+
+/* The core has evaluated an expression. Its own fix-ups would end the value at the first NUL. */
+static int fixup_value(void **parameter)
+{
+	fparam_t *fixed = new_parameter(FPARAM_STR, parameter);
+	if (!fixed)
+		return -1;
+	fixed->v.str = action_of(parameter)->u.str;
+	*parameter = fixed;
+	return 0;
+}
+
+/* 0 when the text is one pseudo-variable and nothing else, 1 when it is something else. */
+static int fixup_variable(void **parameter)
+{
+	str text = {*parameter, (int)strlen(*parameter)};
+	pv_spec_t *variable = text.s[0] == '$' ? pkg_malloc(sizeof *variable) : NULL;
+	if (!variable)
+		return 1;
+	const char *end = pv_parse_spec2(&text, variable, 1);
+	fparam_t *fixed = end == text.s + text.len ? new_parameter(FPARAM_PVS, parameter) : NULL;
+	if (!fixed) {
+		if (end)
+			pv_spec_free(variable);
+		else
+			pkg_free(variable);
+		return 1;
+	}
+	fixed->v.pvs = variable;
 	*parameter = fixed;
 	return 0;
 }
@@ -111,7 +158,9 @@ static int fixup_value(void **parameter)
 int kb_fixup_text(void **parameter, int number)
 {
 	(void)number;
-	return is_value(parameter) ? fixup_value(parameter) : fixup_spve_null(parameter, 1);
+	if (is_value(parameter))
+		return fixup_value(parameter);
+	return fixup_variable(parameter) == 0 ? 0 : fixup_spve_null(parameter, 1);
 }
 
 int kb_fixup_text_free(void **parameter, int number)
