@@ -1,5 +1,6 @@
 -- What a spec says to RabbitMQ, by way of the program amqp_probe.
 local cjson = require "cjson"
+local socket = require "socket"
 local files = require "support.files"
 local process = require "support.process"
 local wait = require "support.wait"
@@ -36,12 +37,9 @@ function Amqp:delete_queue(name) self:run { "delete", "queue", name } end
 
 function Amqp:delete_exchange(name) self:run { "delete", "exchange", name } end
 
-local taps = 0
-
 -- A new queue that gets what is published to this exchange from now on: its name.
 function Amqp:tap(exchange, key)
-  taps = taps + 1
-  local queue = ("tap-%d-%d"):format(files.own_pid(), taps)
+  local queue = ("tap-%d-%.6f"):format(files.own_pid(), socket.gettime())
   self:queue(queue)
   self:bind(queue, exchange, key)
   return queue

@@ -178,10 +178,19 @@ function Kamailio:crash()
     or log:match("[^\n]*core was not generated[^\n]*")
 end
 
+-- Kamailio 5.6: a process that is told to end before it knows that it is not the main one forgets that, and the server
+-- waits for it. So those that are left are told again.
+local function tell_to_end(self)
+  if not self:alive() then return end
+  self.process:signal("TERM")
+  if not self.process:wait(1) then process.signal(-self.pid, "TERM") end
+end
+
 -- Ends it: {status, crash = the log's line about a signal, killed = true when it did not end by itself}.
 function Kamailio:stop(deadline)
   if self.sip then self.sip:close() end
   if self.stopped then return self.stopped end
+  tell_to_end(self)
   local status, killed = self.process:stop(deadline or 10)
   self.stopped = { status = status, crash = self:crash(), killed = killed }
   return self.stopped

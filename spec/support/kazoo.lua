@@ -143,8 +143,9 @@ function methods:await_connected(times)
 end
 
 -- The options of kamailio.start, and: rabbit (the broker to use), params (of the module, a list for several; false for
--- none), request_route (instead of the one that runs routes by name), routes (bodies by name, see call), mod_init, events (bodies by name, without "kazoo:"), before and settings
--- (modules and their parameters, loaded before and after kazoo). The server, or nil and its log.
+-- none), request_route (instead of the one that runs routes by name), routes (bodies by name, see call), mod_init,
+-- events (bodies by name, without "kazoo:"), before and settings (modules and their parameters, loaded before and after
+-- kazoo). The server, or nil and its log.
 function kazoo.try_start(options)
   local full = {}
   for name, value in pairs(options) do full[name] = value end
