@@ -28,6 +28,15 @@ local routes = {
     if (kazoo_publish("pub", "condition", "no JSON")) { $var(rc) = 8; }]],
   wide_number = [[
     kazoo_publish("pub", "number", "{'a' : 1}", "2048");]],
+  large = [[
+    $var(i) = 0;
+    $var(text) = "0123456789abcdef";
+    while ($var(i) < 15) {
+      $var(text) = $var(text) + $var(text);
+      $var(i) = $var(i) + 1;
+    }
+    $var(payload) = "{'text' : '" + $var(text) + "'}";
+    kazoo_publish("pub", "large", $var(payload));]],
   sequence = [[
     $var(i) = 0;
     while ($var(i) < 500) {
@@ -37,7 +46,7 @@ local routes = {
 }
 
 describe("kazoo_publish", function()
-  local server, client, queue
+  local server, client, queue, from_mod_init
 
   setup(function()
     local rabbit = kazoo.shared_rabbit()
@@ -45,10 +54,12 @@ describe("kazoo_publish", function()
     client:exchange("pub", "topic")
     queue = client:tap("pub", "#")
     server = kazoo.start {
-      rabbit = rabbit, routes = routes, children = 3, settings = "max_while_loops = 1000",
+      rabbit = rabbit, mod_init = [[kazoo_publish("pub", "mod-init", "{'n' : 1}");]], routes = routes, children = 3,
+      settings = "max_while_loops = 1000",
       params = { app_name = "spec app" },
     }
     server:await_connected()
+    from_mod_init = client:get(queue)
   end)
 
   teardown(function() server:stop() end)
@@ -218,6 +229,16 @@ describe("kazoo_publish", function()
       local warnings = server:count_log("WARN.*the headers parameter is the number 2048, which is ignored")
       assert.is_true(warnings >= 1 and warnings <= processes)
     end)
+  end)
+
+  it("serves kazoo:mod-init too", function()
+    assert.equal("mod-init", from_mod_init.routing_key)
+    assert.equal(1, cjson.decode(from_mod_init.payload).n)
+  end)
+
+  it("sends what takes several frames", function()
+    assert.equal(1, (server:call("large")))
+    assert.equal(("0123456789abcdef"):rep(2 ^ 15), cjson.decode(client:get(queue).payload).text)
   end)
 
   it("sends to consumer://ID/KEY with the routing key KEY", function()

@@ -196,6 +196,25 @@ describe("kazoo_subscribe to an exchange that exists otherwise", function()
   end)
 end)
 
+describe("kazoo_subscribe with passive", function()
+  it("uses what is there, whatever its flags, and declares nothing", function()
+    local rabbit = kazoo.shared_rabbit()
+    local client = amqp.client(rabbit)
+    client:exchange("passive-x", "topic", "durable")
+    client:queue("passive-q", "durable")
+    local server = kazoo.start {
+      rabbit = rabbit, events = kazoo.notes { "consumer-event" },
+      mod_init = subscribe "{'exchange':'passive-x', 'type':'topic', 'queue':'passive-q', 'routing':'a', 'passive':1}"
+        .. subscribe "{'exchange':'passive-none', 'type':'topic', 'queue':'passive-q', 'routing':'a', 'passive':1}",
+    }
+    server:wait_log('subscription .* of exchange "passive%-none" failed.*404 ')
+    client:publish("passive-x", "a", '{"id":"passive"}')
+    server:event('"id":"passive"')
+    server:stop()
+    client:delete_queue("passive-q")
+  end)
+end)
+
 describe("A message is acknowledged", function()
   local rabbit, client, server
 
