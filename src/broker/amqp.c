@@ -70,7 +70,7 @@ static void drop(struct kb_broker *b)
 
 static enum kb_broker_result lost(struct kb_broker *b, const char *why)
 {
-	kb_log(KB_LOG_WARNING, "amqp: connection to %s lost: %s", b->address, why);
+	kb_log(KB_LOG_WARNING, "amqp: connection to %s lost: %s", b->address, kb_amqp_link_reason(&b->link, why));
 	drop(b);
 	return KB_BROKER_LOST;
 }
@@ -511,8 +511,6 @@ static bool read_addresses(struct kb_broker *b, size_t *bad_url)
 {
 	for (size_t i = 0; i < b->config->n_urls; i++) {
 		const char *why = kb_amqp_address_parse(b->config->urls[i], &b->addresses[i]);
-		if (!why && b->addresses[i].tls)
-			why = "amqps:// is not supported yet";
 		if (why) {
 			kb_log(KB_LOG_ERROR, "amqp: address %zu of the list cannot be used: %s", i + 1, why);
 			*bad_url = i;

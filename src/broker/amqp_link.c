@@ -55,6 +55,20 @@ static amqp_rpc_reply_t log_in(
 		config->heartbeat_s, &table, AMQP_SASL_METHOD_PLAIN, a->user, a->password);
 }
 
+/* Puts TLS between the library's socket and the broker. */
+static const char *add_tls(
+	struct kb_amqp_link *link, amqp_socket_t *socket, const char *host, const struct kb_broker_tls *tls, int left_ms)
+{
+	static char error[256];
+	int tcp = amqp_get_sockfd(link->connection);
+	amqp_tcp_socket_set_sockfd(socket, -1); /* whatever comes, it is not the library's any more */
+	link->tls = kb_amqp_tls_start(tcp, host, tls, left_ms, error, sizeof error);
+	if (!link->tls)
+		return error;
+	amqp_tcp_socket_set_sockfd(socket, kb_amqp_tls_plain(link->tls));
+	return NULL;
+}
+
 const char *kb_amqp_link_open(
 	struct kb_amqp_link *link, const struct kb_amqp_address *address, const struct kb_broker_config *config)
 {
@@ -66,12 +80,17 @@ const char *kb_amqp_link_open(
 		return "out of memory";
 	amqp_set_handshake_timeout(link->connection, &timeout);
 	amqp_set_rpc_timeout(link->connection, &timeout);
+	uint64_t before = kb_amqp_now_ms();
 	int status = amqp_socket_open_noblock(socket, address->host, address->port, &timeout);
 	if (status != AMQP_STATUS_OK)
 		return amqp_error_string2(status);
+	int left_ms = link->timeout_ms - (int)(kb_amqp_now_ms() - before);
+	const char *why = address->tls ? add_tls(link, socket, address->host, &config->tls, left_ms) : NULL;
+	if (why)
+		return why;
 	amqp_rpc_reply_t reply = log_in(link, address, config);
 	if (reply.reply_type != AMQP_RESPONSE_NORMAL)
-		return kb_amqp_reason(reply);
+		return kb_amqp_link_reason(link, kb_amqp_reason(reply));
 	/* The heartbeat is agreed with the broker; from here on it is ours, not the library's. */
 	link->heartbeat_s = amqp_get_heartbeat(link->connection);
 	amqp_tune_connection(
@@ -85,6 +104,8 @@ void kb_amqp_link_drop(struct kb_amqp_link *link)
 	if (link->connection)
 		amqp_destroy_connection(link->connection);
 	link->connection = NULL;
+	kb_amqp_tls_end(link->tls); /* after its plain end was closed */
+	link->tls = NULL;
 	kb_buf_clear(&link->out);
 	link->out_sent = 0;
 }
@@ -93,6 +114,12 @@ void kb_amqp_link_free(struct kb_amqp_link *link)
 {
 	kb_amqp_link_drop(link);
 	kb_buf_free(&link->out);
+}
+
+const char *kb_amqp_link_reason(const struct kb_amqp_link *link, const char *why)
+{
+	const char *reason = link->tls ? kb_amqp_tls_reason(link->tls) : NULL;
+	return reason ? reason : why;
 }
 
 /* -- writing -- */
@@ -145,7 +172,8 @@ static uint64_t silence_ms(const struct kb_amqp_link *link)
 {
 	struct tcp_info info;
 	socklen_t size = sizeof info;
-	if (getsockopt(amqp_get_sockfd(link->connection), IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
+	int tcp = link->tls ? kb_amqp_tls_tcp(link->tls) : amqp_get_sockfd(link->connection);
+	if (getsockopt(tcp, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
 		return 0;
 	return info.tcpi_last_data_recv;
 }

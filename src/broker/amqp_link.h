@@ -9,12 +9,14 @@
 #define KB_BROKER_AMQP_LINK_H
 
 #include <amqp.h>
+#include "broker/amqp_tls.h"
 #include "broker/amqp_url.h"
 #include "broker/broker.h"
 
 /* Zero-initialise: not connected. */
 struct kb_amqp_link {
 	amqp_connection_state_t connection; /* NULL: none */
+	struct kb_amqp_tls *tls;            /* NULL: without */
 	struct kb_buf out;                  /* frames that wait for the socket */
 	size_t out_sent;                    /* bytes at the front of `out` that are on the wire */
 	uint64_t out_at;                    /* ms of the last byte sent */
@@ -35,6 +37,9 @@ const char *kb_amqp_link_open(
 /* Ends the connection without a word to the broker, if there is one. */
 void kb_amqp_link_drop(struct kb_amqp_link *link);
 void kb_amqp_link_free(struct kb_amqp_link *link);
+
+/* What is known of the end of the connection beyond `why`, which a call of the library or of ours gave. */
+const char *kb_amqp_link_reason(const struct kb_amqp_link *link, const char *why);
 
 /* Bytes in `out` that wait. */
 size_t kb_amqp_link_waiting(const struct kb_amqp_link *link);

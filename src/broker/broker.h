@@ -40,6 +40,13 @@ struct kb_broker_events {
 
 enum kb_broker_role { KB_ROLE_PUBLISH = 1, KB_ROLE_CONSUME = 2 };
 
+/* For addresses with TLS: zero is the safe choice. Strings as those of the configuration. */
+struct kb_broker_tls {
+	const char *ca_file;              /* NULL: what the system trusts */
+	const char *cert_file, *key_file; /* for the broker to verify us; NULL: none, and the key in the file of the cert */
+	bool any_peer, any_name;          /* do not verify the broker's certificate, the host name in it */
+};
+
 struct kb_broker_config {
 	const char *const *urls; /* failover list, in order; owned by the caller, who keeps it for the life of the broker */
 	size_t n_urls;
@@ -48,7 +55,8 @@ struct kb_broker_config {
 	int connect_timeout_ms;   /* for one address, from name look-up to the last answer of the handshake */
 	int heartbeat_s;          /* 0: none */
 	size_t message_max;       /* bytes; longer deliveries are refused with one log line */
-	uint32_t index;           /* goes into kb_origin.broker */
+	struct kb_broker_tls tls;
+	uint32_t index; /* goes into kb_origin.broker */
 };
 
 /* What to consume. AMQP uses all of it, with queue and bindings declared anew on each connection; NATS takes routing[0]

@@ -30,6 +30,8 @@ struct kz_settings {
 	char *event_key, *event_subkey;
 	char *event_callback, *lua_policy;
 	char *app_name, *primary_zone;
+	char *tls_ca, *tls_cert, *tls_key;
+	int tls_verify_peer, tls_verify_hostname;
 	int use_federated_exchange;
 	char *federated_exchange;
 	char *publish_properties; /* of every message, `k=v;k2=v2` */

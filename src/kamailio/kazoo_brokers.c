@@ -6,12 +6,28 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "broker/amqp_options.h"
 #include "broker/consumer.h"
 #include "broker/publisher.h"
 #include "kamailio/kazoo_query.h"
 #include "kamailio/process.h"
 
 enum { NAME_BYTES = 300 };
+
+static const char *file(const char *name)
+{
+	return name && name[0] ? name : NULL;
+}
+
+static struct kb_broker_tls tls_of_settings(void)
+{
+	const struct kz_settings *s = kz_settings();
+	return (struct kb_broker_tls){.ca_file = file(s->tls_ca),
+		.cert_file = file(s->tls_cert),
+		.key_file = file(s->tls_key),
+		.any_peer = !s->tls_verify_peer,
+		.any_name = !s->tls_verify_hostname};
+}
 
 static struct kb_broker_config config_of(enum kb_broker_role role, size_t zone, const char *name)
 {
@@ -22,6 +38,7 @@ static struct kb_broker_config config_of(enum kb_broker_role role, size_t zone, 
 		.role = role,
 		.connect_timeout_ms = s->connect_timeout_sec * 1000 + s->connect_timeout_micro / 1000,
 		.heartbeat_s = s->heartbeats,
+		.tls = tls_of_settings(),
 		.message_max = kb_inbox_message_max(kz_inbox(role, zone)) / 2,
 		.index = (uint32_t)zone};
 }
@@ -99,6 +116,29 @@ static void consumer_main(void *argument)
 
 /* -- starting -- */
 
+/* Once, when it matters: with an address that uses TLS. */
+static bool check_tls(void)
+{
+	struct kb_broker_tls tls = tls_of_settings();
+	const char *wrong = kb_amqp_tls_check(&tls);
+	if (wrong)
+		LM_ERR("amqps: %s\n", wrong);
+	if (tls.any_peer)
+		LM_WARN(
+			"amqps_verify_peer is 0: whoever answers at the address of a broker gets its password and all messages\n");
+	else if (tls.any_name)
+		LM_WARN("amqps_verify_hostname is 0: whoever has any certificate of the CA can stand in for a broker\n");
+	return !wrong;
+}
+
+static bool any_tls(void)
+{
+	for (size_t i = 0; i < kz_settings()->n_urls; i++)
+		if (strstr(kz_settings()->urls[i], "amqps://"))
+			return true;
+	return false;
+}
+
 bool kz_brokers_check(void)
 {
 	size_t bad = 0;
@@ -107,7 +147,7 @@ bool kz_brokers_check(void)
 	if (!broker)
 		LM_ERR("amqp_connection: address %zu of %zu cannot be used: the line above says why\n", bad + 1, config.n_urls);
 	kb_amqp.close(broker);
-	return broker != NULL;
+	return broker && (!any_tls() || check_tls());
 }
 
 int kz_brokers_processes(void)

@@ -1,0 +1,189 @@
+local cjson = require "cjson"
+local amqp = require "support.amqp"
+local certificates = require "support.certificates"
+local files = require "support.files"
+local kazoo = require "support.kazoo"
+local ports = require "support.ports"
+local process = require "support.process"
+local rabbits = require "support.rabbit"
+local wait = require "support.wait"
+
+local mod_init = [[kazoo_subscribe("{'exchange':'tx', 'type':'topic', 'queue':'tls', 'routing':'in.#'}");]]
+
+local length = [[xlog("L_NOTICE", "length of $(kzE{kz.json,id}): $(kzE{kz.json,text}{s.len})\\n");]]
+
+describe("amqps", function()
+  local authority, rabbit, client, port, cert, key
+
+  setup(function()
+    authority = certificates.authority "ca"
+    cert, key = authority:issue("client", {})
+    local server_cert, server_key = authority:issue("server", { san = "IP:127.0.0.1" })
+    port = ports.free()
+    rabbit = rabbits.start { conf = table.concat({
+      "listeners.ssl.local = 127.0.0.1:" .. port,
+      "ssl_options.cacertfile = " .. authority.file,
+      "ssl_options.certfile = " .. server_cert,
+      "ssl_options.keyfile = " .. server_key,
+      "ssl_options.verify = verify_peer",
+      "ssl_options.fail_if_no_peer_cert = true",
+    }, "\n") }
+    client = amqp.client(rabbit)
+  end)
+
+  teardown(function()
+    rabbit:stop()
+    authority:remove()
+  end)
+
+  local function url(host, at) return ("amqps://guest:guest@%s:%d"):format(host or "127.0.0.1", at or port) end
+
+  local function start(options)
+    local params = {
+      amqp_connection = url(), amqps_ca_cert = authority.file, amqps_cert = cert, amqps_key = key,
+      amqp_connect_timeout_sec = 2,
+    }
+    for name, value in pairs(options.params or {}) do params[name] = value end
+    options.params = params
+    options.events = { ["consumer-event"] = length }
+    return kazoo.start(options)
+  end
+
+  describe("with a client certificate", function()
+    local server, queue
+
+    setup(function()
+      server = start { mod_init = mod_init }
+      server:await_connected()
+      server:wait_log('consuming queue "tls"')
+      queue = client:tap("tx", "out.#")
+    end)
+
+    teardown(function() server:stop() end)
+
+    it("carries messages both ways, of any size", function()
+      for _, size in ipairs { 1, 1000, 100000, 900000 } do
+        local text = ("x"):rep(size)
+        client:publish("tx", "in.x", ('{"id":"in %d","text":"%s"}'):format(size, text))
+        server:wait_log(("length of in %d: %d"):format(size, size))
+        if size < 60000 then
+          assert.equal(1, server:publish("tx", "out.x", ("{'text' : '%s'}"):format(text)))
+          assert.equal(text, cjson.decode(client:get(queue).payload).text)
+        end
+      end
+    end)
+
+    it("keeps what is published while the broker is frozen, and delivers it afterwards", function()
+      rabbit:freeze()
+      local count, text = 300, ("x"):rep(8000) -- more than sockets and pipes hold
+      for n = 1, count do
+        assert.equal(1, server:publish("tx", "out.x", ("{'n' : %d, 'text' : '%s'}"):format(n, text)))
+      end
+      rabbit:thaw()
+      local messages = client:consume(queue, { count = count, deadline = 10 })
+      for n = 1, count do assert.equal(n, cjson.decode(messages[n].payload).n) end
+    end)
+
+    it("connects again after a loss", function()
+      local before = server:count_log("connected to .* publisher%)")
+      rabbit:ctl("close_all_connections", "spec")
+      server:wait_log("connected to .* publisher%)", 10, before + 1)
+      server:wait_log('consuming queue "tls"', 10, 2)
+      assert.equal(1, server:publish("tx", "out.x", "{'after' : 'loss'}"))
+      assert.equal("loss", cjson.decode(client:get(queue).payload).after)
+    end)
+  end)
+
+  -- The line of the log that says why; nothing connects in spite of it.
+  local function refusal_of(params, reason)
+    local server = start { params = params }
+    local line = server:wait_log("ERROR.*amqp: cannot connect to [%w.]+:%d+ vhost / as user guest: .*" .. reason)
+    assert.equal(0, server:count_log("amqp: connected to"))
+    server:stop()
+    return line
+  end
+
+  it("without the client certificate that the broker asks for is refused, with the reason", function()
+    refusal_of({ amqps_cert = "", amqps_key = "" }, "TLS: .*alert certificate required")
+  end)
+
+  it("refuses a broker whose certificate is of another authority", function()
+    local other = certificates.authority "other"
+    refusal_of({ amqps_ca_cert = other.file }, "TLS: the broker's certificate is refused: ")
+    other:remove()
+  end)
+
+  it("refuses a broker whose certificate is not of the system's authorities, when none is set", function()
+    refusal_of({ amqps_ca_cert = false }, "TLS: the broker's certificate is refused: self%-signed certificate in")
+  end)
+
+  it("refuses a broker whose certificate is for another host", function()
+    refusal_of({ amqp_connection = url "localhost" }, "TLS: the broker's certificate is refused: hostname mismatch")
+  end)
+
+  -- A TLS server that is no AMQP broker: enough for what is found out before.
+  local function with_tls_server(server_cert, server_key, run)
+    local at = ports.free()
+    local tls = process.spawn { name = "s_server", folder = files.new_folder("s_server"), command = {
+      "openssl", "s_server", "-accept", "127.0.0.1:" .. at, "-cert", server_cert, "-key", server_key, "-quiet",
+    } }
+    wait.until_(function()
+      return select(2, files.run(("exec 3<>/dev/tcp/127.0.0.1/%d"):format(at):gsub("^", "bash -c '") .. "'"))
+    end, 5, "openssl s_server")
+    run(at)
+    tls:kill()
+  end
+
+  it("refuses a broker whose certificate has expired", function()
+    local expired, expired_key = authority:issue("expired", { san = "IP:127.0.0.1", days = -1 })
+    with_tls_server(expired, expired_key, function(at)
+      refusal_of({ amqp_connection = url(nil, at) }, "TLS: the broker's certificate is refused: certificate has expired")
+    end)
+  end)
+
+  it("refuses a broker that speaks no TLS", function()
+    refusal_of({ amqp_connection = url(nil, rabbit.port) }, "TLS: handshake failed: wrong version number")
+  end)
+
+  it("gives up a handshake that does not end", function()
+    local socket = require("socket").bind("127.0.0.1", 0)
+    local _, at = socket:getsockname()
+    refusal_of({ amqp_connection = url(nil, at), amqp_connect_timeout_sec = 1 }, "does not complete the handshake in time")
+    socket:close()
+  end)
+
+  it("verifies no host name with amqps_verify_hostname 0, and nothing with amqps_verify_peer 0, with a warning", function()
+    local server = start { params = { amqp_connection = url "localhost", amqps_verify_hostname = 0 } }
+    server:await_connected()
+    assert.equal(1, server:count_log("WARN.*amqps_verify_hostname is 0: "))
+    server:stop()
+
+    server = start { params = { amqp_connection = url "localhost", amqps_ca_cert = false, amqps_verify_peer = 0 } }
+    server:await_connected()
+    assert.equal(1, server:count_log("WARN.*amqps_verify_peer is 0: "))
+    server:stop()
+  end)
+
+  it("does not warn when it verifies, or where there is no TLS", function()
+    local server = start { params = { amqp_connection = rabbit.url, amqps_verify_peer = 0 } }
+    server:await_connected()
+    assert.equal(0, server:count_log("amqps_verify"))
+    server:stop()
+  end)
+
+  it("stops the start when a file cannot be used, and names it", function()
+    local cases = {
+      { { amqps_ca_cert = "/nowhere/ca.pem" }, "amqps_ca_cert /nowhere/ca.pem: " },
+      { { amqps_cert = "/nowhere/cert.pem" }, "amqps_cert /nowhere/cert.pem: " },
+      { { amqps_key = "/nowhere/key.pem" }, "amqps_key /nowhere/key.pem: " },
+      { { amqps_key = select(2, authority:issue("stranger", {})) }, "amqps_key .*stranger.key: key values mismatch" },
+    }
+    for _, case in ipairs(cases) do
+      local params = { amqp_connection = url(), amqps_ca_cert = authority.file, amqps_cert = cert, amqps_key = key }
+      for name, value in pairs(case[1]) do params[name] = value end
+      local server, log = kazoo.try_start { params = params }
+      assert.is_nil(server)
+      assert.matches("ERROR.*amqps: TLS: " .. case[2], log)
+    end
+  end)
+end)
