@@ -1,7 +1,7 @@
 /*
  * Question and answer over AMQP with bare librabbitmq, to compare kazoo_query with.
  *
- *     amqp_rtt URL ask COUNT    asks one after the other; prints the mean and the median in microseconds
+ *     amqp_rtt URL ask COUNT    asks one after the other; prints mean, median and own CPU in microseconds each
  *     amqp_rtt URL serve        answers until it is ended
  *
  * The question goes to exchange `callevt`, key `call.status`; the answer to exchange `targeted` with the question's
@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 static amqp_connection_state_t connection;
@@ -126,6 +127,14 @@ static double now_us(void)
 	return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
 }
 
+static double cpu_us(void)
+{
+	struct rusage usage;
+	getrusage(RUSAGE_SELF, &usage);
+	return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e6 +
+		   (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+}
+
 static int by_value(const void *a, const void *b)
 {
 	double d = *(const double *)a - *(const double *)b;
@@ -148,7 +157,7 @@ static void ask(int count)
 		sum += times[i] = now_us() - began;
 	}
 	qsort(times, (size_t)count, sizeof *times, by_value);
-	printf("%.1f %.1f\n", sum / count, times[count / 2]);
+	printf("%.1f %.1f %.1f\n", sum / count, times[count / 2], cpu_us() / count);
 	free(times);
 }
 

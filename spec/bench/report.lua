@@ -43,9 +43,9 @@ end
 
 local function target_text(target)
   local parts = {}
-  if target.rate then parts[#parts + 1] = ("%gx"):format(target.rate) end
+  if target.rate then parts[#parts + 1] = ("%.3gx"):format(target.rate) end
   if target.cpu then parts[#parts + 1] = ("CPU %.2fx"):format(target.cpu) end
-  if target.cpu_us then parts[#parts + 1] = ("%g us"):format(target.cpu_us) end
+  if target.cpu_us then parts[#parts + 1] = ("%.3g us"):format(target.cpu_us) end
   return table.concat(parts, ", ")
 end
 

@@ -6,6 +6,7 @@ local files = require "support.files"
 local kamailio = require "support.kamailio"
 local nats_server = require "support.nats_server"
 local ports = require "support.ports"
+local process = require "support.process"
 local rabbit = require "support.rabbit"
 local sip = require "support.sip"
 local wait = require "support.wait"
@@ -223,6 +224,56 @@ local function deliveries(which, options)
   return { count = count, seconds = last - first, cpu = cpu }
 end
 
+-- ---- kazoo_query. Debian's module dies of it, so the first column is bare librabbitmq, asking the same application.
+
+local query_cfg = [[
+max_while_loops=1000000000
+%s
+request_route {
+  $var(n) = $(rb{s.int});
+  $var(i) = 0;
+  $var(failed) = 0;
+  while ($var(i) < $var(n)) {
+    if (!kazoo_query("callevt", "call.status", "{'Event-Category':'call_event','Event-Name':'query_req'}")) {
+      $var(failed) = $var(failed) + 1;
+    }
+    $var(i) = $var(i) + 1;
+  }
+  sl_send_reply("200", "refused $var(failed)");
+}
+]]
+
+local rtt = files.root .. "/build/spec/amqp_rtt"
+local application
+
+local function the_application(broker)
+  if application then return end
+  application = process.spawn {
+    name = "amqp_rtt", folder = files.new_folder("amqp_rtt"), command = { rtt, broker.url, "serve" },
+  }
+  wait.until_(function() return application:log():find("ready", 1, true) end, patience, "the application that answers")
+end
+
+local function bare_query(broker, count)
+  local output = files.must_run(files.quote_all { rtt, broker.url, "ask", count })
+  local mean, cpu = output:match("([%d.]+) [%d.]+ ([%d.]+)")
+  return { count = count, seconds = mean * count / 1e6, cpu = cpu * count / 1e6 }
+end
+
+local function query(which, options)
+  local broker = the_rabbit()
+  the_application(broker)
+  local count = 2000 * options.seconds
+  if which == "stock" then return bare_query(broker, count) end
+  local server = start_kamailio(which, 1, query_cfg:format(kazoo_settings(broker)))
+  server:wait_log("consuming queue", patience)
+  local cpu, started = server:cpu(), socket.gettime()
+  local failed = collect_refused(send_to_workers(server, 1, count))
+  local result = { count = count, seconds = socket.gettime() - started, cpu = server:cpu() - cpu, refused = failed }
+  stop_kamailio(server)
+  return result
+end
+
 -- ---- nats_publish: the server itself counts what has come in
 
 local function nats_settings(broker, more)
@@ -306,6 +357,7 @@ add("loop", "a call that does nothing, 1 worker", nil, empty_loop)
 add("publish1", "kazoo_publish, 1 SIP worker", "kazoo", publish_work(1), { rate = 5, cpu = 1 / 4 })
 add("publish4", "kazoo_publish, 4 SIP workers", "kazoo", publish_work(4), { rate = 2.5, cpu = 1 / 4 })
 add("deliveries", "AMQP deliveries, two {kz.json}", "kazoo", deliveries, { rate = 2, cpu_us = 10 })
+add("query", "kazoo_query, against bare library", "kazoo", query, { rate = 1 / 1.3, cpu_us = 395 / 4 })
 add("nats1", "nats_publish, 1 SIP worker", "nats", nats_publish_work(1), { rate = 2.5, cpu = 1 / 3 })
 add("nats4", "nats_publish, 4 SIP workers", "nats", nats_publish_work(4))
 add("nats_deliveries", "NATS deliveries", "nats", nats_deliveries, { rate = 1 })
