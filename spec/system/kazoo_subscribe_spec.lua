@@ -171,7 +171,7 @@ describe("kazoo_subscribe refuses", function()
   end)
 
   it("and subscribes to nothing then", function()
-    assert.equal(0, server:count_log("consuming queue"))
+    assert.equal(0, server:count_log('consuming queue "rq"'))
   end)
 end)
 
