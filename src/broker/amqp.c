@@ -22,7 +22,9 @@ enum {
 struct subscription {
 	const struct kb_subscription *s;
 	struct kb_amqp_content incoming;
-	uint64_t retry_at; /* ms; 0 while it stands */
+	uint64_t retry_at;   /* ms; 0 while it stands */
+	uint32_t generation; /* of its channel: a tag means nothing on the next one; 0: the channel is closed */
+	bool closing;        /* we closed the channel, and its end is still to come */
 };
 
 struct kb_broker {
@@ -32,8 +34,7 @@ struct kb_broker {
 	size_t n_addresses, current;
 
 	struct kb_amqp_link link;
-	uint32_t generation; /* of the connection */
-	char address[300];   /* "host:port" */
+	char address[300]; /* "host:port" */
 
 	uint64_t next_sequence;
 	uint64_t sequence_base; /* sequence of the message before delivery tag 1 of this channel */
@@ -65,6 +66,8 @@ static void drop(struct kb_broker *b)
 	for (size_t i = 0; i < b->n_subscriptions; i++) {
 		kb_amqp_content_clear(&b->subscriptions[i].incoming);
 		b->subscriptions[i].s = NULL;
+		b->subscriptions[i].generation = 0;
+		b->subscriptions[i].closing = false;
 	}
 }
 
@@ -105,7 +108,6 @@ static const char *open_publish_channel(struct kb_broker *b)
 
 static enum kb_broker_result amqp_connect(struct kb_broker *b)
 {
-	static uint32_t generations; /* shared by all brokers of a process: a stale origin never matches by chance */
 	drop(b);
 	b->current = (b->current + 1) % b->n_addresses;
 	const struct kb_amqp_address *a = address_of(b);
@@ -120,7 +122,6 @@ static enum kb_broker_result amqp_connect(struct kb_broker *b)
 		drop(b);
 		return KB_BROKER_LOST;
 	}
-	b->generation = ++generations;
 	kb_log(KB_LOG_NOTICE, "amqp: connected to %s vhost %s as user %s (%s)", b->address, a->vhost, a->user,
 		b->config->client_name);
 	return KB_BROKER_OK;
@@ -159,26 +160,42 @@ static struct subscription *subscription_slot(struct kb_broker *b, uint32_t inde
 	return &b->subscriptions[index];
 }
 
+static void subscription_stands(struct kb_broker *b, struct subscription *sub, uint32_t waiting)
+{
+	static uint32_t generations; /* shared by all brokers of a process: a stale origin never matches by chance */
+	sub->generation = ++generations;
+	kb_log(KB_LOG_INFO, "amqp: consuming queue \"%s\" of exchange \"%s\" from %s", sub->s->queue.name,
+		sub->s->exchange.name, b->address);
+	if (b->events.waiting)
+		b->events.waiting(b->events.context, (uint32_t)(sub - b->subscriptions), waiting);
+}
+
+/* Its channel is closed or about to be: what came on it can no longer be acknowledged. */
+static void subscription_fell(struct subscription *sub)
+{
+	sub->generation = 0;
+	sub->retry_at = kb_amqp_now_ms() + RESUBSCRIBE_MS;
+}
+
 static enum kb_broker_result start_subscription(struct kb_broker *b, struct subscription *sub)
 {
-	bool connection_lost;
+	struct kb_amqp_declared declared;
 	amqp_channel_t channel = channel_of((size_t)(sub - b->subscriptions));
 	if (checked(b, kb_amqp_link_flush_all(&b->link)) != KB_BROKER_OK)
 		return KB_BROKER_LOST;
-	const char *error = kb_amqp_topology(b->link.connection, channel, sub->s, &connection_lost);
+	bool stands = kb_amqp_topology(b->link.connection, channel, sub->s, &declared);
 	b->link.out_at = kb_amqp_now_ms();
 	sub->retry_at = 0;
-	if (!error) {
-		kb_log(KB_LOG_INFO, "amqp: consuming queue \"%s\" of exchange \"%s\" from %s", sub->s->queue.name,
-			sub->s->exchange.name, b->address);
+	if (stands) {
+		subscription_stands(b, sub, declared.waiting);
 		return KB_BROKER_OK;
 	}
 	kb_log(KB_LOG_ERROR, "amqp: subscription to queue \"%s\" of exchange \"%s\" failed, next try in %d s: %s",
-		sub->s->queue.name, sub->s->exchange.name, RESUBSCRIBE_MS / 1000, error);
-	if (connection_lost)
+		sub->s->queue.name, sub->s->exchange.name, RESUBSCRIBE_MS / 1000, declared.error);
+	if (declared.connection_lost)
 		return lost(b, "while subscribing");
 	kb_amqp_put_method(&b->link.out, channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
-	sub->retry_at = kb_amqp_now_ms() + RESUBSCRIBE_MS;
+	subscription_fell(sub);
 	return KB_BROKER_INVALID;
 }
 
@@ -193,14 +210,18 @@ static enum kb_broker_result amqp_subscribe(struct kb_broker *b, const struct kb
 	return start_subscription(b, sub);
 }
 
+static bool retry_due(const struct subscription *sub)
+{
+	return sub->s && sub->retry_at && !sub->closing && sub->retry_at <= kb_amqp_now_ms();
+}
+
+/* Not while a message is held: an answer of the broker would stand behind all that it has sent, and the library would
+ * have to keep that. */
 static enum kb_broker_result retry_subscriptions(struct kb_broker *b)
 {
-	for (size_t i = 0; i < b->n_subscriptions; i++) {
-		struct subscription *sub = &b->subscriptions[i];
-		if (sub->s && sub->retry_at && sub->retry_at <= kb_amqp_now_ms() &&
-			start_subscription(b, sub) == KB_BROKER_LOST)
+	for (size_t i = 0; i < b->n_subscriptions && !b->held; i++)
+		if (retry_due(&b->subscriptions[i]) && start_subscription(b, &b->subscriptions[i]) == KB_BROKER_LOST)
 			return KB_BROKER_LOST;
-	}
 	return KB_BROKER_OK;
 }
 
@@ -230,7 +251,8 @@ static enum kb_broker_result amqp_settle(struct kb_broker *b, const struct kb_or
 {
 	if (!b->link.connection)
 		return KB_BROKER_LOST;
-	if (origin->generation != b->generation || !subscription_on(b, channel_of(origin->subscription)))
+	const struct subscription *sub = subscription_on(b, channel_of(origin->subscription));
+	if (!sub || !sub->generation || origin->generation != sub->generation)
 		return KB_BROKER_OK;
 	amqp_channel_t channel = channel_of(origin->subscription);
 	if (outcome == KB_DONE)
@@ -292,7 +314,8 @@ static enum kb_broker_result channel_closed(struct kb_broker *b, const amqp_fram
 		kb_log(KB_LOG_ERROR, "amqp: subscription to queue \"%s\" ended by the broker, next try in %d s: %s",
 			sub->s->queue.name, RESUBSCRIBE_MS / 1000, why);
 		kb_amqp_content_clear(&sub->incoming);
-		sub->retry_at = kb_amqp_now_ms() + RESUBSCRIBE_MS;
+		sub->closing = false;
+		subscription_fell(sub);
 	}
 	return KB_BROKER_OK;
 }
@@ -321,7 +344,16 @@ static void consumer_cancelled(struct kb_broker *b, const amqp_frame_t *frame)
 		RESUBSCRIBE_MS / 1000);
 	amqp_channel_close_t close = {.reply_code = 200};
 	kb_amqp_put_method(&b->link.out, frame->channel, AMQP_CHANNEL_CLOSE_METHOD, &close);
-	sub->retry_at = kb_amqp_now_ms() + RESUBSCRIBE_MS;
+	sub->closing = true;
+	subscription_fell(sub);
+}
+
+/* The broker has nothing more to say on a channel that we closed. */
+static void channel_ended(struct kb_broker *b, amqp_channel_t channel)
+{
+	struct subscription *sub = subscription_on(b, channel);
+	if (sub)
+		sub->closing = false;
 }
 
 static void begin_delivery(struct kb_broker *b, const amqp_frame_t *frame)
@@ -329,12 +361,13 @@ static void begin_delivery(struct kb_broker *b, const amqp_frame_t *frame)
 	const amqp_basic_deliver_t *deliver = frame->payload.method.decoded;
 	struct subscription *sub = subscription_on(b, frame->channel);
 	struct kb_amqp_content *in = sub ? &sub->incoming : &b->returned;
-	kb_amqp_content_begin(in, !sub);
+	uint32_t generation = sub ? sub->generation : 0;
+	kb_amqp_content_begin(in, !generation);
 	in->m = (struct kb_message){.exchange = kb_amqp_slice(deliver->exchange),
 		.key = kb_amqp_slice(deliver->routing_key),
 		.origin = {.tag = deliver->delivery_tag,
 			.subscription = (uint32_t)(frame->channel - FIRST_SUBSCRIPTION_CHANNEL),
-			.generation = b->generation,
+			.generation = generation,
 			.broker = b->config->index,
 			.flags = deliver->redelivered ? KB_REDELIVERED : 0}};
 }
@@ -366,7 +399,7 @@ static enum kb_broker_result method(struct kb_broker *b, const amqp_frame_t *fra
 	case AMQP_CONNECTION_UNBLOCKED_METHOD:
 		kb_log(KB_LOG_NOTICE, "amqp: %s accepts messages again", b->address);
 		return KB_BROKER_OK;
-	case AMQP_CHANNEL_CLOSE_OK_METHOD: return KB_BROKER_OK;
+	case AMQP_CHANNEL_CLOSE_OK_METHOD: channel_ended(b, frame->channel); return KB_BROKER_OK;
 	default:
 		kb_log_limited(
 			&b->odd, KB_LOG_WARNING, "amqp: unexpected method 0x%08x from %s", frame->payload.method.id, b->address);
@@ -469,7 +502,10 @@ static enum kb_broker_result amqp_process(struct kb_broker *b, unsigned max_mess
 		checked(b, kb_amqp_link_keep_alive(&b->link, !b->held)) == KB_BROKER_LOST)
 		return KB_BROKER_LOST;
 	/* Acknowledgements of what was just read go out now, not with the next wake-up. */
-	return checked(b, kb_amqp_link_flush(&b->link)) == KB_BROKER_LOST ? KB_BROKER_LOST : result;
+	if (checked(b, kb_amqp_link_flush(&b->link)) == KB_BROKER_LOST)
+		return KB_BROKER_LOST;
+	/* Subscribing again may have left frames with the library, where no poll() sees them. */
+	return amqp_frames_enqueued(b->link.connection) && !b->held ? KB_BROKER_AGAIN : result;
 }
 
 static int amqp_poll_fd(const struct kb_broker *b)

@@ -1,6 +1,7 @@
 #include "broker/amqp_topology.h"
 
 #include <stdio.h>
+#include "broker/amqp_arguments.h"
 
 const char *kb_amqp_reason(amqp_rpc_reply_t reply)
 {
@@ -22,62 +23,134 @@ const char *kb_amqp_reason(amqp_rpc_reply_t reply)
 	return text;
 }
 
-/* One step of the declaration: true when the last call was answered well. */
-static bool step(amqp_connection_state_t connection, const char *what, const char *name, char *error, size_t size,
-	bool *connection_lost)
+/* One subscription on its way to the broker. */
+struct declaring {
+	amqp_connection_state_t connection;
+	amqp_channel_t channel;
+	const struct kb_subscription *s;
+	struct kb_amqp_declared *result;
+	amqp_bytes_t queue; /* the server may have chosen the name */
+};
+
+/* True when the last call was answered well. */
+static bool step(struct declaring *d, const char *what, const char *name)
 {
-	amqp_rpc_reply_t reply = amqp_get_rpc_reply(connection);
+	amqp_rpc_reply_t reply = amqp_get_rpc_reply(d->connection);
 	if (reply.reply_type == AMQP_RESPONSE_NORMAL)
 		return true;
-	*connection_lost =
+	d->result->connection_lost =
 		reply.reply_type != AMQP_RESPONSE_SERVER_EXCEPTION || reply.reply.id != AMQP_CHANNEL_CLOSE_METHOD;
-	snprintf(error, size, "%s \"%.100s\": %s", what, name, kb_amqp_reason(reply));
+	snprintf(d->result->error, sizeof d->result->error, "%s \"%.100s\": %s", what, name, kb_amqp_reason(reply));
 	return false;
 }
 
-static bool bind_all(amqp_connection_state_t connection, amqp_channel_t channel, const struct kb_subscription *s,
-	amqp_bytes_t queue, char *error, size_t size, bool *lost)
+/* The description was checked when it was read, so only memory can be out. */
+static bool read_arguments(struct declaring *d, const char *json, struct kb_amqp_arguments *a)
 {
-	for (size_t i = 0; i < s->n_routing; i++) {
-		amqp_queue_bind(connection, channel, queue, amqp_cstring_bytes(s->exchange.name),
-			amqp_cstring_bytes(s->routing[i]), amqp_empty_table);
-		if (!step(connection, "binding the queue with routing key", s->routing[i], error, size, lost))
+	if (kb_amqp_arguments_read(json, a))
+		return true;
+	snprintf(d->result->error, sizeof d->result->error, "reading the arguments %.300s", json);
+	return false;
+}
+
+static bool open_channel(struct declaring *d)
+{
+	amqp_channel_open(d->connection, d->channel);
+	if (!step(d, "opening a channel for", d->s->queue.name))
+		return false;
+	if (d->s->prefetch)
+		amqp_basic_qos(d->connection, d->channel, 0, d->s->prefetch, 0);
+	return !d->s->prefetch || step(d, "setting the prefetch of", d->s->queue.name);
+}
+
+static bool declare_exchange(struct declaring *d, const struct kb_exchange *e)
+{
+	struct kb_amqp_arguments arguments;
+	bool good = read_arguments(d, e->arguments, &arguments);
+	if (good) {
+		amqp_exchange_declare(d->connection, d->channel, amqp_cstring_bytes(e->name), amqp_cstring_bytes(e->type),
+			e->passive, e->durable, e->auto_delete, e->internal, arguments.table);
+		good = step(d, "declaring exchange", e->name);
+	}
+	kb_amqp_arguments_free(&arguments);
+	return good;
+}
+
+static bool bind_exchange(struct declaring *d, const struct kb_exchange_binding *binding)
+{
+	if (!declare_exchange(d, &binding->source))
+		return false;
+	for (size_t i = 0; i < binding->n_routing; i++) {
+		amqp_exchange_bind(d->connection, d->channel, amqp_cstring_bytes(d->s->exchange.name),
+			amqp_cstring_bytes(binding->source.name), amqp_cstring_bytes(binding->routing[i]), amqp_empty_table);
+		if (!step(d, "binding the exchange to exchange", binding->source.name))
 			return false;
 	}
 	return true;
 }
 
-const char *kb_amqp_topology(
-	amqp_connection_state_t connection, amqp_channel_t channel, const struct kb_subscription *s, bool *connection_lost)
+/* The default exchange exists always and must not be declared or bound to (2.1.2.4 of the specification). */
+static bool named_exchange(const struct declaring *d)
 {
-	static char error[500];
-	*connection_lost = false;
-	amqp_channel_open(connection, channel);
-	if (!step(connection, "opening a channel for", s->queue.name, error, sizeof error, connection_lost))
-		return error;
+	return d->s->exchange.name[0] != '\0';
+}
 
-	/* The default exchange exists always and must not be declared or bound to (2.1.2.4 of the specification). */
-	bool named = s->exchange.name[0] != '\0';
-	if (named) {
-		amqp_exchange_declare(connection, channel, amqp_cstring_bytes(s->exchange.name),
-			amqp_cstring_bytes(s->exchange.type), s->exchange.passive, s->exchange.durable, s->exchange.auto_delete,
-			s->exchange.internal, amqp_empty_table);
-		if (!step(connection, "declaring exchange", s->exchange.name, error, sizeof error, connection_lost))
-			return error;
+static bool declare_exchanges(struct declaring *d)
+{
+	if (!named_exchange(d))
+		return true;
+	if (!declare_exchange(d, &d->s->exchange))
+		return false;
+	for (size_t i = 0; i < d->s->n_exchange_bindings; i++)
+		if (!bind_exchange(d, &d->s->exchange_bindings[i]))
+			return false;
+	return true;
+}
+
+static bool declare_queue(struct declaring *d)
+{
+	const struct kb_queue *q = &d->s->queue;
+	const amqp_queue_declare_ok_t *declared = NULL;
+	struct kb_amqp_arguments arguments;
+	bool good = read_arguments(d, q->arguments, &arguments);
+	if (good) {
+		declared = amqp_queue_declare(d->connection, d->channel, amqp_cstring_bytes(q->name), q->passive, q->durable,
+			q->exclusive, q->auto_delete, arguments.table);
+		good = step(d, "declaring queue", q->name);
 	}
+	kb_amqp_arguments_free(&arguments);
+	if (!good)
+		return false;
+	d->queue = amqp_bytes_malloc_dup(declared->queue);
+	d->result->waiting = declared->message_count;
+	return true;
+}
 
-	const amqp_queue_declare_ok_t *declared = amqp_queue_declare(connection, channel, amqp_cstring_bytes(s->queue.name),
-		s->queue.passive, s->queue.durable, s->queue.exclusive, s->queue.auto_delete, amqp_empty_table);
-	if (!step(connection, "declaring queue", s->queue.name, error, sizeof error, connection_lost))
-		return error;
-
-	amqp_bytes_t queue = amqp_bytes_malloc_dup(declared->queue); /* the server may have chosen the name */
-	bool ok = !named || bind_all(connection, channel, s, queue, error, sizeof error, connection_lost);
-	if (ok) {
-		amqp_basic_consume(
-			connection, channel, queue, amqp_empty_bytes, 0, s->no_ack, s->queue.exclusive, amqp_empty_table);
-		ok = step(connection, "consuming from queue", s->queue.name, error, sizeof error, connection_lost);
+static bool bind_queue(struct declaring *d)
+{
+	for (size_t i = 0; named_exchange(d) && i < d->s->n_routing; i++) {
+		amqp_queue_bind(d->connection, d->channel, d->queue, amqp_cstring_bytes(d->s->exchange.name),
+			amqp_cstring_bytes(d->s->routing[i]), amqp_empty_table);
+		if (!step(d, "binding the queue with routing key", d->s->routing[i]))
+			return false;
 	}
-	amqp_bytes_free(queue);
-	return ok ? NULL : error;
+	return true;
+}
+
+static bool consume(struct declaring *d)
+{
+	amqp_bytes_t tag = d->s->consumer_tag ? amqp_cstring_bytes(d->s->consumer_tag) : amqp_empty_bytes;
+	amqp_basic_consume(
+		d->connection, d->channel, d->queue, tag, 0, d->s->no_ack, d->s->queue.exclusive, amqp_empty_table);
+	return step(d, "consuming from queue", d->s->queue.name);
+}
+
+bool kb_amqp_topology(amqp_connection_state_t connection, amqp_channel_t channel, const struct kb_subscription *s,
+	struct kb_amqp_declared *declared)
+{
+	struct declaring d = {connection, channel, s, declared, amqp_empty_bytes};
+	*declared = (struct kb_amqp_declared){0};
+	bool good = open_channel(&d) && declare_exchanges(&d) && declare_queue(&d) && bind_queue(&d) && consume(&d);
+	amqp_bytes_free(d.queue);
+	return good;
 }

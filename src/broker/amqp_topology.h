@@ -5,11 +5,16 @@
 #include <amqp.h>
 #include "broker/broker.h"
 
-/* Opens `channel` and declares exchange, queue, bindings and consumer. NULL when all stand; else what failed, for a log
- * line, valid until the next call. *connection_lost tells whether the connection went with it; if not, the channel is
- * closed. */
-const char *kb_amqp_topology(
-	amqp_connection_state_t connection, amqp_channel_t channel, const struct kb_subscription *s, bool *connection_lost);
+/* How a declaration went. */
+struct kb_amqp_declared {
+	char error[500];      /* "": all stands; else what failed, for a log line */
+	bool connection_lost; /* the connection went with it; if not, the channel is closed */
+	uint32_t waiting;     /* messages in the queue */
+};
+
+/* Opens `channel` and declares exchanges, queue, bindings and consumer. True when all stand. */
+bool kb_amqp_topology(amqp_connection_state_t connection, amqp_channel_t channel, const struct kb_subscription *s,
+	struct kb_amqp_declared *declared);
 
 /* The reason in a reply that is not normal; for a log line, valid until the next call. */
 const char *kb_amqp_reason(amqp_rpc_reply_t reply);

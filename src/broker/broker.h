@@ -36,6 +36,9 @@ struct kb_broker_events {
 	/* A message for a subscription; all of it is valid only during the call. False: no room. The broker then keeps it
 	 * and offers it again at the next process(), and reads no further until it is taken. */
 	bool (*delivered)(void *context, const struct kb_message *m);
+
+	/* A subscription started, and so many messages were waiting in its queue. Said by AMQP alone; may be NULL. */
+	void (*waiting)(void *context, uint32_t subscription, uint32_t messages);
 };
 
 enum kb_broker_role { KB_ROLE_PUBLISH = 1, KB_ROLE_CONSUME = 2 };
@@ -60,15 +63,25 @@ struct kb_broker_config {
 };
 
 /* What to consume. AMQP uses all of it, with queue and bindings declared anew on each connection; NATS takes routing[0]
- * as the subject and queue.name, when not empty, as the queue group. Strings are NUL-terminated and never NULL. */
+ * as the subject and queue.name, when not empty, as the queue group. Strings are NUL-terminated and never NULL unless
+ * it says so. */
 struct kb_exchange {
 	const char *name, *type;
+	const char *arguments; /* a JSON object of integers, booleans, strings and objects; NULL: none */
 	bool passive, durable, auto_delete, internal;
 };
 
 struct kb_queue {
-	const char *name; /* "": the server chooses */
+	const char *name;      /* "": the server chooses */
+	const char *arguments; /* as those of an exchange */
 	bool passive, durable, exclusive, auto_delete;
+};
+
+/* Another exchange whose messages go on to that of the subscription. */
+struct kb_exchange_binding {
+	struct kb_exchange source;
+	const char *const *routing;
+	size_t n_routing;
 };
 
 struct kb_subscription {
@@ -76,9 +89,14 @@ struct kb_subscription {
 	struct kb_queue queue;
 	const char *const *routing;
 	size_t n_routing;
+	const struct kb_exchange_binding *exchange_bindings;
+	size_t n_exchange_bindings;
+	const char *consumer_tag;             /* NULL or "": the server chooses */
+	uint16_t prefetch;                    /* messages that may wait for their acknowledgement; 0: no bound */
 	bool no_ack;                          /* the broker forgets a message as soon as it has sent it */
 	bool wait_for_consumer_ack;           /* acknowledge when the worker is done, not on receipt */
 	bool federate;                        /* consume in the other zones too */
+	const char *worker_key;               /* field of the payload: equal values, same worker. NULL: each in turn */
 	const char *event_key, *event_subkey; /* "": the default */
 };
 

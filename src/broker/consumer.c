@@ -3,27 +3,31 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include "broker/backoff.h"
 #include "broker/pace.h"
 #include "core/json.h"
 #include "core/log.h"
 
 enum {
-	TICK_MS = 1000,
-	FULL_PAUSE_MS = 1 /* while every inbox is full: long enough for a worker to finish dozens of messages */
+	CATCH_UP_BATCH = 10000,   /* deliveries between two looks at acknowledgements while there is a backlog */
+	OTHERS_TOOK_IT_MS = 1000, /* the silence after which the rest of a backlog is not expected any more */
+	FULL_PAUSE_MS = 1         /* while every inbox is full: long enough for a worker to finish dozens of messages */
 };
 
 struct loop {
 	const struct kb_consumer *c;
 	struct kb_broker *broker;
 	size_t turn;        /* the worker that gets the next message */
+	uint64_t backlog;   /* messages that waited at the broker when we subscribed, and are still to come */
+	uint64_t heard_at;  /* ms of the last delivery */
 	uint64_t unsettled; /* messages at the workers that wait for their acknowledgement */
 	bool connected, full;
 	struct kb_subscription answers; /* to questions; behind the configured ones */
 	const char *answers_key;
 	struct kb_backoff backoff;
 	struct kb_pace pace;
-	struct kb_log_limit lost_events;
+	struct kb_log_limit lost_events, too_large;
 };
 
 static bool stopped(const struct loop *l)
@@ -31,9 +35,47 @@ static bool stopped(const struct loop *l)
 	return l->c->stop && *l->c->stop;
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
 /* -- to the workers -- */
 
-static bool hand_over(struct loop *l, const struct kb_message *m)
+static const struct kb_subscription *subscription_of(const struct loop *l, const struct kb_message *m)
+{
+	return m->origin.subscription < l->c->n_subscriptions ? &l->c->subscriptions[m->origin.subscription] : NULL;
+}
+
+/* FNV-1a */
+static uint64_t hash(struct kb_slice text)
+{
+	uint64_t h = 14695981039346656037u;
+	for (size_t i = 0; i < text.n; i++)
+		h = (h ^ (unsigned char)text.p[i]) * 1099511628211u;
+	return h;
+}
+
+/* The worker of all messages with this value of the subscription's key field; false when the message has none. */
+static bool worker_by_key(const struct loop *l, const struct kb_message *m, size_t *worker)
+{
+	const struct kb_subscription *s = subscription_of(l, m);
+	if (!s || !s->worker_key)
+		return false;
+	struct kb_json_value value = kb_json_member(m->payload, kb_slice_from(s->worker_key));
+	if (value.type == KB_JSON_NONE || value.type == KB_JSON_NULL)
+		return false;
+	struct kb_buf text = {0};
+	kb_json_text(value, &text);
+	*worker = (size_t)(hash(kb_buf_slice(&text)) % kb_inbox_workers(l->c->inbox));
+	kb_buf_free(&text);
+	return true;
+}
+
+/* To the next worker that has room. */
+static bool put_in_turn(struct loop *l, const struct kb_message *m)
 {
 	size_t workers = kb_inbox_workers(l->c->inbox);
 	for (size_t i = 0; i < workers; i++) {
@@ -43,6 +85,45 @@ static bool hand_over(struct loop *l, const struct kb_message *m)
 			return true;
 	}
 	return false;
+}
+
+/* Order matters more than room: a message that belongs to one worker waits for it. */
+static bool hand_over(struct loop *l, const struct kb_message *m)
+{
+	size_t worker;
+	if (worker_by_key(l, m, &worker))
+		return kb_inbox_put(l->c->inbox, worker, m);
+	if (l->backlog && l->c->single_worker_for_backlog)
+		return kb_inbox_put(l->c->inbox, l->turn, m);
+	return put_in_turn(l, m);
+}
+
+/* Headers count too, and what fits into no inbox would wait in front of all others for ever. */
+static bool fits(struct loop *l, const struct kb_message *m)
+{
+	size_t most = kb_inbox_message_max(l->c->inbox);
+	if (kb_message_size(m) <= most)
+		return true;
+	kb_log_limited(&l->too_large, KB_LOG_ERROR,
+		"%s: message of %zu bytes with routing key \"%.*s\" dropped: larger than the inbox takes (%zu bytes)",
+		l->c->api->name, kb_message_size(m), KB_SLICE_FMT(m->key), most);
+	return false;
+}
+
+static void count_taken(struct loop *l)
+{
+	kb_pace_note(&l->pace, 1);
+	l->heard_at = now_ms();
+	if (l->backlog)
+		l->backlog--;
+}
+
+static void on_waiting(void *context, uint32_t subscription, uint32_t messages)
+{
+	struct loop *l = context;
+	if (subscription < l->c->n_subscriptions)
+		l->backlog += messages;
+	l->heard_at = now_ms();
 }
 
 struct kb_slice kb_reply_address(const struct kb_replies *replies, const char *prefix)
@@ -83,19 +164,19 @@ static bool on_delivered(void *context, const struct kb_message *m)
 		take_answer(l, m);
 		return true;
 	}
-	const struct kb_subscription *s = &l->c->subscriptions[m->origin.subscription];
+	const struct kb_subscription *s = subscription_of(l, m);
 	struct kb_message copy = *m;
-	bool after_worker = !s->no_ack && s->wait_for_consumer_ack;
+	bool after_worker = !s->no_ack && s->wait_for_consumer_ack, sound = fits(l, m);
 	if (after_worker)
 		copy.origin.flags |= KB_WANTS_ACK;
-	l->full = !hand_over(l, &copy);
+	l->full = sound && !hand_over(l, &copy);
 	if (l->full)
 		return false;
-	kb_pace_note(&l->pace, 1);
-	if (after_worker)
+	count_taken(l);
+	if (sound && after_worker)
 		l->unsettled++;
 	else if (!s->no_ack)
-		l->c->api->settle(l->broker, &m->origin, KB_DONE);
+		l->c->api->settle(l->broker, &m->origin, sound ? KB_DONE : KB_REJECTED);
 	return true;
 }
 
@@ -154,10 +235,12 @@ static bool harvest(struct loop *l)
 
 /* -- the loop -- */
 
-static void sleep_until_work(struct loop *l, int timeout_ms)
+/* False: nothing came up in time. */
+static bool sleep_until_work(struct loop *l, int timeout_ms)
 {
 	struct kb_wake *wake = kb_inbox_consumer_wake(l->c->inbox);
 	bool want_outcomes = l->unsettled > 0;
+	int ready = 1;
 	if (want_outcomes)
 		kb_wake_arm(wake);
 	if (!want_outcomes || !harvest(l)) {
@@ -165,10 +248,11 @@ static void sleep_until_work(struct loop *l, int timeout_ms)
 			{want_outcomes ? kb_wake_fd(wake) : -1, POLLIN, 0}};
 		if (l->connected)
 			fds[0].events = l->c->api->poll_events(l->broker);
-		poll(fds, 2, l->full && timeout_ms > FULL_PAUSE_MS ? FULL_PAUSE_MS : timeout_ms);
+		ready = poll(fds, 2, l->full && timeout_ms > FULL_PAUSE_MS ? FULL_PAUSE_MS : timeout_ms);
 	}
 	if (want_outcomes)
 		kb_wake_disarm(wake);
+	return ready != 0;
 }
 
 /* A queue of its own for the answers to this connection. */
@@ -205,6 +289,8 @@ static bool subscribe_all(struct loop *l)
 
 static void connect_or_wait(struct loop *l)
 {
+	l->backlog = 0;
+	l->full = false;
 	if (l->c->api->connect(l->broker) == KB_BROKER_OK && subscribe_all(l)) {
 		kb_backoff_reset(&l->backoff);
 		report(l, true);
@@ -213,18 +299,42 @@ static void connect_or_wait(struct loop *l)
 	sleep_until_work(l, kb_backoff_next_ms(&l->backoff));
 }
 
+static unsigned batch(const struct loop *l)
+{
+	bool at_once = l->backlog && l->c->drain_backlog && l->c->deliver_batch < CATCH_UP_BATCH;
+	return at_once ? CATCH_UP_BATCH : l->c->deliver_batch;
+}
+
+static int at_most(int ms, int limit_ms)
+{
+	return ms < 0 || ms > limit_ms ? limit_ms : ms;
+}
+
+static int timeout_ms(const struct loop *l)
+{
+	int ms = at_most(l->c->api->poll_timeout_ms(l->broker), l->c->read_timeout_ms);
+	return l->unsettled ? at_most(ms, l->c->ack_timeout_ms) : ms;
+}
+
+/* Other consumers may have taken some of what waited, or it expired. */
+static void look_at_silence(struct loop *l)
+{
+	if (l->backlog && !l->unsettled && now_ms() - l->heard_at > OTHERS_TOOK_IT_MS)
+		l->backlog = 0;
+}
+
 static void serve(struct loop *l)
 {
 	bool more = harvest(l);
-	enum kb_broker_result result = l->c->api->process(l->broker, l->c->deliver_batch);
+	enum kb_broker_result result = l->c->api->process(l->broker, batch(l));
 	if (result == KB_BROKER_LOST) {
 		report(l, false);
 		return;
 	}
 	if (more || (result == KB_BROKER_AGAIN && !l->full) || kb_pace_gather(&l->pace))
 		return;
-	int ms = l->c->api->poll_timeout_ms(l->broker);
-	sleep_until_work(l, ms < 0 || ms > TICK_MS ? TICK_MS : ms);
+	if (!sleep_until_work(l, timeout_ms(l)) && !l->full)
+		look_at_silence(l);
 }
 
 void kb_consumer_run(const struct kb_consumer *c)
@@ -234,7 +344,7 @@ void kb_consumer_run(const struct kb_consumer *c)
 	if (!l)
 		return;
 	l->c = c;
-	struct kb_broker_events events = {.context = l, .delivered = on_delivered};
+	struct kb_broker_events events = {.context = l, .delivered = on_delivered, .waiting = on_waiting};
 	l->broker = c->api->open(&c->config, &events, &bad_url);
 	while (l->broker && !stopped(l)) {
 		if (c->tick)

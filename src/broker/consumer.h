@@ -13,11 +13,16 @@ struct kb_consumer {
 	struct kb_inbox *inbox;
 	const struct kb_subscription *subscriptions;
 	size_t n_subscriptions;
-	bool federated_only;               /* of the subscriptions, those with `federate` */
-	unsigned ack_batch, deliver_batch; /* kazoo manual 4.2: amqp_consumer_ack_loop_count, amqp_consumer_loop_count */
-	struct kb_replies *replies;        /* questions that wait for answers from this broker; NULL: none are asked */
-	const char *reply_prefix;          /* kb_reply_address() */
-	const char *zone;                  /* goes into the payload of the module's own events */
+	bool federated_only;                 /* of the subscriptions, those with `federate` */
+	unsigned ack_batch, deliver_batch;   /* kazoo manual 4.2: amqp_consumer_ack_loop_count, amqp_consumer_loop_count */
+	int ack_timeout_ms, read_timeout_ms; /* 4.3: the longest sleep while workers owe outcomes, and at all */
+
+	/* What waited at the broker while there was no connection, 4.2.4 and 4.2.5. */
+	bool drain_backlog;             /* without regard to deliver_batch */
+	bool single_worker_for_backlog; /* all of it to one worker, in order */
+	struct kb_replies *replies;     /* questions that wait for answers from this broker; NULL: none are asked */
+	const char *reply_prefix;       /* kb_reply_address() */
+	const char *zone;               /* goes into the payload of the module's own events */
 	void *context;
 	void (*tick)(void *context); /* at least once a second; may be NULL */
 	const volatile int *stop;    /* ends the loop when not 0; may be NULL */

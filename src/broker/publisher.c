@@ -249,8 +249,8 @@ static void connect_or_wait(struct loop *l)
 
 static int timeout_ms(const struct loop *l)
 {
-	int ms = l->p->api->poll_timeout_ms(l->broker);
-	return l->drain_until ? DRAIN_TICK_MS : ms < 0 || ms > TICK_MS ? TICK_MS : ms;
+	int ms = l->p->api->poll_timeout_ms(l->broker), most = l->p->timeout_ms ? l->p->timeout_ms : TICK_MS;
+	return l->drain_until ? DRAIN_TICK_MS : ms < 0 || ms > most ? most : ms;
 }
 
 static void serve(struct loop *l)

@@ -20,6 +20,12 @@ enum {
 	KZ_PRIMARY = 0 /* index of the primary zone */
 };
 
+/* One of the timers that come as name_sec and name_micro; both count. */
+struct kz_timeout {
+	int sec, micro;
+};
+int kz_milliseconds(struct kz_timeout timeout); /* at least 1 */
+
 /* Set by modparam before mod_init and read-only after it. Strings are never freed. */
 struct kz_settings {
 	char *node_hostname;
@@ -36,6 +42,8 @@ struct kz_settings {
 	char *federated_exchange;
 	char *publish_properties; /* of every message, `k=v;k2=v2` */
 	int consumer_loop_count, internal_loop_count, ack_loop_count;
+	int consume_messages_on_reconnect, single_consumer_on_reconnect;
+	struct kz_timeout ack_timeout, interprocess_timeout, waitframe_timeout;
 	int connect_timeout_sec, connect_timeout_micro;
 	int heartbeats;
 	int max_channels; /* questions under way at once from asynchronous functions */

@@ -74,6 +74,7 @@ static void publisher_main(void *argument)
 		.reader = zone,
 		.connection = zone == KZ_PRIMARY ? on_publisher_connection : NULL,
 		.batch = (unsigned)kz_settings()->internal_loop_count,
+		.timeout_ms = kz_milliseconds(kz_settings()->interprocess_timeout),
 		.tick = kb_process_tick,
 		.drain_ms = KB_PROCESS_DRAIN_MS,
 		.stop = kb_process_stop});
@@ -105,6 +106,10 @@ static void consumer_main(void *argument)
 		.federated_only = zone != KZ_PRIMARY,
 		.ack_batch = (unsigned)kz_settings()->ack_loop_count,
 		.deliver_batch = (unsigned)kz_settings()->consumer_loop_count,
+		.ack_timeout_ms = kz_milliseconds(kz_settings()->ack_timeout),
+		.read_timeout_ms = kz_milliseconds(kz_settings()->waitframe_timeout),
+		.drain_backlog = kz_settings()->consume_messages_on_reconnect,
+		.single_worker_for_backlog = kz_settings()->single_consumer_on_reconnect,
 		.replies = zone == KZ_PRIMARY ? kz_replies() : NULL,
 		.reply_prefix = kz_reply_prefix(),
 		.zone = kz_zone(zone)->name,

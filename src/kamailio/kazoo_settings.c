@@ -4,6 +4,7 @@
 #include <core/kemi.h>
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { NOT_SET = INT_MIN, WORKERS_DEFAULT = 4, WORKERS_MAX = 512 };
@@ -21,6 +22,11 @@ static struct kz_settings settings = {
 	.consumer_loop_count = 10,
 	.internal_loop_count = 5,
 	.ack_loop_count = 20,
+	.consume_messages_on_reconnect = 1,
+	.single_consumer_on_reconnect = 1,
+	.ack_timeout = {0, 100000},
+	.interprocess_timeout = {0, 100000},
+	.waitframe_timeout = {0, 100000},
 	.connect_timeout_sec = 5,
 	.heartbeats = 10,
 	.max_channels = 50,
@@ -111,14 +117,14 @@ param_export_t kz_parameters[] = {
 	{"amqp_outbox_size", PARAM_INT, &settings.outbox_bytes},
 	{"amqp_inbox_size", PARAM_INT, &settings.inbox_bytes},
 	{"json_escape_char", PARAM_STRING | PARAM_USE_FUNC, (void *)set_escape},
-	ACCEPTED_INT("consume_messages_on_reconnect"),
-	ACCEPTED_INT("single_consumer_on_reconnect"),
-	ACCEPTED_INT("amqp_consumer_ack_timeout_sec"),
-	ACCEPTED_INT("amqp_consumer_ack_timeout_micro"),
-	ACCEPTED_INT("amqp_interprocess_timeout_sec"),
-	ACCEPTED_INT("amqp_interprocess_timeout_micro"),
-	ACCEPTED_INT("amqp_waitframe_timeout_sec"),
-	ACCEPTED_INT("amqp_waitframe_timeout_micro"),
+	{"consume_messages_on_reconnect", PARAM_INT, &settings.consume_messages_on_reconnect},
+	{"single_consumer_on_reconnect", PARAM_INT, &settings.single_consumer_on_reconnect},
+	{"amqp_consumer_ack_timeout_sec", PARAM_INT, &settings.ack_timeout.sec},
+	{"amqp_consumer_ack_timeout_micro", PARAM_INT, &settings.ack_timeout.micro},
+	{"amqp_interprocess_timeout_sec", PARAM_INT, &settings.interprocess_timeout.sec},
+	{"amqp_interprocess_timeout_micro", PARAM_INT, &settings.interprocess_timeout.micro},
+	{"amqp_waitframe_timeout_sec", PARAM_INT, &settings.waitframe_timeout.sec},
+	{"amqp_waitframe_timeout_micro", PARAM_INT, &settings.waitframe_timeout.micro},
 	ACCEPTED_TEXT("amqp_result_avp"),
 	ACCEPTED_INT("amqp_timer_process_interval"),
 	ACCEPTED_INT("amqp_command_hashtable_size"),
@@ -137,6 +143,22 @@ static bool in_range(const char *name, int value, int least, int most)
 		return true;
 	LM_ERR("%s: %d must be between %d and %d\n", name, value, least, most);
 	return false;
+}
+
+static bool timeout_in_range(const char *name, struct kz_timeout t)
+{
+	char part[64];
+	snprintf(part, sizeof part, "%s_sec", name);
+	if (!in_range(part, t.sec, 0, 3600))
+		return false;
+	snprintf(part, sizeof part, "%s_micro", name);
+	return in_range(part, t.micro, 0, 999999999);
+}
+
+int kz_milliseconds(struct kz_timeout t)
+{
+	int ms = t.sec * 1000 + t.micro / 1000;
+	return ms > 0 ? ms : 1; /* a loop that never sleeps would take a core */
 }
 
 /* amqp_consumer_processes is the manual's worker count; beside amqp_consumer_workers it is the number of consuming
@@ -171,6 +193,9 @@ bool kz_settings_check(void)
 		   in_range("amqp_consumer_loop_count", settings.consumer_loop_count, 1, 1000000) &&
 		   in_range("amqp_internal_loop_count", settings.internal_loop_count, 1, 1000000) &&
 		   in_range("amqp_consumer_ack_loop_count", settings.ack_loop_count, 1, 1000000) &&
+		   timeout_in_range("amqp_consumer_ack_timeout", settings.ack_timeout) &&
+		   timeout_in_range("amqp_interprocess_timeout", settings.interprocess_timeout) &&
+		   timeout_in_range("amqp_waitframe_timeout", settings.waitframe_timeout) &&
 		   in_range("amqp_connect_timeout_sec", settings.connect_timeout_sec, 0, 3600) &&
 		   in_range("amqp_connect_timeout_micro", settings.connect_timeout_micro, 0, 999999999) &&
 		   in_range("amqp_max_channels", settings.max_channels, 1, 65536) &&
