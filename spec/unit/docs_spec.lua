@@ -54,6 +54,7 @@ local function documented_functions(text)
     local required, optional = list:match("^([^%[]*)%[?(.*)$")
     local _, commas = required:gsub(",", "")
     local _, more = optional:gsub(",", "")
+    if list == "" then commas = -1 end
     for arity = commas + 1, commas + 1 + more do found[name .. "/" .. arity] = true end
   end
   for part in (text:gsub("\n### ", "\1") .. "\1"):gmatch("([^\1]+)\1") do
@@ -84,7 +85,7 @@ for module, prefix in pairs { kazoo = "kz", nats = "kn" } do
     it("has the variables", function()
       local names = add_all({}, c_table(source, "variables"), '{{"([%w_]+)"')
       local documented = {}
-      for name in pairs(first_column(section(doc, "Variables"))) do documented[name:match("^%$(.*)$")] = true end
+      for name in pairs(first_column(section(doc, "Variables"))) do documented[name:match("^%$([%w_]+)")] = true end
       assert.same(sorted(names), sorted(documented))
     end)
 
@@ -97,7 +98,7 @@ for module, prefix in pairs { kazoo = "kz", nats = "kn" } do
       for call in pairs(first_column(section(doc, "KEMI"))) do
         local name, list = call:match("^KSR%." .. module .. "%.([%w_]+)%((.*)%)$")
         local _, commas = list:gsub(",", "")
-        documented[name .. "/" .. commas + 1] = true
+        documented[name .. "/" .. (list == "" and 0 or commas + 1)] = true
       end
       assert.same(sorted(names), sorted(documented))
     end)
@@ -124,8 +125,10 @@ describe("docs/kazoo.md", function()
   end)
 
   it("says which fields kazoo_subscribe knows", function()
-    local source = read("src/kamailio/kazoo_subscribe.c")
-    local names = add_all({}, source:match("read_field%b()%s*(%b{})"), 'IS%("([%w_-]+)"%)')
+    local source, names = read("src/kamailio/kazoo_description.c"), {}
+    for _, reader in ipairs { "read_field", "read_handling", "read_queue_flags" } do
+      add_all(names, source:match(reader .. "%b()%s*(%b{})"), 'IS%("([%w_-]+)"%)')
+    end
     local part = assert(doc:match("\n### kazoo_subscribe.-\n(.-)\n### "))
     assert.same(sorted(names), sorted(first_column(part)))
   end)

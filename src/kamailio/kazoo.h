@@ -134,9 +134,6 @@ struct kb_inbox *kz_inbox(enum kb_broker_role role, size_t zone);
 /* Forks the workers; in child_init(PROC_MAIN), after mod-init ran. */
 bool kz_event_fork(void);
 
-int kz_pv_event_payload(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
-int kz_pv_event_routing_key(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
-
 /* -- the processes with connections (kazoo_brokers.c) -- */
 
 /* In mod_init: what is wrong with an address stops the start, with a log line. */

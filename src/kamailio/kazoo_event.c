@@ -11,6 +11,7 @@
 #include "core/json.h"
 #include "core/log.h"
 #include "kamailio/event_route.h"
+#include "kamailio/kazoo_delivery.h"
 #include "kamailio/process.h"
 #include "kamailio/script.h"
 #include "policy/policy.h"
@@ -21,11 +22,6 @@ enum { IDLE_MS = 1000 };
 static struct kb_inbox *inboxes[2 * KZ_ZONES_MAX];
 static size_t n_inboxes;
 
-/* The message whose route runs in this process; empty outside of one. */
-static struct {
-	struct kb_slice payload, routing_key;
-} current;
-
 struct worker {
 	size_t index;
 	size_t turn; /* the inbox of the current message */
@@ -33,24 +29,6 @@ struct worker {
 	struct kb_buf payload; /* of the current message, as routes see it */
 	struct kb_log_limit unreadable;
 };
-
-/* -- pseudo-variables -- */
-
-static int pv_slice(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value, struct kb_slice slice)
-{
-	str s = kb_str_of_slice(slice);
-	return slice.p ? pv_get_strval(msg, parameter, value, &s) : pv_get_null(msg, parameter, value);
-}
-
-int kz_pv_event_payload(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
-{
-	return pv_slice(msg, parameter, value, current.payload);
-}
-
-int kz_pv_event_routing_key(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
-{
-	return pv_slice(msg, parameter, value, current.routing_key);
-}
 
 /* -- one message -- */
 
@@ -96,7 +74,7 @@ static void run_route(struct worker *w, const struct kb_message *m, bool readabl
 			log_unreadable(w, m, error);
 		return;
 	}
-	int route = kb_policy_route(w->policy, m, current.payload);
+	int route = kb_policy_route(w->policy, m, kz_delivery_payload());
 	if (route >= 0)
 		kb_event_route_run(route);
 	else if (!readable)
@@ -105,15 +83,26 @@ static void run_route(struct worker *w, const struct kb_message *m, bool readabl
 		LM_DBG("no event route for a message with routing key %.*s\n", KB_SLICE_FMT(m->key));
 }
 
-static void handle(struct worker *w, const struct kb_message *m)
+static const struct kb_subscription *subscription_of(const struct kb_message *m)
+{
+	size_t count;
+	const struct kb_subscription *s = kz_subscriptions(&count);
+	return m->origin.subscription < count ? &s[m->origin.subscription] : NULL;
+}
+
+static void handle(struct worker *w, struct kb_record *record, const struct kb_message *m)
 {
 	struct kb_json_error error = {0};
 	bool own_event = m->origin.subscription == KB_ORIGIN_EVENT;
 	bool readable = own_event || kz_receive_payload(m->origin.broker, m->payload, &w->payload, &error);
-	current.payload = own_event || !readable ? m->payload : kb_buf_slice(&w->payload);
-	current.routing_key = own_event ? kb_slice(NULL, 0) : m->key;
-	run_route(w, m, readable, &error);
-	current.payload = current.routing_key = kb_slice(NULL, 0);
+	const struct kb_message *current = kz_delivery_begin(&(struct kz_delivery){.inbox = inboxes[w->turn],
+		.worker = w->index,
+		.record = record,
+		.message = m,
+		.subscription = subscription_of(m),
+		.payload = own_event || !readable ? m->payload : kb_buf_slice(&w->payload)});
+	run_route(w, current, readable, &error);
+	kz_delivery_end();
 }
 
 /* -- the worker process -- */
@@ -197,8 +186,7 @@ static void worker_main(void *argument)
 			wait_for_message(&w);
 			continue;
 		}
-		handle(&w, &m);
-		kb_inbox_settle(inboxes[w.turn], w.index, record, KB_DONE);
+		handle(&w, record, &m);
 	}
 }
 

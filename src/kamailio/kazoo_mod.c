@@ -6,6 +6,7 @@
 
 #include <dlfcn.h>
 
+#include "kamailio/kazoo_delivery.h"
 #include "kamailio/kazoo_query.h"
 #include "kamailio/log_sink.h"
 #include "kamailio/process.h"
@@ -27,6 +28,9 @@ static cmd_export_t functions[] = {
 	{"kazoo_query_async", KB_FUNCTION(kz_async_query6), 6, kz_fixup_async, kb_fixup_text_free, ANY_ROUTE},
 	{"kazoo_subscribe", KB_FUNCTION(kz_subscribe1), 1, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
 	{"kazoo_subscribe", KB_FUNCTION(kz_subscribe4), 4, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
+	{"kazoo_ack", kz_ack, 0, NULL, NULL, ANY_ROUTE},
+	{"kazoo_reject", kz_reject, 0, NULL, NULL, ANY_ROUTE},
+	{"kazoo_requeue", kz_requeue, 0, NULL, NULL, ANY_ROUTE},
 	{"kazoo_json", KB_FUNCTION(kz_json), 3, kb_fixup_text_target3, kb_fixup_text_target3_free, ANY_ROUTE},
 	{"kazoo_json_keys", KB_FUNCTION(kz_json_keys), 3, kb_fixup_text_target3, kb_fixup_text_target3_free, ANY_ROUTE},
 	{"kazoo_encode", KB_FUNCTION(kz_encode), 2, kb_fixup_text_target2, kb_fixup_text_target2_free, ANY_ROUTE},
@@ -34,9 +38,14 @@ static cmd_export_t functions[] = {
 };
 
 static pv_export_t variables[] = {
-	{{"kzE", 3}, PVT_OTHER, kz_pv_event_payload, 0, 0, 0, 0, 0},
+	{{"kzE", 3}, PVT_OTHER, kz_pv_payload, 0, 0, 0, 0, 0},
+	{{"kzEx", 4}, PVT_OTHER, kz_pv_exchange, 0, 0, 0, 0, 0},
+	{{"kzHdr", 5}, PVT_OTHER, kz_pv_header, 0, kz_pv_parse_name, 0, 0, 0},
+	{{"kzProp", 6}, PVT_OTHER, kz_pv_property, 0, kz_pv_parse_name, 0, 0, 0},
+	{{"kzQueue", 7}, PVT_OTHER, kz_pv_queue, 0, 0, 0, 0, 0},
 	{{"kzR", 3}, PVT_OTHER, kz_pv_query_result, 0, 0, 0, 0, 0},
-	{{"kzRK", 4}, PVT_OTHER, kz_pv_event_routing_key, 0, 0, 0, 0, 0},
+	{{"kzRK", 4}, PVT_OTHER, kz_pv_routing_key, 0, 0, 0, 0, 0},
+	{{"kzRedelivered", 13}, PVT_OTHER, kz_pv_redelivered, 0, 0, 0, 0, 0},
 	{{0, 0}, 0, 0, 0, 0, 0, 0, 0},
 };
 
@@ -55,6 +64,9 @@ static sr_kemi_t kemi[] = {
 	KEMI("kazoo_publish_properties", kz_kemi_publish_properties,
 		{SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
 	KEMI("kazoo_query", kz_kemi_query, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("kazoo_ack", kz_kemi_ack, {0}),
+	KEMI("kazoo_reject", kz_kemi_reject, {0}),
+	KEMI("kazoo_requeue", kz_kemi_requeue, {0}),
 	KEMI("kazoo_subscribe", kz_kemi_subscribe, {SR_KEMIP_STR}),
 	KEMI("kazoo_subscribe_simple", kz_kemi_subscribe_simple, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
 	{{0, 0}, {0, 0}, 0, NULL, {0}},
