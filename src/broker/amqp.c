@@ -9,6 +9,7 @@
 #include "broker/amqp_link.h"
 #include "broker/amqp_topology.h"
 #include "broker/amqp_url.h"
+#include "broker/traffic.h"
 #include "core/log.h"
 
 enum {
@@ -73,7 +74,9 @@ static void drop(struct kb_broker *b)
 
 static enum kb_broker_result lost(struct kb_broker *b, const char *why)
 {
-	kb_log(KB_LOG_WARNING, "amqp: connection to %s lost: %s", b->address, kb_amqp_link_reason(&b->link, why));
+	why = kb_amqp_link_reason(&b->link, why);
+	kb_log(KB_LOG_WARNING, "amqp: connection to %s lost: %s", b->address, why);
+	kb_traffic_state(b->config->traffic, KB_CONNECTION_CLOSED, b->address, why);
 	drop(b);
 	return KB_BROKER_LOST;
 }
@@ -112,6 +115,7 @@ static enum kb_broker_result amqp_connect(struct kb_broker *b)
 	b->current = (b->current + 1) % b->n_addresses;
 	const struct kb_amqp_address *a = address_of(b);
 	snprintf(b->address, sizeof b->address, "%s:%d", a->host, a->port);
+	kb_traffic_state(b->config->traffic, KB_CONNECTION_CONNECTING, b->address, NULL);
 	const char *why = kb_amqp_link_open(&b->link, a, b->config);
 	if (!why && (b->config->role & KB_ROLE_PUBLISH))
 		why = open_publish_channel(b);
@@ -119,9 +123,11 @@ static enum kb_broker_result amqp_connect(struct kb_broker *b)
 		why = open_question_channel(b);
 	if (why) {
 		kb_log(KB_LOG_ERROR, "amqp: cannot connect to %s vhost %s as user %s: %s", b->address, a->vhost, a->user, why);
+		kb_traffic_state(b->config->traffic, KB_CONNECTION_CLOSED, b->address, why);
 		drop(b);
 		return KB_BROKER_LOST;
 	}
+	kb_traffic_state(b->config->traffic, KB_CONNECTION_OPEN, b->address, NULL);
 	kb_log(KB_LOG_NOTICE, "amqp: connected to %s vhost %s as user %s (%s)", b->address, a->vhost, a->user,
 		b->config->client_name);
 	return KB_BROKER_OK;
@@ -186,6 +192,7 @@ static enum kb_broker_result start_subscription(struct kb_broker *b, struct subs
 	bool stands = kb_amqp_topology(b->link.connection, channel, sub->s, &declared);
 	b->link.out_at = kb_amqp_now_ms();
 	sub->retry_at = 0;
+	kb_traffic_subscription(b->config->traffic, (uint32_t)(sub - b->subscriptions), stands ? NULL : declared.error);
 	if (stands) {
 		subscription_stands(b, sub, declared.waiting);
 		return KB_BROKER_OK;
@@ -244,6 +251,7 @@ static enum kb_broker_result amqp_publish(struct kb_broker *b, const struct kb_m
 		return KB_BROKER_INVALID;
 	}
 	*sequence = question ? 0 : b->next_sequence++;
+	kb_traffic_sent(b->config->traffic, m->payload.n);
 	return KB_BROKER_OK;
 }
 
@@ -255,6 +263,7 @@ static enum kb_broker_result amqp_settle(struct kb_broker *b, const struct kb_or
 	if (!sub || !sub->generation || origin->generation != sub->generation)
 		return KB_BROKER_OK;
 	amqp_channel_t channel = channel_of(origin->subscription);
+	kb_traffic_settled(b->config->traffic, origin, outcome);
 	if (outcome == KB_DONE)
 		kb_amqp_put_method(&b->link.out, channel, AMQP_BASIC_ACK_METHOD, &(amqp_basic_ack_t){origin->tag, 0});
 	else
@@ -313,6 +322,7 @@ static enum kb_broker_result channel_closed(struct kb_broker *b, const amqp_fram
 	if (sub) {
 		kb_log(KB_LOG_ERROR, "amqp: subscription to queue \"%s\" ended by the broker, next try in %d s: %s",
 			sub->s->queue.name, RESUBSCRIBE_MS / 1000, why);
+		kb_traffic_subscription(b->config->traffic, (uint32_t)(sub - b->subscriptions), why);
 		kb_amqp_content_clear(&sub->incoming);
 		sub->closing = false;
 		subscription_fell(sub);
@@ -342,6 +352,7 @@ static void consumer_cancelled(struct kb_broker *b, const amqp_frame_t *frame)
 		return;
 	kb_log(KB_LOG_ERROR, "amqp: queue \"%s\" is gone, subscribing again in %d s", sub->s->queue.name,
 		RESUBSCRIBE_MS / 1000);
+	kb_traffic_subscription(b->config->traffic, (uint32_t)(sub - b->subscriptions), "the queue is gone");
 	amqp_channel_close_t close = {.reply_code = 200};
 	kb_amqp_put_method(&b->link.out, frame->channel, AMQP_CHANNEL_CLOSE_METHOD, &close);
 	sub->closing = true;
@@ -389,15 +400,18 @@ static enum kb_broker_result method(struct kb_broker *b, const amqp_frame_t *fra
 	case AMQP_BASIC_DELIVER_METHOD: begin_delivery(b, frame); return KB_BROKER_OK;
 	case AMQP_BASIC_RETURN_METHOD: /* carries a content too, which has to be passed over */
 		kb_amqp_content_begin(&b->returned, true);
+		kb_traffic_note(b->config->traffic, returned);
 		return KB_BROKER_OK;
 	case AMQP_BASIC_CANCEL_METHOD: consumer_cancelled(b, frame); return KB_BROKER_OK;
 	case AMQP_CHANNEL_CLOSE_METHOD: return channel_closed(b, frame);
 	case AMQP_CONNECTION_CLOSE_METHOD: return connection_closed(b, frame);
 	case AMQP_CONNECTION_BLOCKED_METHOD:
 		kb_log(KB_LOG_WARNING, "amqp: %s accepts no messages for now (connection.blocked)", b->address);
+		kb_traffic_state(b->config->traffic, KB_CONNECTION_BLOCKED, b->address, NULL);
 		return KB_BROKER_OK;
 	case AMQP_CONNECTION_UNBLOCKED_METHOD:
 		kb_log(KB_LOG_NOTICE, "amqp: %s accepts messages again", b->address);
+		kb_traffic_state(b->config->traffic, KB_CONNECTION_OPEN, b->address, NULL);
 		return KB_BROKER_OK;
 	case AMQP_CHANNEL_CLOSE_OK_METHOD: channel_ended(b, frame->channel); return KB_BROKER_OK;
 	default:
@@ -418,6 +432,7 @@ static void refuse_too_large(struct kb_broker *b, struct kb_amqp_content *in)
 	kb_log_limited(&b->too_large, KB_LOG_ERROR,
 		"amqp: message of %zu bytes with routing key \"%.*s\" dropped: larger than the inbox takes (%zu bytes)",
 		in->expected, KB_SLICE_FMT(in->m.key), b->config->message_max);
+	kb_traffic_too_large(b->config->traffic, &in->m.origin);
 	if (!b->subscriptions[in->m.origin.subscription].s->no_ack)
 		amqp_settle(b, &in->m.origin, KB_REJECTED);
 	in->discard = true;
@@ -426,10 +441,13 @@ static void refuse_too_large(struct kb_broker *b, struct kb_amqp_content *in)
 /* Hands over a complete content. False: nobody has room, and it is held. */
 static bool finish(struct kb_broker *b, struct kb_amqp_content *in, amqp_channel_t channel)
 {
-	if (!in->discard && !in->body.failed && !b->events.delivered(b->events.context, &in->m)) {
+	bool wanted = !in->discard && !in->body.failed;
+	if (wanted && !b->events.delivered(b->events.context, &in->m)) {
 		b->held = in;
 		return false;
 	}
+	if (wanted)
+		kb_traffic_delivered(b->config->traffic, &in->m);
 	kb_amqp_content_clear(in);
 	amqp_maybe_release_buffers_on_channel(b->link.connection, channel);
 	return true;

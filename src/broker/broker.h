@@ -60,6 +60,8 @@ struct kb_broker_config {
 	size_t message_max;       /* bytes; longer deliveries are refused with one log line */
 	struct kb_broker_tls tls;
 	uint32_t index; /* goes into kb_origin.broker */
+
+	struct kb_connection *traffic; /* where what passes is counted (traffic.h); may be NULL */
 };
 
 /* What to consume. AMQP uses all of it, with queue and bindings declared anew on each connection; NATS takes routing[0]

@@ -6,6 +6,7 @@
 #include <time.h>
 #include "broker/backoff.h"
 #include "broker/pace.h"
+#include "broker/traffic.h"
 #include "core/json.h"
 #include "core/log.h"
 
@@ -107,6 +108,7 @@ static bool fits(struct loop *l, const struct kb_message *m)
 	kb_log_limited(&l->too_large, KB_LOG_ERROR,
 		"%s: message of %zu bytes with routing key \"%.*s\" dropped: larger than the inbox takes (%zu bytes)",
 		l->c->api->name, kb_message_size(m), KB_SLICE_FMT(m->key), most);
+	kb_traffic_too_large(l->c->config.traffic, &m->origin);
 	return false;
 }
 
@@ -346,6 +348,7 @@ void kb_consumer_run(const struct kb_consumer *c)
 	l->c = c;
 	struct kb_broker_events events = {.context = l, .delivered = on_delivered, .waiting = on_waiting};
 	l->broker = c->api->open(&c->config, &events, &bad_url);
+	kb_traffic_list(c->config.traffic, c->subscriptions, c->n_subscriptions, c->federated_only);
 	while (l->broker && !stopped(l)) {
 		if (c->tick)
 			c->tick(c->context);

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <time.h>
 #include "broker/backoff.h"
+#include "broker/traffic.h"
 #include "core/log.h"
 
 enum {
@@ -120,6 +121,7 @@ void kb_listener_run(const struct kb_listener *l)
 	struct kb_broker_events events = {.context = &loop, .delivered = on_delivered};
 	size_t bad_url;
 	loop.broker = l->api->open(&l->config, &events, &bad_url);
+	kb_traffic_list(l->config.traffic, l->subscriptions, l->n_subscriptions, false);
 	while (loop.broker && !stopped(&loop)) {
 		connect_and_serve(&loop);
 		if (!stopped(&loop))

@@ -7,6 +7,7 @@
 #include "broker/nats_link.h"
 #include "broker/nats_message.h"
 #include "broker/nats_servers.h"
+#include "broker/traffic.h"
 #include "core/log.h"
 
 enum {
@@ -161,8 +162,10 @@ static enum kb_broker_result nats_connect(struct kb_broker *b)
 	disconnect(b, 0);
 	b->server = kb_nats_servers_next(&b->servers);
 	kb_nats_server_print(b->server, b->address, sizeof b->address);
+	kb_traffic_state(b->config.traffic, KB_CONNECTION_CONNECTING, b->address, NULL);
 	if (!kb_nats_link_open(&b->link, b->server, &b->config, why, sizeof why)) {
 		kb_log(KB_LOG_ERROR, "nats: cannot connect to %s: %s", b->address, why);
+		kb_traffic_state(b->config.traffic, KB_CONNECTION_CLOSED, b->address, why);
 		return KB_BROKER_LOST;
 	}
 	int64_t max = natsConnection_GetMaxPayload(b->link.nc);
@@ -170,6 +173,7 @@ static enum kb_broker_result nats_connect(struct kb_broker *b)
 	b->generation++;
 	note_address(b);
 	log_connected(b);
+	kb_traffic_state(b->config.traffic, KB_CONNECTION_OPEN, b->address, NULL);
 	return KB_BROKER_OK;
 }
 
@@ -209,6 +213,7 @@ static enum kb_broker_result nats_subscribe(struct kb_broker *b, const struct kb
 	if (fault) {
 		kb_log(
 			KB_LOG_ERROR, "nats: cannot subscribe to \"%.200s\" (queue group \"%.200s\"): %s", subject, group, fault);
+		kb_traffic_subscription(b->config.traffic, index, fault);
 		return KB_BROKER_INVALID;
 	}
 	struct subscription *s = add_subscription(b);
@@ -216,6 +221,7 @@ static enum kb_broker_result nats_subscribe(struct kb_broker *b, const struct kb
 		return KB_BROKER_AGAIN;
 	*s = (struct subscription){.config = config, .index = index};
 	natsStatus status = start(b, s);
+	kb_traffic_subscription(b->config.traffic, index, status == NATS_OK ? NULL : natsStatus_GetText(status));
 	if (status == NATS_OK) {
 		b->n_subscriptions++;
 		kb_nats_link_write(&b->link);
@@ -245,6 +251,7 @@ static void note_refusal(struct kb_broker *b, const char *what)
 		if (strncmp(subject, s->config->routing[0], n) == 0 && subject[n] == '"') {
 			s->retry_at = now_s() + REFUSED_S;
 			b->refused = true;
+			kb_traffic_subscription(b->config.traffic, s->index, what);
 		}
 	}
 }
@@ -270,6 +277,8 @@ static void retry_refused(struct kb_broker *b)
 			s->handle = NULL;
 			if (start(b, s) != NATS_OK)
 				s->retry_at = now + REFUSED_S;
+			else
+				kb_traffic_subscription(b->config.traffic, s->index, NULL);
 		}
 		b->refused |= s->retry_at != 0;
 	}
@@ -356,6 +365,7 @@ static enum kb_broker_result nats_publish(struct kb_broker *b, const struct kb_m
 		b->unsent += size;
 		b->unread += size;
 		b->published = true;
+		kb_traffic_sent(b->config.traffic, m->payload.n);
 		return KB_BROKER_OK;
 	}
 	if (!kb_nats_link_up(&b->link) || s == NATS_CONNECTION_CLOSED)
@@ -395,6 +405,7 @@ static bool too_long(struct kb_broker *b, const struct kb_message *m)
 	kb_log_limited(&b->long_delivery, KB_LOG_ERROR,
 		"nats: delivery on \"%.*s\" dropped: it has %zu bytes, and %zu are allowed", KB_SLICE_FMT(m->key), m->payload.n,
 		b->config.message_max);
+	kb_traffic_too_large(b->config.traffic, &m->origin);
 	return true;
 }
 
@@ -403,10 +414,13 @@ static bool offer(struct kb_broker *b, const struct subscription *s, natsMsg *me
 {
 	struct kb_message m;
 	fill_message(b, s, message, &m);
-	if (!too_long(b, &m) && !b->events.delivered(b->events.context, &m)) {
+	bool wanted = !too_long(b, &m);
+	if (wanted && !b->events.delivered(b->events.context, &m)) {
 		b->held = message;
 		return false;
 	}
+	if (wanted)
+		kb_traffic_delivered(b->config.traffic, &m);
 	b->delivered += m.key.n + m.reply.n + m.headers.n + m.payload.n + 16;
 	b->held = NULL;
 	natsMsg_Destroy(message);
@@ -470,6 +484,7 @@ static enum kb_broker_result lost(struct kb_broker *b)
 	char why[256];
 	if (b->link.nc && kb_nats_link_lost(&b->link, why, sizeof why)) {
 		kb_log(KB_LOG_ERROR, "nats: connection to %s lost: %s", b->address, why);
+		kb_traffic_state(b->config.traffic, KB_CONNECTION_CLOSED, b->address, why);
 		disconnect(b, 0);
 	}
 	return KB_BROKER_LOST;

@@ -6,6 +6,7 @@
 #include <time.h>
 #include "broker/backoff.h"
 #include "broker/pace.h"
+#include "broker/traffic.h"
 #include "core/log.h"
 
 enum {
@@ -91,8 +92,12 @@ static void settle(struct loop *l, uint64_t sequence, enum kb_outcome outcome, c
 	struct flight *f = flight(l, sequence);
 	if (!f->record)
 		return;
-	if (outcome == KB_REJECTED)
+	if (outcome == KB_REJECTED) {
 		log_rejected(l, f->record, reason);
+		kb_traffic_note(l->p->config.traffic, rejected);
+	} else {
+		kb_traffic_note(l->p->config.traffic, confirmed);
+	}
 	kb_ring_settle(f->lane->ring, f->record, outcome);
 	f->record = NULL;
 	if (l->step_left)
@@ -146,6 +151,16 @@ static bool window_open(const struct loop *l)
 	return l->next - l->oldest < (l->step_left ? 1 : WINDOW);
 }
 
+static void count_settled_at_once(struct kb_connection *c, enum kb_broker_result result, bool expired)
+{
+	if (result == KB_BROKER_OK)
+		kb_traffic_note(c, sent_only);
+	else if (expired)
+		kb_traffic_note(c, expired);
+	else
+		kb_traffic_note(c, invalid);
+}
+
 /* One record to the broker. False: not now, the cursor must go back. */
 static bool send_record(struct loop *l, struct lane *lane, struct kb_record *record)
 {
@@ -153,14 +168,14 @@ static bool send_record(struct loop *l, struct lane *lane, struct kb_record *rec
 	uint64_t sequence = 0;
 	enum kb_broker_result result = KB_BROKER_INVALID;
 	bool good = kb_message_decode(record->data, record->size, &m);
-	if (good && (m.origin.flags & KB_EXPIRES) && now_ms() > m.origin.tag)
-		good = false; /* a question whose asker has gone */
-	if (good)
+	bool expired = good && (m.origin.flags & KB_EXPIRES) && now_ms() > m.origin.tag; /* its asker has gone */
+	if (good && !expired)
 		result = l->p->api->publish(l->broker, &m, &sequence);
 	if (result == KB_BROKER_AGAIN || result == KB_BROKER_LOST)
 		return false;
 	kb_pace_note(&l->pace, 1);
 	if (result == KB_BROKER_INVALID || sequence == 0) {
+		count_settled_at_once(l->p->config.traffic, result, expired);
 		kb_ring_settle(lane->ring, record, result == KB_BROKER_OK ? KB_DONE : KB_REJECTED);
 		return true;
 	}

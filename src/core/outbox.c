@@ -4,7 +4,7 @@
 
 struct writer {
 	_Alignas(64) _Atomic uint64_t accepted;
-	_Atomic uint64_t refused, bytes_high;
+	_Atomic uint64_t refused, too_large, bytes_high;
 };
 
 struct reader {
@@ -93,7 +93,10 @@ enum kb_outbox_result kb_outbox_put(struct kb_outbox *outbox, size_t writer, con
 	void *to = reserve(ring, size);
 	if (!to) {
 		bump(&w->refused);
-		return size > kb_ring_record_max(ring) ? KB_OUTBOX_TOO_LARGE : KB_OUTBOX_FULL;
+		if (size <= kb_ring_record_max(ring))
+			return KB_OUTBOX_FULL;
+		bump(&w->too_large);
+		return KB_OUTBOX_TOO_LARGE;
 	}
 	kb_message_encode(m, to);
 	kb_ring_commit(ring);
@@ -136,6 +139,7 @@ struct kb_outbox_totals kb_outbox_totals(struct kb_outbox *outbox)
 		uint64_t high = atomic_load_explicit(&w->bytes_high, memory_order_relaxed);
 		totals.accepted += atomic_load_explicit(&w->accepted, memory_order_relaxed);
 		totals.refused += atomic_load_explicit(&w->refused, memory_order_relaxed);
+		totals.too_large += atomic_load_explicit(&w->too_large, memory_order_relaxed);
 		totals.bytes_used += kb_ring_used(kb_outbox_ring(outbox, i));
 		totals.bytes_high = high > totals.bytes_high ? high : totals.bytes_high;
 	}

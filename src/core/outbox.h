@@ -22,6 +22,7 @@ enum kb_outbox_result {
 /* One line of counters for each writer, one for each reader; only their owner writes them. */
 struct kb_outbox_totals {
 	uint64_t accepted, refused; /* by kb_outbox_put() */
+	uint64_t too_large;         /* of those refused */
 	uint64_t bytes_used;        /* written and not settled */
 	uint64_t bytes_high;        /* the highest bytes_used that a writer has seen in its ring, over all rings */
 };

@@ -10,6 +10,7 @@
 
 #include "kamailio/kazoo.h"
 #include "kamailio/kazoo_ask.h"
+#include "kamailio/kazoo_stats.h"
 #include "kamailio/process.h"
 #include "kamailio/script.h"
 
@@ -19,6 +20,7 @@ enum { LOOK_MS = 20 /* how late a deadline may be noticed while questions are un
 struct suspended {
 	unsigned int index, label;
 	int on_answer, on_failure; /* routes; -1: none */
+	uint64_t started_us;
 };
 
 static struct tm_binds tm;
@@ -42,6 +44,7 @@ static bool look_at(size_t slot)
 	if (state == KB_REPLY_FREE || state == KB_REPLY_WAITING)
 		return state == KB_REPLY_WAITING;
 	memcpy(&s, kb_reply_note(kz_replies(), slot), sizeof s);
+	kz_stats_query_ended(state, s.started_us);
 	if (state == KB_REPLY_ANSWERED)
 		kz_set_result(answer);
 	else
@@ -122,6 +125,7 @@ static int ask(const struct kz_question *q, const struct suspended *s)
 	}
 	if (slot >= 0)
 		kb_reply_end(kz_replies(), (size_t)slot);
+	kz_stats_count(KZ_QUERIES_REFUSED);
 	tm.t_cancel_suspend(s->index, s->label);
 	return -1;
 }
@@ -132,7 +136,7 @@ int kz_async_query6(struct sip_msg *msg, char *exchange, char *routing_key, char
 	static const char function[] = "kazoo_async_query";
 	struct kb_slice e, k, p, answer, failure;
 	struct kz_question q;
-	struct suspended s = {0};
+	struct suspended s = {.started_us = kz_stats_now_us()};
 	(void)flags; /* none are defined */
 	if (!kb_script_get(msg, function, "exchange", exchange, &e) ||
 		!kb_script_get(msg, function, "routing_key", routing_key, &k) ||

@@ -10,6 +10,7 @@
 #include "broker/consumer.h"
 #include "broker/publisher.h"
 #include "kamailio/kazoo_query.h"
+#include "kamailio/kazoo_stats.h"
 #include "kamailio/process.h"
 
 enum { NAME_BYTES = 300 };
@@ -40,7 +41,8 @@ static struct kb_broker_config config_of(enum kb_broker_role role, size_t zone, 
 		.heartbeat_s = s->heartbeats,
 		.tls = tls_of_settings(),
 		.message_max = kb_inbox_message_max(kz_inbox(role, zone)) / 2,
-		.index = (uint32_t)zone};
+		.index = (uint32_t)zone,
+		.traffic = kz_stats_connection(role == KB_ROLE_PUBLISH ? "publisher" : "consumer", zone)};
 }
 
 /* What the broker's own tools show: the zone only where there is a choice. */

@@ -12,6 +12,7 @@
 #include "core/log.h"
 #include "kamailio/event_route.h"
 #include "kamailio/kazoo_delivery.h"
+#include "kamailio/kazoo_stats.h"
 #include "kamailio/process.h"
 #include "kamailio/script.h"
 #include "policy/policy.h"
@@ -57,8 +58,9 @@ bool kz_receive_payload(size_t zone, struct kb_slice payload, struct kb_buf *out
 	return kb_json_rewrite(payload, edits, sizeof edits / sizeof *edits, out, error);
 }
 
-static void log_unreadable(struct worker *w, const struct kb_message *m, const struct kb_json_error *error)
+static void drop_unreadable(struct worker *w, const struct kb_message *m, const struct kb_json_error *error)
 {
+	kz_stats_dropped(&m->origin, KB_DROP_UNREADABLE);
 	kb_log_limited(&w->unreadable, KB_LOG_WARNING,
 		"message on exchange \"%.*s\" with routing key \"%.*s\" dropped, %s at byte %zu of %zu: %.*s",
 		KB_SLICE_FMT(m->exchange), KB_SLICE_FMT(m->key), error->what ? error->what : "the payload is unreadable",
@@ -71,16 +73,18 @@ static void run_route(struct worker *w, const struct kb_message *m, bool readabl
 		if (readable)
 			kb_event_callback_run(kz_settings()->event_callback, "kazoo:consumer-event");
 		else
-			log_unreadable(w, m, error);
+			drop_unreadable(w, m, error);
 		return;
 	}
 	int route = kb_policy_route(w->policy, m, kz_delivery_payload());
-	if (route >= 0)
+	if (route >= 0) {
 		kb_event_route_run(route);
-	else if (!readable)
-		log_unreadable(w, m, error);
-	else
+	} else if (!readable) {
+		drop_unreadable(w, m, error);
+	} else {
+		kz_stats_dropped(&m->origin, KB_DROP_NO_ROUTE);
 		LM_DBG("no event route for a message with routing key %.*s\n", KB_SLICE_FMT(m->key));
+	}
 }
 
 static const struct kb_subscription *subscription_of(const struct kb_message *m)

@@ -13,6 +13,7 @@
 #include "core/routing_key.h"
 #include "core/uuid.h"
 #include "kamailio/kazoo_query.h"
+#include "kamailio/kazoo_stats.h"
 
 enum { SERVER_ID_MAX = 300 };
 
@@ -163,8 +164,8 @@ int kz_message_send(const char *function, const struct kb_message *m)
 	}
 }
 
-bool kz_message_build(const char *function, struct kb_slice exchange, struct kb_slice routing_key,
-	struct kb_slice payload, struct kb_slice headers, struct kb_message *m)
+static bool build(const char *function, struct kb_slice exchange, struct kb_slice routing_key, struct kb_slice payload,
+	struct kb_slice headers, struct kb_message *m)
 {
 	static struct kb_buf body, header_list;
 	struct kb_json_error error;
@@ -191,4 +192,13 @@ bool kz_message_build(const char *function, struct kb_slice exchange, struct kb_
 		.payload = kb_buf_slice(&body),
 		.origin = {.broker = (uint32_t)zone}};
 	return true;
+}
+
+bool kz_message_build(const char *function, struct kb_slice exchange, struct kb_slice routing_key,
+	struct kb_slice payload, struct kb_slice headers, struct kb_message *m)
+{
+	bool good = build(function, exchange, routing_key, payload, headers, m);
+	if (!good)
+		kz_stats_count(KZ_REFUSED_INVALID);
+	return good;
 }

@@ -8,6 +8,7 @@
 
 #include "kamailio/kazoo_delivery.h"
 #include "kamailio/kazoo_query.h"
+#include "kamailio/kazoo_stats.h"
 #include "kamailio/log_sink.h"
 #include "kamailio/process.h"
 #include "kamailio/script.h"
@@ -76,7 +77,7 @@ static int mod_init(void)
 {
 	kb_log_sink_install();
 	if (!kz_settings_check() || !kz_event_check_policy() || !kz_brokers_check() || !kz_zones_check() ||
-		!kz_event_init() || !kz_query_check() || !kz_message_check())
+		!kz_event_init() || !kz_query_check() || !kz_message_check() || !kz_stats_register())
 		return -1;
 	kb_process_announce(kz_settings()->workers + KZ_QUERY_PROCESSES + kz_brokers_processes());
 	return 0;
@@ -85,7 +86,7 @@ static int mod_init(void)
 static int child_init(int rank)
 {
 	if (rank == PROC_INIT)
-		return kz_message_init() && kz_query_init() ? 0 : -1;
+		return kz_message_init() && kz_query_init() && kz_stats_init() ? 0 : -1;
 	if (rank != PROC_MAIN)
 		return 0;
 	kz_subscribe_run_mod_init();

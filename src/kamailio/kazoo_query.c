@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "kamailio/kazoo.h"
 #include "kamailio/kazoo_ask.h"
+#include "kamailio/kazoo_stats.h"
 #include "kamailio/script.h"
 
 enum {
@@ -73,7 +74,7 @@ static uint64_t timeout_ms(struct sip_msg *msg)
 	return value.ri < SECONDS_BELOW ? (uint64_t)value.ri * 1000 : (uint64_t)value.ri;
 }
 
-bool kz_ask_build(struct kz_question *q, const char *function, struct sip_msg *msg, struct kb_slice exchange,
+static bool build(struct kz_question *q, const char *function, struct sip_msg *msg, struct kb_slice exchange,
 	struct kb_slice routing_key, struct kb_slice payload, struct kb_slice headers)
 {
 	static struct kb_log_limit no_broker;
@@ -107,6 +108,15 @@ bool kz_ask_build(struct kz_question *q, const char *function, struct sip_msg *m
 	return !properties.failed;
 }
 
+bool kz_ask_build(struct kz_question *q, const char *function, struct sip_msg *msg, struct kb_slice exchange,
+	struct kb_slice routing_key, struct kb_slice payload, struct kb_slice headers)
+{
+	bool good = build(q, function, msg, exchange, routing_key, payload, headers);
+	if (!good)
+		kz_stats_count(KZ_QUERIES_REFUSED);
+	return good;
+}
+
 void kz_set_result(struct kb_slice answer)
 {
 	struct kb_json_error error;
@@ -128,7 +138,9 @@ static int ask_and_wait(const struct kz_question *q)
 {
 	size_t slot = (size_t)process_no;
 	struct kb_slice answer;
+	uint64_t started_us = kz_stats_now_us();
 	if (!kb_reply_ask(replies, slot, q->id, q->deadline_ms)) {
+		kz_stats_count(KZ_QUERIES_REFUSED);
 		LM_ERR("kazoo_query: an earlier answer to this process was never completed\n");
 		return -1;
 	}
@@ -137,7 +149,10 @@ static int ask_and_wait(const struct kz_question *q)
 		enum kb_reply_state state = kb_reply_wait(replies, slot, &answer);
 		if (state == KB_REPLY_ANSWERED)
 			kz_set_result(answer);
+		kz_stats_query_ended(state, started_us);
 		outcome = state == KB_REPLY_ANSWERED ? 1 : state == KB_REPLY_TIMEOUT ? -2 : -1;
+	} else {
+		kz_stats_count(KZ_QUERIES_REFUSED);
 	}
 	kb_reply_end(replies, slot);
 	return outcome;

@@ -1,0 +1,47 @@
+/* What the kazoo module counts, and where it is read: statistics (group kazoo) and the RPC commands kazoo.*. */
+#ifndef KB_KAMAILIO_KAZOO_STATS_H
+#define KB_KAMAILIO_KAZOO_STATS_H
+
+#include <stdbool.h>
+
+#include "broker/traffic.h"
+#include "core/replies.h"
+#include "kamailio/report.h"
+
+/* Counted by each process for itself. */
+enum kz_stat {
+	KZ_REFUSED_INVALID, /* kazoo_publish and its like: payload, headers or names that cannot be sent */
+	KZ_QUERIES_ANSWERED,
+	KZ_QUERIES_TIMEOUT,
+	KZ_QUERIES_LOST,    /* the broker was lost before the answer came */
+	KZ_QUERIES_REFUSED, /* never sent */
+	KZ_QUERY_TIME,      /* a histogram */
+	KZ_STATS = KZ_QUERY_TIME + KB_HISTOGRAM_COLUMNS
+};
+
+/* In mod_init: makes statistics and RPC commands known. In child_init(PROC_INIT): takes the memory. */
+bool kz_stats_register(void);
+bool kz_stats_init(void);
+
+/* For kb_broker_config.traffic of a process that is about to connect. */
+struct kb_connection *kz_stats_connection(const char *name, size_t zone);
+
+/* A delivery that ends in a worker, unheard. */
+void kz_stats_dropped(const struct kb_origin *origin, enum kb_drop reason);
+
+void kz_stats_count(enum kz_stat stat);
+
+/* The end of a question that was sent, as kb_reply_wait() says; started is kz_stats_now_us() of its beginning. */
+void kz_stats_query_ended(enum kb_reply_state state, uint64_t started_us);
+uint64_t kz_stats_now_us(void);
+
+/* The table behind statistics and kazoo.stats, for kazoo_rpc.c. */
+extern const struct kb_statistic kz_statistics[];
+const struct kb_traffic *kz_stats_traffic(void);
+bool kz_stats_query_times(struct kb_histogram *histogram);
+uint64_t kz_stats_sum(enum kz_stat stat);
+
+/* kazoo_rpc.c */
+bool kz_rpc_register(void);
+
+#endif

@@ -1,0 +1,40 @@
+/* What both modules show of themselves: statistics of the core, and RPC answers. */
+#ifndef KB_KAMAILIO_REPORT_H
+#define KB_KAMAILIO_REPORT_H
+
+#include <core/rpc.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "broker/traffic.h"
+#include "core/outbox.h"
+
+/* One number, as a statistic of the core and as a line of the RPC command MODULE.stats. */
+struct kb_statistic {
+	const char *name, *what;
+	uint64_t (*read)(size_t argument);
+	size_t argument;
+};
+
+/* In mod_init, with a list that ends with a name of NULL. False and a log line on failure. */
+bool kb_statistics_register(const char *group, const struct kb_statistic *list);
+
+/* -- RPC answers; list is as above -- */
+
+void kb_rpc_number(rpc_t *rpc, void *structure, const char *name, uint64_t value);
+void kb_rpc_statistics(rpc_t *rpc, void *context, const struct kb_statistic *list);
+void kb_rpc_connections(rpc_t *rpc, void *context, const struct kb_traffic *traffic);
+
+void kb_rpc_subscriptions(rpc_t *rpc, void *context, const struct kb_traffic *traffic);
+
+/* -- what statistics are made of -- */
+
+/* Messages that are in the outbox: accepted and not settled. outbox may be NULL. */
+uint64_t kb_outbox_messages(struct kb_outbox *outbox, const struct kb_traffic *traffic);
+
+/* Connections that were opened again. */
+uint64_t kb_reconnects(const struct kb_traffic *traffic);
+
+#endif
