@@ -40,6 +40,8 @@ describe("kazoo_publish", function()
   end)
 
   local function start(params)
+    if not rabbit.process:alive() then rabbit:start_again() end -- a spec before this one has failed
+    rabbit:thaw()
     server = kazoo.start { rabbit = rabbit, children = 4, routes = { load = load_route }, params = params }
     server:await_connected()
   end
