@@ -24,6 +24,7 @@ struct loop {
 	uint64_t heard_at;  /* ms of the last delivery */
 	uint64_t unsettled; /* messages at the workers that wait for their acknowledgement */
 	bool connected, full;
+	bool acks_had_their_turn;       /* right before the last sleep that did not happen */
 	struct kb_subscription answers; /* to questions; behind the configured ones */
 	const char *answers_key;
 	struct kb_backoff backoff;
@@ -245,7 +246,8 @@ static bool sleep_until_work(struct loop *l, int timeout_ms)
 	int ready = 1;
 	if (want_outcomes)
 		kb_wake_arm(wake);
-	if (!want_outcomes || !harvest(l)) {
+	l->acks_had_their_turn = want_outcomes && harvest(l);
+	if (!l->acks_had_their_turn) {
 		struct pollfd fds[2] = {{l->connected ? l->c->api->poll_fd(l->broker) : -1, 0, 0},
 			{want_outcomes ? kb_wake_fd(wake) : -1, POLLIN, 0}};
 		if (l->connected)
@@ -327,7 +329,8 @@ static void look_at_silence(struct loop *l)
 
 static void serve(struct loop *l)
 {
-	bool more = harvest(l);
+	bool more = l->acks_had_their_turn || harvest(l);
+	l->acks_had_their_turn = false;
 	enum kb_broker_result result = l->c->api->process(l->broker, batch(l));
 	if (result == KB_BROKER_LOST) {
 		report(l, false);
