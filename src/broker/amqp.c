@@ -38,9 +38,14 @@ struct kb_broker {
 	char address[300]; /* "host:port" */
 
 	uint64_t next_sequence;
-	uint64_t sequence_base; /* sequence of the message before delivery tag 1 of this channel */
-	bool publishing;        /* the publish channel is open */
-	struct kb_amqp_content returned;
+	uint64_t sequence_base;          /* sequence of the message before delivery tag 1 of this channel */
+	bool publishing;                 /* the publish channel is open */
+	struct kb_amqp_content returned; /* or a delivery that is for nobody */
+	struct {
+		bool expected;               /* the content under way is that of a return */
+		struct kb_buf exchange, key; /* copies: what belongs to a long content is released before its end */
+		char reason[300];
+	} back;
 
 	struct subscription *subscriptions;
 	size_t n_subscriptions;
@@ -63,6 +68,7 @@ static void drop(struct kb_broker *b)
 	kb_amqp_link_drop(&b->link);
 	b->publishing = false;
 	b->held = NULL;
+	b->back.expected = false;
 	kb_amqp_content_clear(&b->returned);
 	for (size_t i = 0; i < b->n_subscriptions; i++) {
 		kb_amqp_content_clear(&b->subscriptions[i].incoming);
@@ -383,6 +389,35 @@ static void begin_delivery(struct kb_broker *b, const amqp_frame_t *frame)
 			.flags = deliver->redelivered ? KB_REDELIVERED : 0}};
 }
 
+/* Its content is still to come. */
+static void begin_return(struct kb_broker *b, const amqp_basic_return_t *r)
+{
+	kb_amqp_content_begin(&b->returned, !b->events.returned);
+	kb_traffic_note(b->config->traffic, returned);
+	b->back.expected = b->events.returned != NULL;
+	kb_buf_clear(&b->back.exchange);
+	kb_buf_clear(&b->back.key);
+	kb_buf_append_slice(&b->back.exchange, kb_amqp_slice(r->exchange));
+	kb_buf_append_slice(&b->back.key, kb_amqp_slice(r->routing_key));
+	snprintf(
+		b->back.reason, sizeof b->back.reason, "%u %.*s", r->reply_code, KB_SLICE_FMT(kb_amqp_slice(r->reply_text)));
+}
+
+static void blocked(struct kb_broker *b, const amqp_connection_blocked_t *blocked)
+{
+	char reason[300] = "";
+	if (blocked)
+		snprintf(reason, sizeof reason, "%.*s", KB_SLICE_FMT(kb_amqp_slice(blocked->reason)));
+	if (blocked)
+		kb_log(KB_LOG_WARNING, "amqp: %s accepts no messages for now (connection.blocked): %s", b->address, reason);
+	else
+		kb_log(KB_LOG_NOTICE, "amqp: %s accepts messages again", b->address);
+	kb_traffic_state(
+		b->config->traffic, blocked ? KB_CONNECTION_BLOCKED : KB_CONNECTION_OPEN, b->address, blocked ? reason : NULL);
+	if (b->events.blocked)
+		b->events.blocked(b->events.context, blocked != NULL, blocked ? reason : NULL);
+}
+
 static enum kb_broker_result method(struct kb_broker *b, const amqp_frame_t *frame)
 {
 	void *fields = frame->payload.method.decoded;
@@ -398,21 +433,12 @@ static enum kb_broker_result method(struct kb_broker *b, const amqp_frame_t *fra
 		return KB_BROKER_OK;
 	}
 	case AMQP_BASIC_DELIVER_METHOD: begin_delivery(b, frame); return KB_BROKER_OK;
-	case AMQP_BASIC_RETURN_METHOD: /* carries a content too, which has to be passed over */
-		kb_amqp_content_begin(&b->returned, true);
-		kb_traffic_note(b->config->traffic, returned);
-		return KB_BROKER_OK;
+	case AMQP_BASIC_RETURN_METHOD: begin_return(b, fields); return KB_BROKER_OK;
 	case AMQP_BASIC_CANCEL_METHOD: consumer_cancelled(b, frame); return KB_BROKER_OK;
 	case AMQP_CHANNEL_CLOSE_METHOD: return channel_closed(b, frame);
 	case AMQP_CONNECTION_CLOSE_METHOD: return connection_closed(b, frame);
-	case AMQP_CONNECTION_BLOCKED_METHOD:
-		kb_log(KB_LOG_WARNING, "amqp: %s accepts no messages for now (connection.blocked)", b->address);
-		kb_traffic_state(b->config->traffic, KB_CONNECTION_BLOCKED, b->address, NULL);
-		return KB_BROKER_OK;
-	case AMQP_CONNECTION_UNBLOCKED_METHOD:
-		kb_log(KB_LOG_NOTICE, "amqp: %s accepts messages again", b->address);
-		kb_traffic_state(b->config->traffic, KB_CONNECTION_OPEN, b->address, NULL);
-		return KB_BROKER_OK;
+	case AMQP_CONNECTION_BLOCKED_METHOD: blocked(b, fields); return KB_BROKER_OK;
+	case AMQP_CONNECTION_UNBLOCKED_METHOD: blocked(b, NULL); return KB_BROKER_OK;
 	case AMQP_CHANNEL_CLOSE_OK_METHOD: channel_ended(b, frame->channel); return KB_BROKER_OK;
 	default:
 		kb_log_limited(
@@ -429,19 +455,33 @@ static struct kb_amqp_content *incoming_on(struct kb_broker *b, amqp_channel_t c
 
 static void refuse_too_large(struct kb_broker *b, struct kb_amqp_content *in)
 {
+	in->discard = true;
+	if (in == &b->returned)
+		return;
 	kb_log_limited(&b->too_large, KB_LOG_ERROR,
 		"amqp: message of %zu bytes with routing key \"%.*s\" dropped: larger than the inbox takes (%zu bytes)",
 		in->expected, KB_SLICE_FMT(in->m.key), b->config->message_max);
 	kb_traffic_too_large(b->config->traffic, &in->m.origin);
 	if (!b->subscriptions[in->m.origin.subscription].s->no_ack)
 		amqp_settle(b, &in->m.origin, KB_REJECTED);
-	in->discard = true;
+}
+
+static void finish_return(struct kb_broker *b)
+{
+	struct kb_message *m = &b->returned.m;
+	m->exchange = kb_buf_slice(&b->back.exchange);
+	m->key = kb_buf_slice(&b->back.key);
+	if (b->back.expected && !b->returned.body.failed)
+		b->events.returned(b->events.context, m, b->back.reason);
+	b->back.expected = false;
 }
 
 /* Hands over a complete content. False: nobody has room, and it is held. */
 static bool finish(struct kb_broker *b, struct kb_amqp_content *in, amqp_channel_t channel)
 {
-	bool wanted = !in->discard && !in->body.failed;
+	bool is_return = in == &b->returned, wanted = !is_return && !in->discard && !in->body.failed;
+	if (is_return)
+		finish_return(b);
 	if (wanted && !b->events.delivered(b->events.context, &in->m)) {
 		b->held = in;
 		return false;
@@ -555,6 +595,8 @@ static void amqp_close(struct kb_broker *b)
 	for (size_t i = 0; i < b->n_subscriptions; i++)
 		kb_amqp_content_free(&b->subscriptions[i].incoming);
 	kb_amqp_content_free(&b->returned);
+	kb_buf_free(&b->back.exchange);
+	kb_buf_free(&b->back.key);
 	kb_amqp_link_free(&b->link);
 	free(b->subscriptions);
 	free(b->addresses);

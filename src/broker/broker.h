@@ -37,6 +37,13 @@ struct kb_broker_events {
 	 * and offers it again at the next process(), and reads no further until it is taken. */
 	bool (*delivered)(void *context, const struct kb_message *m);
 
+	/* A mandatory message came back because it reached no queue; its KB_DONE will follow all the same. Valid only
+	 * during the call; without a payload when that is longer than message_max. Said by AMQP alone; may be NULL. */
+	void (*returned)(void *context, const struct kb_message *m, const char *reason);
+
+	/* The broker takes no messages for now, and why, or takes them again. Said by AMQP alone; may be NULL. */
+	void (*blocked)(void *context, bool blocked, const char *reason);
+
 	/* A subscription started, and so many messages were waiting in its queue. Said by AMQP alone; may be NULL. */
 	void (*waiting)(void *context, uint32_t subscription, uint32_t messages);
 };

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 #include "broker/backoff.h"
+#include "broker/own_event.h"
 #include "broker/pace.h"
 #include "broker/traffic.h"
 #include "core/log.h"
@@ -25,6 +26,7 @@ struct lane {
 struct flight {
 	struct lane *lane;
 	struct kb_record *record; /* NULL once settled */
+	bool returned;            /* it reached no queue */
 };
 
 struct loop {
@@ -38,11 +40,13 @@ struct loop {
 	/* After the broker closed the channel over one of the messages on their way, those are sent again one at a time, so
 	 * that the guilty one is found and the others are not lost with it. */
 	uint64_t step_left;
-	bool connected;
+	bool connected, blocked;
+	bool settled_any;     /* since the writers that wait for an outcome were last woken */
 	uint64_t drain_until; /* ms; 0 until the loop is asked to stop */
 	struct kb_backoff backoff;
 	struct kb_pace pace;
-	struct kb_log_limit rejected, odd, unsendable;
+	struct kb_log_limit rejected, returned, odd, unsendable;
+	struct kb_own_events own;
 };
 
 static uint64_t now_ms(void)
@@ -77,14 +81,16 @@ static struct flight *flight(struct loop *l, uint64_t sequence)
 
 /* -- outcomes -- */
 
-static void log_rejected(struct loop *l, const struct kb_record *record, const char *reason)
+static void tell_rejected(struct loop *l, const struct kb_record *record, const char *reason)
 {
 	struct kb_message m;
+	reason = reason ? reason : "refused by the broker";
 	if (!kb_message_decode(record->data, record->size, &m))
 		return;
 	kb_log_limited(&l->rejected, KB_LOG_ERROR,
 		"%s: message to exchange \"%.*s\" with routing key \"%.*s\" (%zu bytes) dropped: %s", l->p->api->name,
-		KB_SLICE_FMT(m.exchange), KB_SLICE_FMT(m.key), m.payload.n, reason ? reason : "refused by the broker");
+		KB_SLICE_FMT(m.exchange), KB_SLICE_FMT(m.key), m.payload.n, reason);
+	kb_own_event_message(&l->own, "refused", &m, reason);
 }
 
 static void settle(struct loop *l, uint64_t sequence, enum kb_outcome outcome, const char *reason)
@@ -93,15 +99,49 @@ static void settle(struct loop *l, uint64_t sequence, enum kb_outcome outcome, c
 	if (!f->record)
 		return;
 	if (outcome == KB_REJECTED) {
-		log_rejected(l, f->record, reason);
+		tell_rejected(l, f->record, reason);
 		kb_traffic_note(l->p->config.traffic, rejected);
 	} else {
 		kb_traffic_note(l->p->config.traffic, confirmed);
+		outcome = f->returned ? KB_REJECTED : outcome;
 	}
+	l->settled_any = true;
 	kb_ring_settle(f->lane->ring, f->record, outcome);
 	f->record = NULL;
 	if (l->step_left)
 		l->step_left--;
+}
+
+/* True when the broker sends back what is in the record; a payload that is too long for an event does not come. */
+static bool is_same(const struct kb_record *record, const struct kb_message *m)
+{
+	struct kb_message sent;
+	return kb_message_decode(record->data, record->size, &sent) && kb_slice_equal(sent.key, m->key) &&
+		   kb_slice_equal(sent.exchange, m->exchange) && (!m->payload.n || kb_slice_equal(sent.payload, m->payload));
+}
+
+/* A return names no sequence; payloads differ at least in their Msg-ID. */
+static void on_returned(void *context, const struct kb_message *m, const char *reason)
+{
+	struct loop *l = context;
+	kb_log_limited(&l->returned, KB_LOG_WARNING,
+		"%s: message to exchange \"%.*s\" with routing key \"%.*s\" reached no queue: %s", l->p->api->name,
+		KB_SLICE_FMT(m->exchange), KB_SLICE_FMT(m->key), reason);
+	for (uint64_t s = l->oldest; s < l->next; s++) {
+		struct flight *f = flight(l, s);
+		if (!f->record || f->returned || !is_same(f->record, m))
+			continue;
+		f->returned = true;
+		break;
+	}
+	kb_own_event_message(&l->own, "returned", m, reason);
+}
+
+static void on_blocked(void *context, bool blocked, const char *reason)
+{
+	struct loop *l = context;
+	l->blocked = blocked;
+	kb_own_event_connection(&l->own, blocked ? "blocked" : "unblocked", reason);
 }
 
 /* Forgets the open flights and goes back to the first message of each lane that is not settled. */
@@ -148,7 +188,7 @@ static void on_settled(void *context, uint64_t sequence, bool multiple, enum kb_
 
 static bool window_open(const struct loop *l)
 {
-	return l->next - l->oldest < (l->step_left ? 1 : WINDOW);
+	return !l->blocked && l->next - l->oldest < (l->step_left ? 1 : WINDOW);
 }
 
 static void count_settled_at_once(struct kb_connection *c, enum kb_broker_result result, bool expired)
@@ -176,12 +216,15 @@ static bool send_record(struct loop *l, struct lane *lane, struct kb_record *rec
 	kb_pace_note(&l->pace, 1);
 	if (result == KB_BROKER_INVALID || sequence == 0) {
 		count_settled_at_once(l->p->config.traffic, result, expired);
+		if (result == KB_BROKER_INVALID && good && !expired)
+			kb_own_event_message(&l->own, "refused", &m, "longer than the protocol allows");
+		l->settled_any = true;
 		kb_ring_settle(lane->ring, record, result == KB_BROKER_OK ? KB_DONE : KB_REJECTED);
 		return true;
 	}
 	if (l->oldest == l->next)
 		l->oldest = sequence;
-	*flight(l, sequence) = (struct flight){lane, record};
+	*flight(l, sequence) = (struct flight){.lane = lane, .record = record};
 	l->next = sequence + 1;
 	return true;
 }
@@ -245,6 +288,9 @@ static void sleep_until_work(struct loop *l, int timeout_ms)
 static void report(struct loop *l, bool open)
 {
 	l->connected = open;
+	l->own.address = l->p->api->address(l->broker);
+	if (l->blocked)
+		on_blocked(l, false, "the connection is lost");
 	if (l->p->connection)
 		l->p->connection(l->p->context, open, l->p->api->address(l->broker));
 }
@@ -272,6 +318,9 @@ static void serve(struct loop *l)
 {
 	send_lanes(l);
 	enum kb_broker_result result = l->p->api->process(l->broker, UINT32_MAX);
+	if (l->settled_any)
+		kb_outbox_wake_writers(l->p->outbox, l->p->reader);
+	l->settled_any = false;
 	if (result == KB_BROKER_LOST) {
 		report(l, false);
 		return;
@@ -289,7 +338,10 @@ static struct loop *make_loop(const struct kb_publisher *p)
 		return NULL;
 	l->p = p;
 	l->lanes = calloc(writers / readers + 1, sizeof *l->lanes);
-	struct kb_broker_events events = {.context = l, .settled = on_settled};
+	struct kb_broker_events events = {
+		.context = l, .settled = on_settled, .returned = on_returned, .blocked = on_blocked};
+	l->own = (struct kb_own_events){
+		.inbox = p->inbox, .zone = p->zone ? p->zone : "", .address = "", .broker = p->config.index};
 	l->broker = l->lanes ? p->api->open(&p->config, &events, &bad_url) : NULL;
 	for (size_t i = p->reader; l->lanes && i < writers; i += readers)
 		l->lanes[l->n_lanes++].ring = kb_outbox_ring(p->outbox, i);

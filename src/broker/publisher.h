@@ -9,9 +9,11 @@ struct kb_publisher {
 	const struct kb_broker_api *api;
 	struct kb_broker_config config;
 	struct kb_outbox *outbox;
-	size_t reader;  /* serves the rings i of the outbox with i % readers == reader */
-	unsigned batch; /* messages taken from one ring before the next has its turn */
-	int timeout_ms; /* the longest sleep while there is nothing to send (kazoo manual 4.3.2); 0: a second */
+	struct kb_inbox *inbox; /* for the events of messages and of the connection; NULL: none */
+	const char *zone;       /* goes into their payload */
+	size_t reader;          /* serves the rings i of the outbox with i % readers == reader */
+	unsigned batch;         /* messages taken from one ring before the next has its turn */
+	int timeout_ms;         /* the longest sleep while there is nothing to send (kazoo manual 4.3.2); 0: a second */
 	void *context;
 	void (*connection)(void *context, bool open, const char *address); /* may be NULL */
 	void (*tick)(void *context);                                       /* at least once a second; may be NULL */

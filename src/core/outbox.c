@@ -1,14 +1,24 @@
 #include "core/outbox.h"
 
+#include <limits.h>
+#include <linux/futex.h>
+#include <stdatomic.h>
+#include <stddef.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 struct writer {
 	_Alignas(64) _Atomic uint64_t accepted;
 	_Atomic uint64_t refused, too_large, bytes_high;
+	_Atomic uint32_t waiting; /* the futex of a writer that waits for an outcome: 1 while it may sleep */
+	struct kb_record *last;   /* the writer's own: of the last put */
 };
 
 struct reader {
 	_Alignas(64) struct kb_wake wake;
+	_Atomic uint32_t waiters; /* writers that wait for outcomes */
 };
 
 struct kb_outbox {
@@ -100,10 +110,59 @@ enum kb_outbox_result kb_outbox_put(struct kb_outbox *outbox, size_t writer, con
 	}
 	kb_message_encode(m, to);
 	kb_ring_commit(ring);
+	w->last = (struct kb_record *)(void *)((char *)to - offsetof(struct kb_record, data));
 	bump(&w->accepted);
 	note_level(w, ring);
 	kb_wake_signal(kb_outbox_wake(outbox, writer % outbox->n_readers));
 	return KB_OUTBOX_ACCEPTED;
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* The record stays in place until its writer, which is us, puts the next one. */
+static enum kb_outcome outcome_of(const struct writer *w)
+{
+	return (enum kb_outcome)atomic_load(&w->last->outcome);
+}
+
+static enum kb_outcome sleep_for_outcome(struct writer *w, uint64_t deadline)
+{
+	for (;;) {
+		atomic_store(&w->waiting, 1);
+		atomic_thread_fence(memory_order_seq_cst);
+		enum kb_outcome outcome = outcome_of(w);
+		uint64_t now = now_ms();
+		if (outcome != KB_PENDING || now >= deadline)
+			return outcome;
+		struct timespec left = {(time_t)((deadline - now) / 1000), (long)((deadline - now) % 1000) * 1000000};
+		syscall(SYS_futex, &w->waiting, FUTEX_WAIT, 1, &left, NULL, 0);
+	}
+}
+
+enum kb_outcome kb_outbox_await(struct kb_outbox *outbox, size_t writer, unsigned timeout_ms)
+{
+	struct writer *w = &outbox->writers[writer];
+	struct reader *r = &outbox->readers[writer % outbox->n_readers];
+	atomic_fetch_add(&r->waiters, 1);
+	enum kb_outcome outcome = sleep_for_outcome(w, now_ms() + timeout_ms);
+	atomic_store(&w->waiting, 0);
+	atomic_fetch_sub(&r->waiters, 1);
+	return outcome;
+}
+
+void kb_outbox_wake_writers(struct kb_outbox *outbox, size_t reader)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load_explicit(&outbox->readers[reader].waiters, memory_order_relaxed) == 0)
+		return;
+	for (size_t i = reader; i < outbox->n_writers; i += outbox->n_readers)
+		if (atomic_exchange(&outbox->writers[i].waiting, 0) == 1)
+			syscall(SYS_futex, &outbox->writers[i].waiting, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
 size_t kb_outbox_message_max(const struct kb_outbox *outbox)

@@ -35,12 +35,19 @@ void kb_outbox_destroy(struct kb_outbox *outbox); /* NULL is fine; the owner pro
 
 /* -- writer i, one process -- */
 enum kb_outbox_result kb_outbox_put(struct kb_outbox *outbox, size_t writer, const struct kb_message *m);
+
+/* Waits for what becomes of the message of the last successful put: KB_PENDING when that is not known in time. The
+ * message stays in the ring, whatever the outcome. */
+enum kb_outcome kb_outbox_await(struct kb_outbox *outbox, size_t writer, unsigned timeout_ms);
 size_t kb_outbox_message_max(const struct kb_outbox *outbox);
 size_t kb_outbox_writers(const struct kb_outbox *outbox);
 
 /* -- reader r, one process -- */
 struct kb_ring *kb_outbox_ring(struct kb_outbox *outbox, size_t writer);
 struct kb_wake *kb_outbox_wake(struct kb_outbox *outbox, size_t reader);
+
+/* After records were settled: wakes the writers that wait for outcomes. */
+void kb_outbox_wake_writers(struct kb_outbox *outbox, size_t reader);
 size_t kb_outbox_readers(const struct kb_outbox *outbox);
 
 /* -- any process -- */

@@ -40,6 +40,7 @@ struct kz_settings {
 	int tls_verify_peer, tls_verify_hostname;
 	int use_federated_exchange;
 	char *federated_exchange;
+	int publish_wait_ms;      /* 0: kazoo_publish does not wait for confirms */
 	char *publish_properties; /* of every message, `k=v;k2=v2` */
 	int consumer_loop_count, internal_loop_count, ack_loop_count;
 	int consume_messages_on_reconnect, single_consumer_on_reconnect;
@@ -96,6 +97,9 @@ bool kz_message_add_properties(const char *function, struct kb_slice text, struc
 /* Into the outbox: 1, or -1 and a log line. */
 int kz_message_send(const char *function, const struct kb_message *m);
 
+/* What became of the message sent last: 1 confirmed, -1 refused, -2 and a log line when that is not known in time. */
+int kz_message_await(const char *function, const struct kb_message *m);
+
 /* -- publishing (kazoo_publish.c) -- */
 
 int kz_publish3(struct sip_msg *msg, char *exchange, char *routing_key, char *payload);
@@ -110,6 +114,7 @@ int kz_kemi_publish_properties(
 
 /* Runs event_route[kazoo:mod-init] or its callback, where alone the subscribe functions may be called. */
 void kz_subscribe_run_mod_init(void);
+bool kz_in_mod_init(void);
 const struct kb_subscription *kz_subscriptions(size_t *count);
 
 int kz_subscribe1(struct sip_msg *msg, char *json, char *unused);

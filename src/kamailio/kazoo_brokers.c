@@ -73,6 +73,8 @@ static void publisher_main(void *argument)
 	kb_publisher_run(&(struct kb_publisher){.api = &kb_amqp,
 		.config = config_of(KB_ROLE_PUBLISH, zone, name),
 		.outbox = kz_outbox(),
+		.inbox = kz_inbox(KB_ROLE_PUBLISH, zone),
+		.zone = kz_zone(zone)->name,
 		.reader = zone,
 		.connection = zone == KZ_PRIMARY ? on_publisher_connection : NULL,
 		.batch = (unsigned)kz_settings()->internal_loop_count,

@@ -146,11 +146,30 @@ bool kz_message_add_properties(const char *function, struct kb_slice text, struc
 	return true;
 }
 
+/* Of the rings of this process, the one that the zone's publisher reads: ring i belongs to reader i % zones. */
+static size_t ring_for(const struct kb_message *m)
+{
+	return (size_t)process_no * kz_zones() + m->origin.broker;
+}
+
+int kz_message_await(const char *function, const struct kb_message *m)
+{
+	static struct kb_log_limit late;
+	switch (kb_outbox_await(outbox, ring_for(m), (unsigned)kz_settings()->publish_wait_ms)) {
+	case KB_DONE: return 1;
+	case KB_PENDING:
+		kb_log_limited(&late, KB_LOG_WARNING,
+			"%s: no confirm within %d ms (amqp_publish_wait) for routing key \"%.*s\"; the message is still being sent",
+			function, kz_settings()->publish_wait_ms, KB_SLICE_FMT(m->key));
+		return -2;
+	default: return -1; /* the publisher has logged why */
+	}
+}
+
 int kz_message_send(const char *function, const struct kb_message *m)
 {
 	static struct kb_log_limit full;
-	/* Of the rings of this process, the one that the zone's publisher reads: ring i belongs to reader i % zones. */
-	switch (kb_outbox_put(outbox, (size_t)process_no * kz_zones() + m->origin.broker, m)) {
+	switch (kb_outbox_put(outbox, ring_for(m), m)) {
 	case KB_OUTBOX_ACCEPTED: return 1;
 	case KB_OUTBOX_TOO_LARGE:
 		LM_ERR("%s: message of %zu bytes refused: amqp_outbox_size allows messages of %zu bytes\n", function,

@@ -16,7 +16,9 @@ static int publish(const struct words *w)
 	if (!kz_message_build(function, w->exchange, w->routing_key, w->payload, w->headers, &m) ||
 		(w->properties.n && !kz_message_add_properties(function, w->properties, &m)))
 		return -1;
-	return kz_message_send(function, &m);
+	int result = kz_message_send(function, &m);
+	bool wait = result == 1 && kz_settings()->publish_wait_ms && !kz_in_mod_init();
+	return wait ? kz_message_await(function, &m) : result;
 }
 
 int kz_publish5(struct sip_msg *msg, char *exchange, char *routing_key, char *payload, char *headers, char *properties)

@@ -20,6 +20,11 @@ const struct kb_subscription *kz_subscriptions(size_t *count)
 	return subscriptions;
 }
 
+bool kz_in_mod_init(void)
+{
+	return in_mod_init;
+}
+
 void kz_subscribe_run_mod_init(void)
 {
 	in_mod_init = true;
