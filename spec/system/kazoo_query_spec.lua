@@ -15,9 +15,12 @@ local routes = {
   ask_patiently = [[ $avp(patience) = $(hdr(X-Patience){s.int});
     kazoo_query("qx", "ask", $rb); $var(rc) = $rc;
     if ($kzR == $null) { $var(out) = "null"; } else { $var(out) = $kzR; } ]],
+  ask_result_avp = [[ kazoo_query("qx", "ask", $rb); $var(rc) = $rc; $var(out) = $avp(result); ]],
 }
 
-local params = { amqp_query_timeout_avp = "$avp(patience)", amqp_consumer_processes = 1 }
+local params = {
+  amqp_query_timeout_avp = "$avp(patience)", amqp_result_avp = "$avp(result)", amqp_consumer_processes = 1,
+}
 
 -- The route starts with this request and ends when its answer is there: call the function for its result.
 local function start_call(server, route, body, header)
@@ -78,6 +81,13 @@ describe("kazoo_query", function()
     local rc, out = finish()
     assert.equal(1, rc)
     assert.equal("target", text_of(out))
+  end)
+
+  it("puts the answer into amqp_result_avp", function()
+    local finish = start_call(server, "ask_result_avp", '{"a":1}')
+    local answer, reply_key = answer_text(client:get(questions), "avp")
+    client:publish("targeted", reply_key, answer)
+    assert.equal("avp", text_of(select(2, finish())))
   end)
 
   it("sends headers, reply-to and correlation-id along", function()

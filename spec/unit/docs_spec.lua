@@ -19,7 +19,7 @@ end
 local function parameters_of(module, prefix)
   local text = c_table(read(("src/kamailio/%s_settings.c"):format(module)), prefix .. "_parameters")
   local names = add_all({}, text, '{%s*"([%w_]+)"')
-  return add_all(names, text, 'ACCEPTED_%u+%("([%w_]+)"%)')
+  return add_all(names, text, 'ACCEPTED_%u+%(([%w_]+)%)')
 end
 
 -- In docs: the part from a heading of that level to the next one of it.
@@ -121,7 +121,7 @@ describe("docs/kazoo.md", function()
   it("says which parameters have no effect", function()
     local text = c_table(read("src/kamailio/kazoo_settings.c"), "kz_parameters")
     local part = assert(doc:match("\n### Accepted, without an effect yet\n(.-)\n## "))
-    assert.same(sorted(add_all({}, text, 'ACCEPTED_%u+%("([%w_]+)"%)')), sorted(first_column(part)))
+    assert.same(sorted(add_all({}, text, 'ACCEPTED_%u+%(([%w_]+)%)')), sorted(first_column(part)))
   end)
 
   it("says which fields kazoo_subscribe knows", function()

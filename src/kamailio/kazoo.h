@@ -49,7 +49,7 @@ struct kz_settings {
 	int heartbeats;
 	int max_channels; /* questions under way at once from asynchronous functions */
 	int query_timeout_sec, query_timeout_micro;
-	char *query_timeout_avp;
+	char *query_timeout_avp, *result_avp;
 	int outbox_bytes, inbox_bytes;
 	char json_escape;
 };

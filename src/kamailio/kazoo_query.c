@@ -19,8 +19,8 @@ enum {
 };
 
 static struct kb_replies *replies;
-static pv_spec_t timeout_variable;
-static bool has_timeout_variable;
+static pv_spec_t timeout_variable, result_variable;
+static bool has_timeout_variable, has_result_variable;
 
 /* The last answer in this process, as routes see it: $kzR. */
 static struct kb_buf result;
@@ -39,16 +39,22 @@ const char *kz_reply_prefix(void)
 	return prefix;
 }
 
-bool kz_query_check(void)
+static bool read_variable(const char *parameter, const char *name, pv_spec_t *variable, bool *has)
 {
-	const char *name = kz_settings()->query_timeout_avp;
 	if (!name || !name[0])
 		return true;
 	str text = {(char *)(uintptr_t)name, (int)strlen(name)};
-	has_timeout_variable = pv_parse_spec(&text, &timeout_variable) != NULL;
-	if (!has_timeout_variable)
-		LM_ERR("amqp_query_timeout_avp: \"%s\" must be a pseudo-variable like $avp(name)\n", name);
-	return has_timeout_variable;
+	*has = pv_parse_spec(&text, variable) != NULL;
+	if (!*has)
+		LM_ERR("%s: \"%s\" must be a pseudo-variable like $avp(name)\n", parameter, name);
+	return *has;
+}
+
+bool kz_query_check(void)
+{
+	const struct kz_settings *s = kz_settings();
+	return read_variable("amqp_query_timeout_avp", s->query_timeout_avp, &timeout_variable, &has_timeout_variable) &&
+		   read_variable("amqp_result_avp", s->result_avp, &result_variable, &has_result_variable);
 }
 
 bool kz_query_init(void)
@@ -167,16 +173,27 @@ static void log_failure(const struct kz_question *q, int outcome)
 		KB_SLICE_FMT(q->message.key), KB_SLICE_FMT(q->message.exchange));
 }
 
+/* The answer, or null, to a variable that a script or amqp_result_avp names. */
+static bool assign_result(struct sip_msg *msg, pv_spec_t *variable)
+{
+	pv_value_t value;
+	kz_pv_query_result(msg, NULL, &value);
+	return kb_script_assign(msg, variable, &value) >= 0;
+}
+
 static int query(struct sip_msg *msg, struct kb_slice exchange, struct kb_slice routing_key, struct kb_slice payload,
 	struct kb_slice headers)
 {
 	struct kz_question q;
+	int outcome = -1;
 	kz_forget_result();
-	if (!kz_ask_build(&q, "kazoo_query", msg, exchange, routing_key, payload, headers))
+	if (kz_ask_build(&q, "kazoo_query", msg, exchange, routing_key, payload, headers)) {
+		outcome = ask_and_wait(&q);
+		if (outcome < 0)
+			log_failure(&q, outcome);
+	}
+	if (has_result_variable && !assign_result(msg, &result_variable))
 		return -1;
-	int outcome = ask_and_wait(&q);
-	if (outcome < 0)
-		log_failure(&q, outcome);
 	return outcome;
 }
 
@@ -198,13 +215,7 @@ int kz_query5(struct sip_msg *msg, char *exchange, char *routing_key, char *payl
 		(headers && !kb_script_get(msg, "kazoo_query", "amqp_headers", headers, &h)))
 		return -1;
 	int outcome = query(msg, e, k, p, h);
-	if (target) {
-		pv_value_t value;
-		kz_pv_query_result(msg, NULL, &value);
-		if (kb_script_assign(msg, (pv_spec_t *)target, &value) < 0)
-			return -1;
-	}
-	return outcome;
+	return target && !assign_result(msg, (pv_spec_t *)target) ? -1 : outcome;
 }
 
 int kz_query4(struct sip_msg *msg, char *exchange, char *routing_key, char *payload, char *target)

@@ -65,24 +65,34 @@ static int set_escape(modparam_t type, void *value)
 }
 
 /* Known to configurations written for the stock module and without an effect here so far: accepted, and said once each.
- */
-static int accept_only(modparam_t type, void *value)
-{
-	(void)type, (void)value;
-	static bool said;
-	if (!said)
-		LM_NOTICE("some of the parameters set have no effect in this version: see docs/kazoo.md\n");
-	said = true;
-	return 0;
-}
+ * The core tells a parameter's function its value but not its name, so each has a function. */
+#define WITHOUT_EFFECT(name)                                                                                           \
+	static int accept_##name(modparam_t type, void *value)                                                             \
+	{                                                                                                                  \
+		static bool said;                                                                                              \
+		(void)type, (void)value;                                                                                       \
+		if (!said)                                                                                                     \
+			LM_NOTICE("the parameter " #name " has no effect in this version (docs/kazoo.md)\n");                      \
+		said = true;                                                                                                   \
+		return 0;                                                                                                      \
+	}
+WITHOUT_EFFECT(amqp_timer_process_interval)
+WITHOUT_EFFECT(amqp_command_hashtable_size)
+WITHOUT_EFFECT(pua_include_entity)
+WITHOUT_EFFECT(presence_use_full_entity)
+WITHOUT_EFFECT(presentity_table)
+WITHOUT_EFFECT(db_url)
+WITHOUT_EFFECT(pua_mode)
+WITHOUT_EFFECT(pua_lock_type)
+#undef WITHOUT_EFFECT
 
 #define ACCEPTED_INT(name)                                                                                             \
 	{                                                                                                                  \
-		name, PARAM_INT | PARAM_USE_FUNC, (void *)accept_only                                                          \
+#name, PARAM_INT | PARAM_USE_FUNC, (void *)accept_##name                                                       \
 	}
 #define ACCEPTED_TEXT(name)                                                                                            \
 	{                                                                                                                  \
-		name, PARAM_STRING | PARAM_USE_FUNC, (void *)accept_only                                                       \
+#name, PARAM_STRING | PARAM_USE_FUNC, (void *)accept_##name                                                    \
 	}
 
 param_export_t kz_parameters[] = {
@@ -115,6 +125,7 @@ param_export_t kz_parameters[] = {
 	{"amqp_query_timeout_sec", PARAM_INT, &settings.query_timeout_sec},
 	{"amqp_query_timeout_micro", PARAM_INT, &settings.query_timeout_micro},
 	{"amqp_query_timeout_avp", PARAM_STRING, &settings.query_timeout_avp},
+	{"amqp_result_avp", PARAM_STRING, &settings.result_avp},
 	{"amqp_outbox_size", PARAM_INT, &settings.outbox_bytes},
 	{"amqp_inbox_size", PARAM_INT, &settings.inbox_bytes},
 	{"json_escape_char", PARAM_STRING | PARAM_USE_FUNC, (void *)set_escape},
@@ -126,15 +137,14 @@ param_export_t kz_parameters[] = {
 	{"amqp_interprocess_timeout_micro", PARAM_INT, &settings.interprocess_timeout.micro},
 	{"amqp_waitframe_timeout_sec", PARAM_INT, &settings.waitframe_timeout.sec},
 	{"amqp_waitframe_timeout_micro", PARAM_INT, &settings.waitframe_timeout.micro},
-	ACCEPTED_TEXT("amqp_result_avp"),
-	ACCEPTED_INT("amqp_timer_process_interval"),
-	ACCEPTED_INT("amqp_command_hashtable_size"),
-	ACCEPTED_INT("pua_include_entity"),
-	ACCEPTED_INT("presence_use_full_entity"),
-	ACCEPTED_TEXT("presentity_table"),
-	ACCEPTED_TEXT("db_url"),
-	ACCEPTED_INT("pua_mode"),
-	ACCEPTED_INT("pua_lock_type"),
+	ACCEPTED_INT(amqp_timer_process_interval),
+	ACCEPTED_INT(amqp_command_hashtable_size),
+	ACCEPTED_INT(pua_include_entity),
+	ACCEPTED_INT(presence_use_full_entity),
+	ACCEPTED_TEXT(presentity_table),
+	ACCEPTED_TEXT(db_url),
+	ACCEPTED_INT(pua_mode),
+	ACCEPTED_INT(pua_lock_type),
 	{0, 0, 0},
 };
 

@@ -49,10 +49,26 @@ void kb_process_announce(int count)
 	cfg_register_child(count);
 }
 
+/* A signal to end that comes before the new process knows that it is not the main one would be taken down as the main
+ * one's, and forgotten: the server would wait for that process in vain. So it waits until the process is ready. */
+static sigset_t hold_back_signals(void)
+{
+	sigset_t held, before;
+	sigemptyset(&held);
+	sigaddset(&held, SIGTERM);
+	sigaddset(&held, SIGINT);
+	sigprocmask(SIG_BLOCK, &held, &before);
+	return before;
+}
+
 int kb_process_fork(enum kb_process_kind kind, const char *description, void (*body)(void *), void *argument)
 {
 	int rank = kind == KB_PROCESS_ROUTES ? PROC_XWORKER : PROC_NOCHLDINIT;
+	sigset_t before = hold_back_signals();
 	int pid = fork_process(rank, (char *)(uintptr_t)description, 1);
+	if (pid == 0 && kind == KB_PROCESS_BARE)
+		stop_in_good_order();
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	if (pid < 0) {
 		LM_ERR("cannot fork the process \"%s\"\n", description);
 		return -1;
@@ -63,8 +79,6 @@ int kb_process_fork(enum kb_process_kind kind, const char *description, void (*b
 		LM_ERR("cannot set up the process \"%s\"\n", description);
 		_exit(1);
 	}
-	if (kind == KB_PROCESS_BARE)
-		stop_in_good_order();
 	body(argument);
 	_exit(0); /* exit() would run what the parent has registered, once more */
 }
