@@ -1,0 +1,135 @@
+-- The soak's command line, its loop, and its verdict.
+local samples = require "soak.samples"
+local load = require "soak.load"
+local process = require "support.process"
+
+local MAX_KB_PER_HOUR = 1024 -- what a column of memory may grow by, as fitted to all but the first quarter
+local NOISE_KB = 128         -- and what a short run may show without meaning anything
+local MAX_DESCRIPTORS = 2    -- more than at the end of the first quarter: a connection that is being made again
+
+local function fail(...)
+  io.stderr:write("soak: ", ..., "\n")
+  os.exit(2)
+end
+
+local function parse(arguments)
+  local options = { minutes = 20, rate = 250, every = 10 }
+  for i = 1, #arguments, 2 do
+    local name = arguments[i]:match("^%-%-(%l+)$")
+    if not options[name] then fail("what is ", arguments[i], "? See the head of spec/soak/run") end
+    options[name] = tonumber(arguments[i + 1]) or fail(arguments[i], " is a number")
+  end
+  return options
+end
+
+local row_format = "%6s %11s %11s %11s %11s %6s %9s %9s"
+
+local function print_row(running, sample)
+  print(row_format:format(("%.0f"):format(sample.at), sample.private, ("%.0f"):format(sample.shared),
+    ("%.0f"):format(sample.shm), ("%.0f"):format(sample.pkg), sample.fds, running.counts["publish/1"] or 0,
+    running:stat "soak_events"))
+end
+
+-- Requests, samples and resets, all in time.
+local function run(running, options)
+  local list, seconds = {}, options.minutes * 60
+  local events = {}
+  for at = 0, seconds, options.every do
+    events[#events + 1] = {
+      at = at,
+      run = function()
+        local sample = samples.take(running.server)
+        sample.at = at
+        list[#list + 1] = sample
+        print_row(running, sample)
+      end,
+    }
+  end
+  for at = 30, seconds - 10, 60 do events[#events + 1] = { at = at, run = function() running:reset() end } end
+  running:run(options.rate, math.floor(options.rate * (seconds + 0.5)), events)
+  return list
+end
+
+local function after_warm_up(list)
+  local rest = {}
+  for i = math.floor(#list / 4) + 1, #list do rest[#rest + 1] = list[i] end
+  return rest
+end
+
+local failures = {}
+
+local function check(good, format, ...)
+  if not good then failures[#failures + 1] = format:format(...) end
+  return good and "ok" or "FAILED"
+end
+
+local function judge_memory(list, column)
+  local hours = (list[#list].at - list[1].at) / 3600
+  local growth, limit = samples.growth(list, function(sample) return sample[column] end),
+    math.max(MAX_KB_PER_HOUR * hours, NOISE_KB)
+  return ("grew by %.0f kB of at most %.0f: %s"):format(growth, limit,
+    check(growth <= limit, "%s grew by %.0f kB, more than %.0f", samples.titles[column], growth, limit))
+end
+
+local function judge_descriptors(list)
+  local first, last = list[1].fds, list[#list].fds
+  return ("%d, then %d: %s"):format(first, last, check(last <= first + MAX_DESCRIPTORS, "%d descriptors were left open",
+    last - first))
+end
+
+local function print_curves(list)
+  local rest = after_warm_up(list)
+  for _, column in ipairs(samples.columns) do
+    local values = {}
+    for i, sample in ipairs(list) do values[i] = sample[column] end
+    local line, low, high = samples.sparkline(values, 120)
+    print(("\n%s: %.0f to %.0f"):format(samples.titles[column], low, high))
+    print("  |" .. line .. "|")
+    print("  after the first quarter: " .. (column == "fds" and judge_descriptors(rest) or judge_memory(rest, column)))
+  end
+end
+
+local function print_processes(names, list)
+  local rest = after_warm_up(list)
+  local first, last, pids = rest[1].processes, rest[#rest].processes, {}
+  for pid in pairs(last) do pids[#pids + 1] = pid end
+  table.sort(pids)
+  print("\nprivate kB by process: after the first quarter, at the end")
+  for _, pid in ipairs(pids) do
+    print(("  %8d %8d  %s"):format(first[pid] or 0, last[pid], names[pid] or "?"))
+  end
+end
+
+local function print_outcomes(running)
+  local outcomes = {}
+  for outcome, count in pairs(running.counts) do outcomes[#outcomes + 1] = ("%s %d"):format(outcome, count) end
+  table.sort(outcomes)
+  local accepted = running.counts["publish/1"] or 0
+  local events, whole = running:await_events(accepted)
+  print("\noutcomes: " .. table.concat(outcomes, ", "))
+  print(("events: %d of %d accepted, %s; with their fields: %d, %s; connections reset: %d"):format(
+    events, accepted, check(events >= accepted, "%d accepted messages did not come back", accepted - events),
+    whole, check(whole == events, "%d events lacked a field", events - whole), running.resets))
+  check(running.counts.silent <= 2, "%d requests got no answer", running.counts.silent)
+  check((running.counts["query/1"] or 0) > 0 and (running.counts["async/1"] or 0) > 0, "no query was answered")
+end
+
+local function main()
+  local options = parse(arg)
+  io.stdout:setvbuf("line")
+  local running = load.start()
+  local names = samples.names(running.server)
+  print(row_format:format("s", "private kB", "shared kB", "shm kB", "pkg kB", "fds", "accepted", "events"))
+  local list = run(running, options)
+  print_curves(list)
+  print_processes(names, list)
+  print_outcomes(running)
+  local crash = running:stop()
+  check(not crash, "%s", tostring(crash))
+end
+
+local ok, err = xpcall(main, debug.traceback)
+process.kill_all()
+if not ok then failures[#failures + 1] = tostring(err) end
+print(#failures == 0 and "\nsoak: flat" or "\nsoak: FAILED: " .. table.concat(failures, "; "))
+os.exit(#failures == 0 and 0 or 1)
