@@ -25,7 +25,7 @@ end
 -- Flags: "durable", "auto_delete", "internal", "passive".
 function Amqp:exchange(name, kind, ...) self:run { "exchange", name, kind, ... } end
 
--- Flags: "durable", "auto_delete", "exclusive", "passive". Returns the number of messages and of consumers.
+-- Flags: "durable", "auto_delete", "exclusive", "passive", "quorum". Returns the number of messages and of consumers.
 function Amqp:queue(name, ...)
   local messages, consumers = self:run({ "queue", name, ... }):match("(%d+) (%d+)%s*$")
   return tonumber(messages), tonumber(consumers)

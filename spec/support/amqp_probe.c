@@ -2,7 +2,7 @@
  * amqp_probe: one AMQP action per call, for the specs and the benchmark.
  *
  *   amqp_probe URL exchange NAME TYPE [durable] [auto_delete] [internal] [passive]
- *   amqp_probe URL queue NAME [durable] [auto_delete] [exclusive] [passive]   prints "NAME MESSAGES CONSUMERS"
+ *   amqp_probe URL queue NAME [durable] [auto_delete] [exclusive] [passive] [quorum]   prints "NAME MESSAGES CONSUMERS"
  *   amqp_probe URL bind QUEUE EXCHANGE KEY
  *   amqp_probe URL delete exchange|queue NAME
  *   amqp_probe URL publish EXCHANGE KEY [OPTION]...    payloads from standard input
@@ -136,9 +136,12 @@ static void declare_exchange(amqp_connection_state_t connection, int argc, char 
 static void declare_queue(amqp_connection_state_t connection, int argc, char **argv)
 {
 	const char *name = argument(argc, argv, 0, "NAME");
+	amqp_table_entry_t type = {.key = amqp_cstring_bytes("x-queue-type"),
+		.value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes("quorum")}};
+	amqp_table_t arguments = {.num_entries = has_flag(argc, argv, "quorum"), .entries = &type};
 	amqp_queue_declare_ok_t *ok = amqp_queue_declare(connection, CHANNEL, amqp_cstring_bytes(name),
 		has_flag(argc, argv, "passive"), has_flag(argc, argv, "durable"), has_flag(argc, argv, "exclusive"),
-		has_flag(argc, argv, "auto_delete"), amqp_empty_table);
+		has_flag(argc, argv, "auto_delete"), arguments);
 	check(connection, name);
 	printf("%.*s %u %u\n", (int)ok->queue.len, (char *)ok->queue.bytes, ok->message_count, ok->consumer_count);
 }

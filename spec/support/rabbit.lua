@@ -14,9 +14,11 @@ local bin = "/usr/lib/rabbitmq/bin/"
 -- The packaged wrapper would become the user rabbitmq by `su`, which makes a new session and hides the VM from us.
 local as_rabbitmq = { "setpriv", "--reuid=rabbitmq", "--regid=rabbitmq", "--clear-groups" }
 
-local function command(...)
-  local words = { unpack(as_rabbitmq) }
-  for _, word in ipairs { ... } do words[#words + 1] = word end
+local function command(self, ...)
+  local words = {}
+  for _, part in ipairs { self.network and self.network.words or {}, as_rabbitmq, { ... } } do
+    for _, word in ipairs(part) do words[#words + 1] = word end
+  end
   return words
 end
 
@@ -25,7 +27,7 @@ local function environment(self)
     HOME = self.folder,
     ERL_EPMD_PORT = self.epmd_port,
     ERL_EPMD_ADDRESS = "127.0.0.1",
-    RABBITMQ_NODENAME = ("kemibus%d@localhost"):format(self.port),
+    RABBITMQ_NODENAME = self.node,
     RABBITMQ_DIST_PORT = self.dist_port,
     RABBITMQ_MNESIA_BASE = self.folder .. "/data",
     RABBITMQ_LOG_BASE = self.folder .. "/log",
@@ -40,7 +42,7 @@ end
 local function write_configuration(self, extra)
   files.write(self.folder .. "/enabled_plugins", "[].\n")
   files.write(self.folder .. "/rabbitmq.conf", table.concat({
-    "listeners.tcp.local = 127.0.0.1:" .. self.port,
+    ("listeners.tcp.local = %s:%d"):format(self.host, self.port),
     "log.console = true",
     "log.file = false",
     extra or "",
@@ -59,14 +61,15 @@ end
 
 local function spawn_epmd(self)
   self.epmd = process.spawn {
-    name = "epmd", folder = files.new_folder("epmd"), command = command(
+    name = "epmd", folder = files.new_folder("epmd"), command = command(self,
       "epmd", "-port", self.epmd_port, "-address", "127.0.0.1"),
   }
 end
 
 local function spawn_server(self)
   self.process = process.spawn {
-    name = "rabbitmq", folder = self.folder, env = environment(self), command = command(bin .. "rabbitmq-server"),
+    name = "rabbitmq", folder = self.folder, env = environment(self),
+    command = command(self, bin .. "rabbitmq-server"),
   }
 end
 
@@ -77,15 +80,35 @@ local function await_ready(self)
   end, 60, "RabbitMQ on port " .. self.port)
 end
 
--- start{conf = "more lines of rabbitmq.conf"}
+-- In a cluster, all nodes have one cookie and find each other by one name service; a node joins when it first starts.
+local function become_member(self, first)
+  local cookie = self.folder .. "/.erlang.cookie"
+  files.must_run(("cp -p %s/.erlang.cookie %s"):format(files.quote(first.folder), files.quote(cookie)))
+  self.epmd_port = first.epmd_port
+  return table.concat({
+    "cluster_formation.peer_discovery_backend = classic_config",
+    "cluster_formation.classic_config.nodes.1 = " .. first.node,
+    "cluster_formation.classic_config.nodes.2 = " .. self.node,
+  }, "\n")
+end
+
+-- start{conf = "more lines of rabbitmq.conf", join = another one, whose cluster it joins, network = one of
+-- support.network, at whose far end it runs}. A joined one is to be stopped before the one that it joined.
 function rabbit.start(options)
   options = options or {}
-  local self = setmetatable({ host = "127.0.0.1", port = ports.free() }, Rabbit)
+  local self = setmetatable({ host = "127.0.0.1", port = ports.free(), network = options.network }, Rabbit)
+  local conf = options.conf or ""
+  if self.network then
+    self.host = self.network.far_address
+    conf = conf .. "\nloopback_users = none"
+  end
   self.epmd_port, self.dist_port = ports.free(), ports.free()
+  self.node = ("kemibus%d@localhost"):format(self.port)
   self.url = ("amqp://guest:guest@%s:%d"):format(self.host, self.port)
   self.folder, self.link = files.new_folder_for("rabbitmq", "rabbitmq")
-  write_configuration(self, options.conf)
-  spawn_epmd(self)
+  if options.join then conf = conf .. "\n" .. become_member(self, options.join) end
+  write_configuration(self, conf)
+  if not options.join then spawn_epmd(self) end
   spawn_server(self)
   await_ready(self)
   return self
@@ -129,12 +152,19 @@ end
 
 function Rabbit:thaw() process.signal(self:vm(), "CONT") end
 
--- rabbitmqctl with these arguments: its output; an error when it fails.
-function Rabbit:ctl(...)
+local function ctl_command(self, ...)
   local words = { "env" }
   for name, value in pairs(environment(self)) do words[#words + 1] = name .. "=" .. value end
   for _, word in ipairs { bin .. "rabbitmqctl", "--quiet", ... } do words[#words + 1] = word end
-  return files.must_run(("cd %s && %s"):format(self.folder, files.quote_all(command(unpack(words)))))
+  return ("cd %s && %s"):format(self.folder, files.quote_all(command(self, unpack(words))))
+end
+
+-- rabbitmqctl with these arguments: its output; an error when it fails.
+function Rabbit:ctl(...) return files.must_run(ctl_command(self, ...)) end
+
+-- The same without waiting for it.
+function Rabbit:start_ctl(...)
+  files.must_run(("{ %s; } >%s/ctl.log 2>&1 </dev/null &"):format(ctl_command(self, ...), files.quote(self.folder)))
 end
 
 function Rabbit:log() return self.process:log() end
@@ -147,7 +177,7 @@ function Rabbit:stop()
     process.signal(self:vm(), "CONT")
     self.process:kill()
   end
-  self.epmd:kill()
+  if self.epmd then self.epmd:kill() end
   files.must_run("rm -rf " .. files.quote(self.folder .. "/data"))
   files.keep_logs(self.folder, self.link)
 end
