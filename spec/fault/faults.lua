@@ -240,7 +240,7 @@ end
 
 -- Kills a worker in the midst of a message; Kamailio then ends as a whole.
 local function kill_busy_worker(server)
-  local give_up, pid, id = socket.gettime() + 10, nil, nil
+  local give_up, pid, id = socket.gettime() + 10
   while not pid and socket.gettime() < give_up do pid, id = busy_worker(server) end
   if not pid then error("no worker was busy", 0) end
   files.must_run("kill -KILL " .. pid)
@@ -258,7 +258,7 @@ local function count_done(servers, account)
 end
 
 local function done_all(servers, result)
-  local give_up, account = socket.gettime() + PATIENCE, nil
+  local give_up, account = socket.gettime() + PATIENCE
   repeat
     socket.sleep(0.5)
     account = count_done(servers, publish_load.account(result))
@@ -269,7 +269,7 @@ end
 add("worker", "worker killed while it handles a message", function(options)
   return with_broker(function(rabbit, server)
     amqp.client(rabbit):exchange("faults", "direct")
-    local consumers, killed = { start_consumer(rabbit) }, nil
+    local consumers, killed = { start_consumer(rabbit) }
     local result = publish_load.run {
       server = server, rate = options.rate, seconds = options.seconds,
       events = { {

@@ -50,7 +50,7 @@ local event = [[
   if ($(kzE{kz.json,From-User}) == "alice" && $var(state) == "confirmed") update_stat("soak_fields", "+1");
 ]]
 
-local fields = [['Event-Category':'soak','Event-Name':'tick','Call-ID':'8f2a1c9e-77aa-4a3b','From-User':'alice','State':'confirmed']]
+local fields = "'Event-Category':'soak','Event-Name':'tick','Call-ID':'8f2a1c9e','From-User':'alice','State':'confirmed'"
 local small, large = ("{%s}"):format(fields), ("{%s,'Text':'%s'}"):format(fields, ("x"):rep(8000))
 local question = "{'Event-Category':'call_event','Event-Name':'query_req','Realm':'sip.example.com'}"
 

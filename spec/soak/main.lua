@@ -22,10 +22,10 @@ local function parse(arguments)
   return options
 end
 
-local row_format = "%6s %11s %11s %11s %11s %6s %9s %9s"
+local row_format = "%6s %9s %11s %11s %11s %11s %6s %9s %9s"
 
 local function print_row(running, sample)
-  print(row_format:format(("%.0f"):format(sample.at), sample.private, ("%.0f"):format(sample.shared),
+  print(row_format:format(("%.0f"):format(sample.at), sample.pss, sample.private, ("%.0f"):format(sample.shared),
     ("%.0f"):format(sample.shm), ("%.0f"):format(sample.pkg), sample.fds, running.counts["publish/1"] or 0,
     running:stat "soak_events"))
 end
@@ -119,7 +119,7 @@ local function main()
   io.stdout:setvbuf("line")
   local running = load.start()
   local names = samples.names(running.server)
-  print(row_format:format("s", "private kB", "shared kB", "shm kB", "pkg kB", "fds", "accepted", "events"))
+  print(row_format:format("s", "Pss kB", "private kB", "shared kB", "shm kB", "pkg kB", "fds", "accepted", "events"))
   local list = run(running, options)
   print_curves(list)
   print_processes(names, list)

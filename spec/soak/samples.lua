@@ -28,20 +28,22 @@ local function sum(text, pattern)
   return total
 end
 
--- The columns, in kB but for the last. Private: pages that one process alone has. Shared: all others, each counted once.
+-- The columns, in kB but for the last. Private_Dirty and Pss_Shmem leave out the files that other Kamailios on this machine
+-- map too; Pss has them, and so is shown and not judged.
 samples.columns = { "private", "shared", "shm", "pkg", "fds" }
 samples.titles = {
-  private = "private memory of all processes, kB", shared = "shared memory, kB",
+  private = "private memory of all processes (Private_Dirty), kB", shared = "shared memory (Pss_Shmem), kB",
   shm = "Kamailio's shm in use, kB", pkg = "Kamailio's pkg in use, all processes, kB", fds = "open descriptors",
 }
 
 -- One look at a Kamailio: the columns, and private kB by process in `processes`.
 function samples.take(server)
-  local sample = { private = 0, shared = 0, fds = 0, processes = {} }
+  local sample = { pss = 0, private = 0, shared = 0, fds = 0, processes = {} }
   for _, pid in ipairs(server:pids()) do
     local map = smaps(pid)
-    local private = (map.Private_Dirty or 0) + (map.Private_Clean or 0)
-    sample.private, sample.shared = sample.private + private, sample.shared + (map.Pss or 0) - private
+    local private = map.Private_Dirty or 0
+    sample.pss = sample.pss + (map.Pss or 0)
+    sample.private, sample.shared = sample.private + private, sample.shared + (map.Pss_Shmem or 0)
     sample.fds = sample.fds + descriptors(pid)
     sample.processes[pid] = private
   end
