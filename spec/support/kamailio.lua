@@ -74,10 +74,11 @@ end
 
 local function spawn(self, options)
   files.write(self.folder .. "/kamailio.cfg", configuration(self, options))
-  local command = {
+  local command = { unpack(options.prefix or {}) }
+  for _, word in ipairs {
     "kamailio", "-DD", "-E", "-f", self.folder .. "/kamailio.cfg", "-Y", self.folder, "-w", self.folder,
     "-m", options.shared_memory or 64, "-M", options.private_memory or 8,
-  }
+  } do command[#command + 1] = word end
   self.process = process.spawn { name = "kamailio", folder = self.folder, env = options.env, command = command }
   self.pid = self.process.pid
 end
@@ -99,8 +100,9 @@ local function await_ready(self, deadline)
 end
 
 -- start{cfg, modules = "ours"|"stock", lua, lua_after, files = {name = text}, children, shared_memory, private_memory,
--- debug, env, deadline}: the running server, or nil and its log when it did not start. In cfg, $FOLDER is the server's
--- folder, where `files` and kemi.lua (the text of `lua`) are. Without a request_route the answer is always 200.
+-- debug, env, deadline, prefix = words before the command}: the running server, or nil and its log when it did not
+-- start. In cfg, $FOLDER is the server's folder, where `files` and kemi.lua (the text of `lua`) are. Without a
+-- request_route the answer is always 200.
 function kamailio.start(options)
   local self = setmetatable({ port = ports.free(), host = "127.0.0.1" }, Kamailio)
   self.folder = files.new_folder("kamailio")

@@ -94,6 +94,16 @@ describe("amqps", function()
     end)
   end)
 
+  it("notices a frozen broker by its heartbeat, as without TLS", function()
+    local server = start { params = { amqp_heartbeats = 1 } }
+    server:await_connected()
+    rabbit:freeze()
+    server:wait_log("connection to .* lost: no heartbeat", 10, 2)
+    rabbit:thaw()
+    server:wait_log("connected to .* publisher%)", 20, 2)
+    server:stop()
+  end)
+
   -- The line of the log that says why; nothing connects in spite of it.
   local function refusal_of(params, reason)
     local server = start { params = params }
