@@ -62,13 +62,36 @@ function stats.await(server, command, fields, where, deadline)
   end, deadline or 10, command)
 end
 
--- What changed: the fields that differ from an earlier answer, with the difference.
-function stats.difference(before, after)
+local function difference(before, after, but)
   local changed = {}
   for name, value in pairs(after) do
-    if type(value) == "number" and value ~= before[name] then changed[name] = value - (before[name] or 0) end
+    if not but[name] and value ~= before[name] then changed[name] = value - before[name] end
   end
   return changed
+end
+
+local function same(a, b)
+  for name, value in pairs(a) do if b[name] ~= value then return false end end
+  for name in pairs(b) do if a[name] == nil then return false end end
+  return true
+end
+
+local function show(changes)
+  local parts = {}
+  for name, value in pairs(changes) do parts[#parts + 1] = name .. "=" .. value end
+  table.sort(parts)
+  return table.concat(parts, " ")
+end
+
+-- Runs the action and waits until exactly these numbers of the command's answer have changed by so much, apart from
+-- those in `but`.
+function stats.moves(server, command, but, expected, action, ...)
+  local before = stats.one(server, command)
+  action(...)
+  wait.until_(function()
+    local changed = difference(before, stats.one(server, command), but)
+    return same(expected, changed), show(changed)
+  end, 15, "the changes " .. show(expected))
 end
 
 return stats

@@ -10,37 +10,13 @@ local wait = require "support.wait"
 -- Levels and not counts: they have specs of their own.
 local levels = { outbox_bytes_high = true, query_us_p50 = true, query_us_p90 = true, query_us_p99 = true }
 
-local function moved(before, after)
-  local changed = stats.difference(before, after)
-  for name in pairs(levels) do changed[name] = nil end
-  return changed
-end
-
-local function same(a, b)
-  for name, value in pairs(a) do if b[name] ~= value then return false end end
-  for name in pairs(b) do if a[name] == nil then return false end end
-  return true
-end
-
-local function show(changes)
-  local parts = {}
-  for name, value in pairs(changes) do parts[#parts + 1] = name .. "=" .. value end
-  table.sort(parts)
-  return table.concat(parts, " ")
-end
-
--- Runs the action and waits until exactly these statistics have changed by these numbers.
 local function moves(server, expected, action, ...)
-  local before = stats.one(server, "kazoo.stats")
-  action(...)
-  wait.until_(function()
-    local changed = moved(before, stats.one(server, "kazoo.stats"))
-    return same(expected, changed), show(changed)
-  end, 15, "the changes " .. show(expected))
+  stats.moves(server, "kazoo.stats", levels, expected, action, ...)
 end
 
 local routes = {
   ask = [[kazoo_query("sx", "ask", "{'Event-Category':'spec', 'Event-Name':'ask'}");]],
+  mandatory = [[kazoo_publish("sx", "nobody listens", "{}", "", "mandatory=1");]],
   ask_nobody = [[kazoo_query("targeted", "nobody", "{}");]],
   ask_nobody_briefly = [[$avp(ms) = 300; kazoo_query("targeted", "nobody", "{}");]],
   ask_nobody_patiently = [[$avp(ms) = 1000; kazoo_query("targeted", "nobody", "{}");]],
@@ -67,6 +43,8 @@ local events = {
   ["consumer-event-spec-known"] = kazoo.note("known"),
   ["consumer-event-spec-ask"] = [[
     kazoo_publish("targeted", "$(kzE{kz.json,Server-ID})", "{'Msg-ID' : '$(kzE{kz.json,Msg-ID})', 'is' : 'answer'}");]],
+  ["consumer-event-spec-reject"] = "kazoo_reject();",
+  ["consumer-event-spec-requeue"] = "if ($kzRedelivered == 0) kazoo_requeue();",
   ["consumer-event-spec-hold"] = [[
     xlog("L_NOTICE", "route begins\n");
     while ($shv(go) == 0) { usleep("20000"); }]],
@@ -88,7 +66,8 @@ describe("The statistics of kazoo", function()
     server = kazoo.start {
       rabbit = kazoo.shared_rabbit(), routes = routes, events = events,
       params = { amqp_inbox_size = 65536, amqp_query_timeout_avp = "$avp(ms)", amqp_query_timeout_sec = 10 },
-      mod_init = subscribe "'exchange':'sx', 'queue':'sq', 'routing':['event','ask'], 'no_ack':0",
+      mod_init = subscribe "'exchange':'sx', 'queue':'sq', 'routing':['event','ask'], 'no_ack':0"
+        .. subscribe "'exchange':'sx', 'queue':'sw', 'routing':'settle', 'no_ack':0, 'wait_for_consumer_ack':1",
       settings = settings .. [[
         loadmodule "xhttp.so"
         loadmodule "xhttp_prom.so"
@@ -99,13 +78,14 @@ describe("The statistics of kazoo", function()
         listen=tcp:127.0.0.1:]] .. ports.free() .. "\n" ..
         "event_route[xhttp:request] { prom_dispatch(); }",
     }
-    server:wait_log('consuming queue "sq"')
+    server:wait_log('consuming queue "sw"')
     stats.await(server, "kazoo.stats", { connections_open = 2 })
   end)
 
   teardown(function()
     server:stop()
     client:delete_queue("sq")
+    client:delete_queue("sw")
   end)
 
   local function ask(route, result)
@@ -126,6 +106,10 @@ describe("The statistics of kazoo", function()
     end)
   end)
 
+  it("count what the broker gives back", function()
+    moves(server, { published = 1, confirmed = 1, returned = 1 }, server.call, server, "mandatory")
+  end)
+
   it("count what the broker refuses", function()
     moves(server, { published = 1, publish_rejected = 1 }, server.publish, server, "no such exchange", "k", "{}")
   end)
@@ -139,6 +123,18 @@ describe("The statistics of kazoo", function()
     moves(server, { delivered = 2, acked = 2 }, function()
       for _ = 1, 2 do client:publish("sx", "event", known) end
     end)
+  end)
+
+  local function settle(how)
+    client:publish("sx", "settle", ('{"Event-Category":"spec","Event-Name":"%s"}'):format(how))
+  end
+
+  it("count deliveries that a route rejects", function()
+    moves(server, { delivered = 1, rejected = 1 }, settle, "reject")
+  end)
+
+  it("count deliveries that a route gives back, and that come again", function()
+    moves(server, { delivered = 2, requeued = 1, redelivered = 1, acked = 1 }, settle, "requeue")
   end)
 
   it("count deliveries without a route", function()

@@ -461,7 +461,7 @@ static void refuse_too_large(struct kb_broker *b, struct kb_amqp_content *in)
 	kb_log_limited(&b->too_large, KB_LOG_ERROR,
 		"amqp: message of %zu bytes with routing key \"%.*s\" dropped: larger than the inbox takes (%zu bytes)",
 		in->expected, KB_SLICE_FMT(in->m.key), b->config->message_max);
-	kb_traffic_too_large(b->config->traffic, &in->m.origin);
+	kb_traffic_drop(b->config->traffic, &in->m.origin, KB_DROP_TOO_LARGE);
 	if (!b->subscriptions[in->m.origin.subscription].s->no_ack)
 		amqp_settle(b, &in->m.origin, KB_REJECTED);
 }

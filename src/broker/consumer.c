@@ -109,7 +109,7 @@ static bool fits(struct loop *l, const struct kb_message *m)
 	kb_log_limited(&l->too_large, KB_LOG_ERROR,
 		"%s: message of %zu bytes with routing key \"%.*s\" dropped: larger than the inbox takes (%zu bytes)",
 		l->c->api->name, kb_message_size(m), KB_SLICE_FMT(m->key), most);
-	kb_traffic_too_large(l->c->config.traffic, &m->origin);
+	kb_traffic_drop(l->c->config.traffic, &m->origin, KB_DROP_TOO_LARGE);
 	return false;
 }
 

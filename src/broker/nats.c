@@ -405,7 +405,7 @@ static bool too_long(struct kb_broker *b, const struct kb_message *m)
 	kb_log_limited(&b->long_delivery, KB_LOG_ERROR,
 		"nats: delivery on \"%.*s\" dropped: it has %zu bytes, and %zu are allowed", KB_SLICE_FMT(m->key), m->payload.n,
 		b->config.message_max);
-	kb_traffic_too_large(b->config.traffic, &m->origin);
+	kb_traffic_drop(b->config.traffic, &m->origin, KB_DROP_TOO_LARGE);
 	return true;
 }
 

@@ -144,11 +144,11 @@ void kb_traffic_settled(struct kb_connection *c, const struct kb_origin *origin,
 		kb_count(outcome == KB_DONE ? &t->acked : outcome == KB_REQUEUE ? &t->requeued : &t->rejected, 1);
 }
 
-void kb_traffic_too_large(struct kb_connection *c, const struct kb_origin *origin)
+void kb_traffic_drop(struct kb_connection *c, const struct kb_origin *origin, enum kb_drop reason)
 {
 	struct kb_subscription_traffic *t = subscription(c, origin->subscription);
 	if (t)
-		kb_count_among(&t->dropped[KB_DROP_TOO_LARGE], 1);
+		kb_count_among(&t->dropped[reason], 1); /* workers drop, too */
 }
 
 /* -- any process -- */
@@ -168,11 +168,8 @@ void kb_traffic_dropped(struct kb_traffic *traffic, const struct kb_origin *orig
 {
 	for (size_t i = 0; i < kb_traffic_connections(traffic); i++) {
 		struct kb_connection *c = &traffic->connections[i];
-		struct kb_subscription_traffic *t = c->broker == origin->broker ? subscription(c, origin->subscription) : NULL;
-		if (!t)
-			continue;
-		kb_count_among(&t->dropped[reason], 1); /* several workers drop */
-		return;
+		if (c->broker == origin->broker)
+			kb_traffic_drop(c, origin, reason); /* publishers have no subscriptions */
 	}
 }
 

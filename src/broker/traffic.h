@@ -79,7 +79,7 @@ void kb_traffic_subscription(struct kb_connection *c, uint32_t subscription, con
 
 void kb_traffic_delivered(struct kb_connection *c, const struct kb_message *m);
 void kb_traffic_settled(struct kb_connection *c, const struct kb_origin *origin, enum kb_outcome outcome);
-void kb_traffic_too_large(struct kb_connection *c, const struct kb_origin *origin);
+void kb_traffic_drop(struct kb_connection *c, const struct kb_origin *origin, enum kb_drop reason);
 
 static inline void kb_traffic_sent(struct kb_connection *c, size_t bytes)
 {
@@ -98,7 +98,8 @@ static inline void kb_traffic_sent(struct kb_connection *c, size_t bytes)
 
 /* -- any process -- */
 
-/* A delivery that ends here, in a worker. The module's own events do not count. */
+/* kb_traffic_drop() for a worker, which knows a message and not its connection. The module's own events do not count.
+ */
 void kb_traffic_dropped(struct kb_traffic *traffic, const struct kb_origin *origin, enum kb_drop reason);
 
 size_t kb_traffic_connections(const struct kb_traffic *traffic);

@@ -130,6 +130,9 @@ bool kz_receive_payload(size_t zone, struct kb_slice payload, struct kb_buf *out
 /* In mod_init: what is wrong with the policy stops the start, with a log line. */
 bool kz_event_check_policy(void);
 
+/* Whether the policy can be loaded as it is now, and why not. */
+bool kz_event_policy_loads(struct kb_buf *why);
+
 /* In mod_init: shared memory for the workers. */
 bool kz_event_init(void);
 

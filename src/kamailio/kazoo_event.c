@@ -13,6 +13,7 @@
 #include "kamailio/event_route.h"
 #include "kamailio/kazoo_delivery.h"
 #include "kamailio/kazoo_stats.h"
+#include "kamailio/policy_reload.h"
 #include "kamailio/process.h"
 #include "kamailio/script.h"
 #include "policy/policy.h"
@@ -146,6 +147,19 @@ static bool introduce_subscriptions(struct kb_policy *policy)
 	return true;
 }
 
+/* The old policy stays when the new one fails, which the RPC command has ruled out unless the file changed again. */
+static void reload_policy(struct worker *w)
+{
+	struct kb_policy *policy = open_policy();
+	if (policy && introduce_subscriptions(policy)) {
+		kb_policy_close(w->policy);
+		w->policy = policy;
+		LM_NOTICE("lua_policy: loaded anew\n");
+	} else {
+		kb_policy_close(policy);
+	}
+}
+
 /* From each inbox in turn, so that no zone starves another. */
 static struct kb_record *next_message(struct worker *w, struct kb_message *m)
 {
@@ -184,6 +198,8 @@ static void worker_main(void *argument)
 		return;
 	for (;;) {
 		struct kb_message m;
+		if (kb_policy_reload_due())
+			reload_policy(&w);
 		struct kb_record *record = next_message(&w, &m);
 		if (!record) {
 			kb_process_tick(NULL);
@@ -195,6 +211,14 @@ static void worker_main(void *argument)
 }
 
 /* -- starting -- */
+
+bool kz_event_policy_loads(struct kb_buf *why)
+{
+	struct kb_policy_config config = policy_config();
+	struct kb_policy *policy = kb_policy_open(&config, why);
+	kb_policy_close(policy);
+	return policy != NULL;
+}
 
 bool kz_event_check_policy(void)
 {

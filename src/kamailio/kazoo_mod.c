@@ -10,6 +10,7 @@
 #include "kamailio/kazoo_query.h"
 #include "kamailio/kazoo_stats.h"
 #include "kamailio/log_sink.h"
+#include "kamailio/policy_reload.h"
 #include "kamailio/process.h"
 #include "kamailio/script.h"
 #include "kamailio/transformations.h"
@@ -77,7 +78,8 @@ static int mod_init(void)
 {
 	kb_log_sink_install();
 	if (!kz_settings_check() || !kz_event_check_policy() || !kz_brokers_check() || !kz_zones_check() ||
-		!kz_event_init() || !kz_query_check() || !kz_message_check() || !kz_stats_register())
+		!kz_event_init() || !kz_query_check() || !kz_message_check() || !kz_stats_register() ||
+		!kb_policy_reload_init())
 		return -1;
 	kb_process_announce(kz_settings()->workers + KZ_QUERY_PROCESSES + kz_brokers_processes());
 	return 0;

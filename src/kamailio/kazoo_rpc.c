@@ -7,6 +7,8 @@
 #include <stdio.h>
 
 #include "kamailio/kazoo_query.h"
+#include "kamailio/kazoo.h"
+#include "kamailio/policy_reload.h"
 #include "kamailio/report.h"
 
 static void show_stats(rpc_t *rpc, void *context)
@@ -21,7 +23,7 @@ static void show_connections(rpc_t *rpc, void *context)
 
 static void show_subscriptions(rpc_t *rpc, void *context)
 {
-	kb_rpc_subscriptions(rpc, context, kz_stats_traffic());
+	kb_rpc_subscriptions(rpc, context, kz_stats_traffic(), KB_REPORT_QUEUES);
 }
 
 /* Each bucket that is not empty, by the microseconds that its values are below. */
@@ -59,6 +61,11 @@ static void show_queries(rpc_t *rpc, void *context)
 	add_buckets(rpc, structure, &h);
 }
 
+static void reload_policy(rpc_t *rpc, void *context)
+{
+	kb_rpc_policy_reload(rpc, context, kz_settings()->lua_policy, kz_event_policy_loads);
+}
+
 #define DOC(text)                                                                                                      \
 	(const char *[])                                                                                                   \
 	{                                                                                                                  \
@@ -70,6 +77,7 @@ static rpc_export_t commands[] = {
 	{"kazoo.subscriptions", show_subscriptions, DOC("Each subscription: state, and what became of its messages."),
 		RET_ARRAY},
 	{"kazoo.queries", show_queries, DOC("Outcomes of kazoo_query and how long the answers took."), 0},
+	{"kazoo.policy_reload", reload_policy, DOC("Loads lua_policy anew; one that fails to load changes nothing."), 0},
 	{0, 0, 0, 0},
 };
 

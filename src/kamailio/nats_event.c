@@ -8,6 +8,8 @@
 #include "core/log.h"
 #include "kamailio/event_route.h"
 #include "kamailio/message_pv.h"
+#include "kamailio/nats_stats.h"
+#include "kamailio/policy_reload.h"
 #include "kamailio/process.h"
 #include "kamailio/script.h"
 #include "policy/policy.h"
@@ -17,6 +19,8 @@ static const struct kb_message *current;
 
 struct listener {
 	struct kb_policy *policy;
+	const struct kb_subscription *subscription;
+	struct kb_connection *traffic;
 	int route;       /* of every message, when no operator's policy chooses one for each; else ASK_POLICY */
 	char event[300]; /* nats:SUBJECT, for event_callback */
 };
@@ -64,9 +68,62 @@ static bool has_callback(void)
 	return callback && callback[0];
 }
 
+static struct kb_policy *try_policy(struct kb_buf *why)
+{
+	struct kb_policy_config config = {
+		.bus = "nats", .file = kn_settings()->lua_policy, .route_index = kb_event_route_index};
+	return kb_policy_open(&config, why);
+}
+
+static struct kb_policy *open_policy(void)
+{
+	struct kb_buf error = {0};
+	struct kb_policy *policy = try_policy(&error);
+	if (!policy)
+		LM_ERR("lua_policy: %.*s\n", (int)error.n, error.p ? error.p : "");
+	kb_buf_free(&error);
+	return policy;
+}
+
+/* False: the policy does not load, and the one before, if any, stays. */
+static bool take_policy(struct listener *l)
+{
+	const struct kb_subscription *s = l->subscription;
+	struct kb_policy_subscription seen = {.subject = s->routing[0], .group = s->queue.name};
+	struct kb_policy *policy = open_policy();
+	if (!policy || !kb_policy_add_subscription(policy, 0, &seen)) {
+		kb_policy_close(policy);
+		return false;
+	}
+	kb_policy_close(l->policy);
+	l->policy = policy;
+	l->route = fixed_route(policy);
+	return true;
+}
+
+bool kn_event_policy_loads(struct kb_buf *why)
+{
+	struct kb_policy *policy = try_policy(why);
+	kb_policy_close(policy);
+	return policy != NULL;
+}
+
+static void take_new_policy(struct listener *l)
+{
+	if (kb_policy_reload_due() && take_policy(l))
+		LM_NOTICE("lua_policy: loaded anew\n");
+}
+
+static void on_tick(void *context)
+{
+	kb_process_tick(NULL);
+	take_new_policy(context);
+}
+
 static bool on_delivered(void *context, const struct kb_message *m)
 {
 	struct listener *l = context;
+	take_new_policy(l);
 	current = m;
 	if (has_callback()) {
 		kb_event_callback_run(kn_settings()->event_callback, l->event);
@@ -74,6 +131,8 @@ static bool on_delivered(void *context, const struct kb_message *m)
 		int route = l->route == ASK_POLICY ? kb_policy_route(l->policy, m, m->payload) : l->route;
 		if (route >= 0)
 			kb_event_route_run(route);
+		else
+			kb_traffic_drop(l->traffic, &m->origin, KB_DROP_NO_ROUTE);
 	}
 	current = NULL;
 	return true;
@@ -83,18 +142,6 @@ static void on_connection(void *context, bool open, const char *address)
 {
 	(void)context, (void)address;
 	kb_event_run_by_name(kn_settings()->event_callback, open ? "nats:connected" : "nats:disconnected");
-}
-
-static struct kb_policy *open_policy(void)
-{
-	struct kb_buf error = {0};
-	struct kb_policy_config config = {
-		.bus = "nats", .file = kn_settings()->lua_policy, .route_index = kb_event_route_index};
-	struct kb_policy *policy = kb_policy_open(&config, &error);
-	if (!policy)
-		LM_ERR("lua_policy: %.*s\n", (int)error.n, error.p ? error.p : "");
-	kb_buf_free(&error);
-	return policy;
 }
 
 bool kn_event_check_policy(void)
@@ -107,22 +154,22 @@ bool kn_event_check_policy(void)
 static void listener_main(void *argument)
 {
 	const struct kb_subscription *s = argument;
-	struct listener l = {.policy = open_policy()};
-	struct kb_policy_subscription seen = {.subject = s->routing[0], .group = s->queue.name};
+	struct listener l = {.subscription = s};
 	char name[300];
-	if (!l.policy || !kb_policy_add_subscription(l.policy, 0, &seen))
+	if (!take_policy(&l))
 		return;
-	l.route = fixed_route(l.policy);
 	snprintf(l.event, sizeof l.event, "nats:%s", s->routing[0]);
 	snprintf(name, sizeof name, "kamailio %s:%s", s->routing[0], s->queue.name);
+	struct kb_broker_config config = kn_broker_config(KB_ROLE_CONSUME, name);
+	config.traffic = l.traffic = kn_stats_connection(name);
 	kb_listener_run(&(struct kb_listener){.api = &kb_nats,
-		.config = kn_broker_config(KB_ROLE_CONSUME, name),
+		.config = config,
 		.subscriptions = s,
 		.n_subscriptions = 1,
 		.context = &l,
 		.delivered = on_delivered,
 		.connection = on_connection,
-		.tick = kb_process_tick});
+		.tick = on_tick});
 }
 
 bool kn_event_fork(void)

@@ -7,6 +7,8 @@
 
 #include "kamailio/log_sink.h"
 #include "kamailio/message_pv.h"
+#include "kamailio/nats_stats.h"
+#include "kamailio/policy_reload.h"
 #include "kamailio/process.h"
 #include "kamailio/script.h"
 
@@ -39,7 +41,7 @@ static sr_kemi_t kemi[] = {
 static int mod_init(void)
 {
 	kb_log_sink_install();
-	if (!kn_settings_check() || !kn_event_check_policy())
+	if (!kn_settings_check() || !kn_event_check_policy() || !kn_stats_register() || !kb_policy_reload_init())
 		return -1;
 	kb_process_announce(kn_settings()->publish_workers + (int)kn_settings()->n_subscriptions);
 	return 0;
@@ -48,7 +50,7 @@ static int mod_init(void)
 static int child_init(int rank)
 {
 	if (rank == PROC_INIT)
-		return kn_publish_init() ? 0 : -1;
+		return kn_publish_init() && kn_stats_init() ? 0 : -1;
 	if (rank != PROC_MAIN)
 		return 0;
 	return kn_event_fork() && kn_publish_fork() ? 0 : -1;

@@ -38,6 +38,7 @@ struct kb_broker_config kn_broker_config(enum kb_broker_role role, const char *n
 
 /* In child_init(PROC_INIT), when the number of processes is known. */
 bool kn_publish_init(void);
+struct kb_outbox *kn_outbox(void);
 bool kn_publish_fork(void);
 
 int kn_publish2(struct sip_msg *msg, char *subject, char *payload);
@@ -49,6 +50,9 @@ int kn_kemi_publish_request(struct sip_msg *msg, str *subject, str *payload, str
 
 /* In mod_init: loads the Lua policy once, so that a bad one stops the start. */
 bool kn_event_check_policy(void);
+
+/* Whether the policy can be loaded as it is now, and why not. */
+bool kn_event_policy_loads(struct kb_buf *why);
 bool kn_event_fork(void);
 
 /* $natsData, $natsSubject, $natsReply, $natsHdr(name): null outside of an event. */

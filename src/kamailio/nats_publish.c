@@ -8,12 +8,18 @@
 
 #include "broker/publisher.h"
 #include "core/log.h"
+#include "kamailio/nats_stats.h"
 #include "kamailio/process.h"
 #include "kamailio/script.h"
 
 enum { BATCH = 64 }; /* messages of one SIP worker before the next has its turn */
 
 static struct kb_outbox *outbox;
+
+struct kb_outbox *kn_outbox(void)
+{
+	return outbox;
+}
 
 bool kn_publish_init(void)
 {
@@ -49,6 +55,7 @@ static int publish(struct kb_slice subject, struct kb_slice payload, struct kb_s
 		return -1;
 	}
 	if (!is_subject(subject) || (reply.n && !is_subject(reply))) {
+		kn_stats_count(KN_REFUSED_INVALID);
 		LM_ERR("nats_publish: \"%.*s\" is no subject to publish to: it must be words joined by dots, without blanks or "
 			   "wildcards\n",
 			KB_SLICE_FMT(is_subject(subject) ? reply : subject));
@@ -102,8 +109,10 @@ static void publisher_main(void *argument)
 	char name[64];
 	size_t reader = (size_t)(intptr_t)argument;
 	snprintf(name, sizeof name, "kamailio publisher %zu", reader);
+	struct kb_broker_config config = kn_broker_config(KB_ROLE_PUBLISH, name);
+	config.traffic = kn_stats_connection(name);
 	kb_publisher_run(&(struct kb_publisher){.api = &kb_nats,
-		.config = kn_broker_config(KB_ROLE_PUBLISH, name),
+		.config = config,
 		.outbox = outbox,
 		.reader = reader,
 		.batch = BATCH,

@@ -124,38 +124,56 @@ void kb_rpc_connections(rpc_t *rpc, void *context, const struct kb_traffic *traf
 
 /* -- subscriptions -- */
 
-static void add_subscription(
+static void add_names(rpc_t *rpc, void *structure, const struct kb_subscription_traffic *s, enum kb_report_kind kind)
+{
+	if (kind == KB_REPORT_QUEUES)
+		add_line(rpc, structure, "exchange", &s->exchange);
+	add_line(rpc, structure, kind == KB_REPORT_QUEUES ? "routing" : "subject", &s->routing);
+	add_line(rpc, structure, kind == KB_REPORT_QUEUES ? "queue" : "group", &s->queue);
+}
+
+static void add_state(
 	rpc_t *rpc, void *structure, const struct kb_connection *c, const struct kb_subscription_traffic *s)
 {
 	bool active = kb_counted(&s->state) == KB_SUBSCRIPTION_ACTIVE;
-	add_line(rpc, structure, "exchange", &s->exchange);
-	add_line(rpc, structure, "queue", &s->queue);
-	add_line(rpc, structure, "routing", &s->routing);
 	add_zone(rpc, structure, c);
 	add_line(rpc, structure, "address", &c->address);
 	rpc->struct_add(structure, "s", "state", active ? "active" : "retrying");
 	add_line(rpc, structure, "reason", &s->reason);
-	kb_rpc_number(rpc, structure, "delivered", kb_counted(&s->delivered));
+}
+
+static void add_outcomes(rpc_t *rpc, void *structure, const struct kb_subscription_traffic *s)
+{
 	kb_rpc_number(rpc, structure, "redelivered", kb_counted(&s->redelivered));
 	kb_rpc_number(rpc, structure, "acked", kb_counted(&s->acked));
 	kb_rpc_number(rpc, structure, "rejected", kb_counted(&s->rejected));
 	kb_rpc_number(rpc, structure, "requeued", kb_counted(&s->requeued));
 	kb_rpc_number(rpc, structure, "dropped_too_large", kb_counted(&s->dropped[KB_DROP_TOO_LARGE]));
 	kb_rpc_number(rpc, structure, "dropped_unreadable", kb_counted(&s->dropped[KB_DROP_UNREADABLE]));
+}
+
+static void add_subscription(rpc_t *rpc, void *context, const struct kb_connection *c,
+	const struct kb_subscription_traffic *s, enum kb_report_kind kind)
+{
+	void *structure = add_structure(rpc, context);
+	if (!structure)
+		return;
+	add_names(rpc, structure, s, kind);
+	add_state(rpc, structure, c, s);
+	kb_rpc_number(rpc, structure, "delivered", kb_counted(&s->delivered));
+	if (kind == KB_REPORT_QUEUES)
+		add_outcomes(rpc, structure, s);
 	kb_rpc_number(rpc, structure, "dropped_no_route", kb_counted(&s->dropped[KB_DROP_NO_ROUTE]));
 }
 
-void kb_rpc_subscriptions(rpc_t *rpc, void *context, const struct kb_traffic *traffic)
+void kb_rpc_subscriptions(rpc_t *rpc, void *context, const struct kb_traffic *traffic, enum kb_report_kind kind)
 {
 	for (size_t i = 0; i < kb_traffic_connections(traffic); i++) {
 		const struct kb_connection *c = kb_traffic_at(traffic, i);
 		size_t n = atomic_load_explicit(&c->subscribed, memory_order_acquire);
-		for (size_t s = 0; s < n; s++) {
-			bool used = kb_counted(&c->first_subscription[s].state) != KB_SUBSCRIPTION_UNUSED;
-			void *structure = used ? add_structure(rpc, context) : NULL;
-			if (structure)
-				add_subscription(rpc, structure, c, &c->first_subscription[s]);
-		}
+		for (size_t s = 0; s < n; s++)
+			if (kb_counted(&c->first_subscription[s].state) != KB_SUBSCRIPTION_UNUSED)
+				add_subscription(rpc, context, c, &c->first_subscription[s], kind);
 	}
 }
 

@@ -27,7 +27,9 @@ void kb_rpc_number(rpc_t *rpc, void *structure, const char *name, uint64_t value
 void kb_rpc_statistics(rpc_t *rpc, void *context, const struct kb_statistic *list);
 void kb_rpc_connections(rpc_t *rpc, void *context, const struct kb_traffic *traffic);
 
-void kb_rpc_subscriptions(rpc_t *rpc, void *context, const struct kb_traffic *traffic);
+/* What a subscription is called, and which outcomes its deliveries can have. */
+enum kb_report_kind { KB_REPORT_QUEUES, KB_REPORT_SUBJECTS };
+void kb_rpc_subscriptions(rpc_t *rpc, void *context, const struct kb_traffic *traffic, enum kb_report_kind kind);
 
 /* -- what statistics are made of -- */
 

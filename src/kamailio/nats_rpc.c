@@ -1,0 +1,50 @@
+/* The RPC commands of the nats module. */
+#include "kamailio/nats_stats.h"
+
+#include <core/dprint.h>
+#include <core/rpc_lookup.h>
+
+#include "kamailio/nats_module.h"
+#include "kamailio/policy_reload.h"
+
+static void show_stats(rpc_t *rpc, void *context)
+{
+	kb_rpc_statistics(rpc, context, kn_statistics);
+}
+
+static void show_connections(rpc_t *rpc, void *context)
+{
+	kb_rpc_connections(rpc, context, kn_stats_traffic());
+}
+
+static void show_subscriptions(rpc_t *rpc, void *context)
+{
+	kb_rpc_subscriptions(rpc, context, kn_stats_traffic(), KB_REPORT_SUBJECTS);
+}
+
+static void reload_policy(rpc_t *rpc, void *context)
+{
+	kb_rpc_policy_reload(rpc, context, kn_settings()->lua_policy, kn_event_policy_loads);
+}
+
+#define DOC(text)                                                                                                      \
+	(const char *[])                                                                                                   \
+	{                                                                                                                  \
+		text, NULL                                                                                                     \
+	}
+static rpc_export_t commands[] = {
+	{"nats.stats", show_stats, DOC("All counters of the nats module."), 0},
+	{"nats.connections", show_connections, DOC("Each connection to a server: address, state, traffic."), RET_ARRAY},
+	{"nats.subscriptions", show_subscriptions, DOC("Each subscription: state, and what became of its messages."),
+		RET_ARRAY},
+	{"nats.policy_reload", reload_policy, DOC("Loads lua_policy anew; one that fails to load changes nothing."), 0},
+	{0, 0, 0, 0},
+};
+
+bool kn_rpc_register(void)
+{
+	if (rpc_register_array(commands) == 0)
+		return true;
+	LM_ERR("cannot register the RPC commands\n");
+	return false;
+}
