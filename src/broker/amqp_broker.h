@@ -1,0 +1,83 @@
+/* The inside of an AMQP broker, for amqp.c and amqp_incoming.c alone. */
+#ifndef KB_BROKER_AMQP_BROKER_H
+#define KB_BROKER_AMQP_BROKER_H
+
+#include "broker/amqp_content.h"
+#include "broker/amqp_link.h"
+#include "broker/amqp_url.h"
+#include "broker/broker.h"
+#include "core/log.h"
+
+enum {
+	KB_AMQP_PUBLISH_CHANNEL = 1,
+	KB_AMQP_QUESTION_CHANNEL = 2, /* without confirms: a question's confirm is its answer */
+	KB_AMQP_FIRST_SUBSCRIPTION_CHANNEL = 3,
+	KB_AMQP_RESUBSCRIBE_MS = 2000
+};
+
+struct kb_amqp_subscription {
+	const struct kb_subscription *s;
+	struct kb_amqp_content incoming;
+	uint64_t retry_at;   /* ms; 0 while it stands */
+	uint32_t generation; /* of its channel: a tag means nothing on the next one; 0: the channel is closed */
+	bool closing;        /* we closed the channel, and its end is still to come */
+};
+
+struct kb_broker {
+	const struct kb_broker_config *config;
+	struct kb_broker_events events;
+	struct kb_amqp_address *addresses;
+	size_t n_addresses, current;
+
+	struct kb_amqp_link link;
+	char address[300]; /* "host:port" */
+
+	uint64_t next_sequence;
+	uint64_t sequence_base;          /* sequence of the message before delivery tag 1 of this channel */
+	bool publishing;                 /* the publish channel is open */
+	struct kb_amqp_content returned; /* or a delivery that is for nobody */
+	struct {
+		bool expected;               /* the content under way is that of a return */
+		struct kb_buf exchange, key; /* copies: what belongs to a long content is released before its end */
+		char reason[300];
+	} back;
+
+	struct kb_amqp_subscription *subscriptions;
+	size_t n_subscriptions;
+	struct kb_amqp_content
+		*held; /* complete, and refused by delivered(): to be offered again before anything is read */
+
+	struct kb_log_limit too_large, refused, bad_questions, odd;
+};
+
+/* -- amqp.c -- */
+
+/* Logs, ends the connection, and returns KB_BROKER_LOST. */
+enum kb_broker_result kb_amqp_lost(struct kb_broker *b, const char *why);
+
+/* Passes on what a call of the link says. */
+enum kb_broker_result kb_amqp_checked(struct kb_broker *b, const char *why);
+
+/* NULL, or why not. */
+const char *kb_amqp_open_publish_channel(struct kb_broker *b);
+const char *kb_amqp_open_question_channel(struct kb_broker *b);
+
+amqp_channel_t kb_amqp_channel_of(size_t subscription);
+
+/* NULL when none stands there. */
+struct kb_amqp_subscription *kb_amqp_subscription_on(struct kb_broker *b, amqp_channel_t channel);
+
+/* Its channel is closed or about to be: what came on it can no longer be acknowledged. */
+void kb_amqp_subscription_fell(struct kb_amqp_subscription *sub);
+
+enum kb_broker_result kb_amqp_settle(struct kb_broker *b, const struct kb_origin *origin, enum kb_outcome outcome);
+
+/* -- amqp_incoming.c -- */
+
+/* Handles one frame; *delivered counts contents. KB_BROKER_AGAIN: a message is held, and nothing more may be read. */
+enum kb_broker_result kb_amqp_dispatch(struct kb_broker *b, const amqp_frame_t *frame, unsigned *delivered);
+
+/* Offers the held message again. False: still nobody has room. */
+bool kb_amqp_offer_held(struct kb_broker *b);
+
+#endif
