@@ -89,6 +89,28 @@ for module, prefix in pairs { kazoo = "kz", nats = "kn" } do
       assert.same(sorted(names), sorted(documented))
     end)
 
+    it("has the statistics", function()
+      local table = c_table(read(("src/kamailio/%s_stats.c"):format(module)), prefix .. "_statistics")
+      assert.same(sorted(add_all({}, table, '{"([%w_]+)",')), sorted(first_column(section(doc, "Statistics"))))
+    end)
+
+    it("has the RPC commands, and every field of their answers", function()
+      local source_of_commands = read(("src/kamailio/%s_rpc.c"):format(module))
+      local text = section(doc, "RPC")
+      local commands = add_all({}, c_table(source_of_commands, "commands"), '{"([%w_.]+)",')
+      assert.same(sorted(commands), sorted(first_column(text)))
+      local shared = read("src/kamailio/report.c")
+      if module == "nats" then -- has no zones and, so far, no acknowledgements
+        for _, name in ipairs { "add_zone", "add_outcomes" } do
+          shared = shared:gsub("static void " .. name .. "%b()%s*%b{}", "")
+        end
+      end
+      local fields = add_all({}, shared .. source_of_commands, 'structure, "(%l[%l_]+)"')
+      for field in pairs(add_all(fields, shared .. source_of_commands, 'structure, "[s{]", "([%l_]+)"')) do
+        assert(text:find("%f[%w_]" .. field .. "%f[^%w_]"), "the field " .. field)
+      end
+    end)
+      for field in (shared .. source_of_commands):gmatch('structure, "([%l_]+)"') do
     it("has the KEMI functions, with their numbers of parameters", function()
       local names, documented = {}, {}
       for name, types in c_table(source, "kemi"):gmatch('KEMI%("([%w_]+)",%s*[%w_]+,%s*(%b{})%)') do
