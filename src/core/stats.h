@@ -78,7 +78,8 @@ uint64_t kb_histogram_least(size_t bucket);
 
 enum { KB_LINE_BYTES = 256 };
 
-/* Zero-initialise: empty. One writer; a reader always gets one text as it was set, not parts of two. */
+/* Zero-initialise: empty. One writer; a reader gets one text as it was set, not parts of two, as long as the writer
+ * pauses now and then. */
 struct kb_line {
 	_Atomic uint32_t version; /* odd while it is being written */
 	_Atomic uint64_t words[KB_LINE_BYTES / 8];
