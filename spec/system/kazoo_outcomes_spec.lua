@@ -94,14 +94,44 @@ describe("What became of a message", function()
       assert.equal(1, #server:events "consumer-event-message-returned")
     end)
 
-    it("refused, when the broker refuses it (basic.nack)", function()
-      start {}
+    it("refused, when the broker refuses it (basic.nack), and goes on refusing it", function()
+      start { amqp_nack_retry = 300 }
       assert.equal(1, publish("ox", "full", "{'Msg-ID' : 'id 2'}"))
       local event = server:event "id 2"
       assert.equal("consumer-event-message-refused", event.route)
       assert.same({ "refused", "ox", "full", "id 2", "id 2" }, { event.payload["Event-Name"], event.payload.exchange,
         event.payload.routing_key, event.payload["Msg-ID"], event.payload.payload["Msg-ID"] })
       assert.matches("the broker refused it", event.payload.reason)
+      server:wait_log('WARN.*message to exchange "ox" with routing key "full" to be sent again: the broker refused it')
+    end)
+
+    it("nothing, when the broker takes it in the end: it and what came after it arrive in their order", function()
+      client:queue "o-tight"
+      client:bind("o-tight", "ox", "tight")
+      rabbit:ctl("set_policy", "tight", "^o-tight$", '{"max-length":1,"overflow":"reject-publish"}', "--apply-to", "queues")
+      client:publish("ox", "tight", '{"n":0}', { confirm = true })
+      start { amqp_publish_wait = 100 } -- one worker refused, the next one not
+      for n = 1, 3 do
+        assert.equal(-2, publish("ox", "tight", ("{'n' : %d}"):format(n), "app-id=$pp"))
+      end
+      local newest = {}
+      for n = 0, 3 do
+        local message = client:get("o-tight", 10)
+        local sender, number = message.app_id or "", cjson.decode(message.payload).n
+        assert.is_true(number > (newest[sender] or -1), n .. ". came " .. message.payload)
+        newest[sender] = number
+      end
+      assert.same({}, server:events "consumer-event-message-refused")
+      client:delete_queue "o-tight"
+    end)
+
+    it("nothing, for those that other queues have room for, for longer than one that is full holds them up", function()
+      start { amqp_nack_retry = 500 }
+      for n = 1, 20 do publish("ox", n % 2 == 0 and "full" or "any", ("{'n' : %d}"):format(n)) end
+      local seen = {}
+      for _, message in ipairs(client:consume("o-any", { count = 10 })) do seen[cjson.decode(message.payload).n] = true end
+      for n = 1, 19, 2 do assert.is_true(seen[n]) end
+      wait.until_(function() return #server:events "consumer-event-message-refused" >= 10 end, 10, "ten events")
     end)
 
     it("refused, when the broker closes the channel over it", function()
@@ -145,7 +175,7 @@ describe("What became of a message", function()
     end)
 
     it("-1 when the broker refuses it, or returns it, or closes the channel over it", function()
-      start { amqp_publish_wait = 5000 }
+      start { amqp_publish_wait = 5000, amqp_nack_retry = 0 }
       assert.equal(-1, publish("ox", "full"))
       assert.equal(-1, publish("ox", "nowhere", "{}", "mandatory=1"))
       assert.equal(-1, publish("no such exchange", "k"))

@@ -23,7 +23,7 @@ static const struct kb_amqp_address *address_of(const struct kb_broker *b)
 static void drop(struct kb_broker *b)
 {
 	kb_amqp_link_drop(&b->link);
-	b->publishing = false;
+	b->publishing = b->renewing = false;
 	b->held = NULL;
 	b->back.expected = false;
 	kb_amqp_content_clear(&b->returned);
@@ -197,11 +197,13 @@ static enum kb_broker_result retry_subscriptions(struct kb_broker *b)
 
 static enum kb_broker_result amqp_publish(struct kb_broker *b, const struct kb_message *m, uint64_t *sequence)
 {
-	if (!b->link.connection || !b->publishing)
+	if (!b->link.connection || !(b->publishing || b->renewing))
 		return KB_BROKER_LOST;
 	if (kb_amqp_link_waiting(&b->link) > OUT_HIGH)
 		return KB_BROKER_AGAIN;
 	bool question = m->origin.flags & KB_EXPIRES;
+	if (!b->publishing && !question)
+		return KB_BROKER_AGAIN;
 	if (!kb_amqp_put_publish(&b->link.out, question ? KB_AMQP_QUESTION_CHANNEL : KB_AMQP_PUBLISH_CHANNEL, m,
 			(size_t)amqp_get_frame_max(b->link.connection))) {
 		kb_log_limited(&b->refused, KB_LOG_ERROR,
@@ -214,6 +216,16 @@ static enum kb_broker_result amqp_publish(struct kb_broker *b, const struct kb_m
 	*sequence = question ? 0 : b->next_sequence++;
 	kb_traffic_sent(b->config->traffic, m->payload.n);
 	return KB_BROKER_OK;
+}
+
+static void amqp_renew(struct kb_broker *b)
+{
+	if (!b->link.connection || !b->publishing)
+		return;
+	amqp_channel_close_t close = {.reply_code = 200};
+	kb_amqp_put_method(&b->link.out, KB_AMQP_PUBLISH_CHANNEL, AMQP_CHANNEL_CLOSE_METHOD, &close);
+	b->publishing = false;
+	b->renewing = true;
 }
 
 enum kb_broker_result kb_amqp_settle(struct kb_broker *b, const struct kb_origin *origin, enum kb_outcome outcome)
@@ -347,6 +359,7 @@ const struct kb_broker_api kb_amqp = {
 	.address = amqp_address,
 	.subscribe = amqp_subscribe,
 	.publish = amqp_publish,
+	.renew = amqp_renew,
 	.settle = kb_amqp_settle,
 	.process = amqp_process,
 	.poll_fd = amqp_poll_fd,

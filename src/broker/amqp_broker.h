@@ -35,6 +35,7 @@ struct kb_broker {
 	uint64_t next_sequence;
 	uint64_t sequence_base;          /* sequence of the message before delivery tag 1 of this channel */
 	bool publishing;                 /* the publish channel is open */
+	bool renewing;                   /* we closed it, and its end is still to come */
 	struct kb_amqp_content returned; /* or a delivery that is for nobody */
 	struct {
 		bool expected;               /* the content under way is that of a return */

@@ -11,7 +11,20 @@ static void confirmed(struct kb_broker *b, uint64_t tag, bool multiple, enum kb_
 	/* A tag of 0 with `multiple` means everything so far (1.8.3.13 of the reference). */
 	uint64_t sequence = tag || !multiple ? b->sequence_base + tag : b->next_sequence - 1;
 	b->events.settled(b->events.context, sequence, multiple, outcome,
-		outcome == KB_REJECTED ? "the broker refused it (basic.nack)" : NULL);
+		outcome == KB_PENDING ? "the broker refused it (basic.nack)" : NULL);
+}
+
+/* The publish channel is closed; `why` is NULL when that was our wish. What was open on it is to be sent again. */
+static enum kb_broker_result replace_publish_channel(struct kb_broker *b, const char *why)
+{
+	b->publishing = b->renewing = false;
+	if (kb_amqp_checked(b, kb_amqp_link_flush_all(&b->link)) != KB_BROKER_OK)
+		return KB_BROKER_LOST;
+	const char *failed = kb_amqp_open_publish_channel(b);
+	if (failed)
+		return kb_amqp_lost(b, failed);
+	b->events.settled(b->events.context, b->next_sequence - 1, true, KB_REQUEUE, why);
+	return KB_BROKER_OK;
 }
 
 /* One of the messages on their way was not to the broker's liking, and with the channel all of them are gone. */
@@ -19,16 +32,9 @@ static enum kb_broker_result publish_channel_closed(struct kb_broker *b, const c
 {
 	char reason[300];
 	snprintf(reason, sizeof reason, "%s", why);
-	b->publishing = false;
 	kb_amqp_put_method(
 		&b->link.out, KB_AMQP_PUBLISH_CHANNEL, AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
-	if (kb_amqp_checked(b, kb_amqp_link_flush_all(&b->link)) != KB_BROKER_OK)
-		return KB_BROKER_LOST;
-	const char *failed = kb_amqp_open_publish_channel(b);
-	if (failed)
-		return kb_amqp_lost(b, failed);
-	b->events.settled(b->events.context, b->next_sequence - 1, true, KB_REQUEUE, reason);
-	return KB_BROKER_OK;
+	return replace_publish_channel(b, reason);
 }
 
 /* A question was not to the broker's liking: its asker finds out at the deadline, the others are asked again by nobody.
@@ -94,11 +100,12 @@ static void consumer_cancelled(struct kb_broker *b, const amqp_frame_t *frame)
 }
 
 /* The broker has nothing more to say on a channel that we closed. */
-static void channel_ended(struct kb_broker *b, amqp_channel_t channel)
+static enum kb_broker_result channel_ended(struct kb_broker *b, amqp_channel_t channel)
 {
 	struct kb_amqp_subscription *sub = kb_amqp_subscription_on(b, channel);
 	if (sub)
 		sub->closing = false;
+	return channel == KB_AMQP_PUBLISH_CHANNEL && b->renewing ? replace_publish_channel(b, NULL) : KB_BROKER_OK;
 }
 
 static void begin_delivery(struct kb_broker *b, const amqp_frame_t *frame)
@@ -157,7 +164,7 @@ static enum kb_broker_result method(struct kb_broker *b, const amqp_frame_t *fra
 	}
 	case AMQP_BASIC_NACK_METHOD: {
 		const amqp_basic_nack_t *nack = fields;
-		confirmed(b, nack->delivery_tag, nack->multiple, KB_REJECTED);
+		confirmed(b, nack->delivery_tag, nack->multiple, KB_PENDING);
 		return KB_BROKER_OK;
 	}
 	case AMQP_BASIC_DELIVER_METHOD: begin_delivery(b, frame); return KB_BROKER_OK;
@@ -167,7 +174,7 @@ static enum kb_broker_result method(struct kb_broker *b, const amqp_frame_t *fra
 	case AMQP_CONNECTION_CLOSE_METHOD: return connection_closed(b, frame);
 	case AMQP_CONNECTION_BLOCKED_METHOD: blocked(b, fields); return KB_BROKER_OK;
 	case AMQP_CONNECTION_UNBLOCKED_METHOD: blocked(b, NULL); return KB_BROKER_OK;
-	case AMQP_CHANNEL_CLOSE_OK_METHOD: channel_ended(b, frame->channel); return KB_BROKER_OK;
+	case AMQP_CHANNEL_CLOSE_OK_METHOD: return channel_ended(b, frame->channel);
 	default:
 		kb_log_limited(
 			&b->odd, KB_LOG_WARNING, "amqp: unexpected method 0x%08x from %s", frame->payload.method.id, b->address);

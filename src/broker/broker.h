@@ -30,7 +30,8 @@ struct kb_broker_events {
 	void *context;
 
 	/* What became of the message that publish() numbered `sequence`; with `multiple` of all before it too that are
-	 * still open. `reason` says why for a KB_REJECTED, else it is NULL. */
+	 * still open. KB_PENDING: refused, perhaps only for now. KB_REQUEUE: all open ones are to be sent again, because of
+	 * one of them, or without a reason because of renew(). `reason` says why for all but KB_DONE. */
 	void (*settled)(void *context, uint64_t sequence, bool multiple, enum kb_outcome outcome, const char *reason);
 
 	/* A message for a subscription; all of it is valid only during the call. False: no room. The broker then keeps it
@@ -133,6 +134,10 @@ struct kb_broker_api {
 
 	/* Numbers the message and takes it, or not. *sequence 0: settled at once, no settled() will follow. */
 	enum kb_broker_result (*publish)(struct kb_broker *b, const struct kb_message *m, uint64_t *sequence);
+
+	/* Replaces what messages are published on, after one was refused: publish() takes none until settled() has said
+	 * KB_REQUEUE. NULL: there is no such thing. */
+	void (*renew)(struct kb_broker *b);
 
 	/* Acknowledges, rejects or requeues a delivery. Origins of an earlier connection are ignored. */
 	enum kb_broker_result (*settle)(struct kb_broker *b, const struct kb_origin *origin, enum kb_outcome outcome);

@@ -7,19 +7,24 @@
 #include "broker/backoff.h"
 #include "broker/own_event.h"
 #include "broker/pace.h"
+#include "broker/retry.h"
 #include "broker/traffic.h"
 #include "core/log.h"
 
 enum {
 	WINDOW = 8192, /* messages sent and not settled; a power of two */
 	TICK_MS = 1000,
-	DRAIN_TICK_MS = 20
+	DRAIN_TICK_MS = 20,
+	RENEW_PATIENCE_MS = 1000 /* for the confirms of what is on its way, before a channel is given up */
 };
 
 /* One ring of the outbox that this publisher serves. */
 struct lane {
 	struct kb_ring *ring;
 	uint64_t cursor;
+	uint64_t under_way; /* its open flights */
+	bool passed_over;   /* the cursor went past records that were not sent */
+	struct kb_retry retry;
 };
 
 /* A message that the broker has, or will have, and has not confirmed. */
@@ -40,12 +45,17 @@ struct loop {
 	/* After the broker closed the channel over one of the messages on their way, those are sent again one at a time, so
 	 * that the guilty one is found and the others are not lost with it. */
 	uint64_t step_left;
+
+	/* Refused messages are sent again on a new channel: RabbitMQ 3.10 refuses all that comes for a quorum queue on a
+	 * channel that first published to it while it had no leader. */
+	uint64_t renew_since; /* ms; when sending stopped for that, 0: not now */
+	bool renewing;        /* the channel is being replaced */
 	bool connected, blocked;
 	bool settled_any;     /* since the writers that wait for an outcome were last woken */
 	uint64_t drain_until; /* ms; 0 until the loop is asked to stop */
 	struct kb_backoff backoff;
 	struct kb_pace pace;
-	struct kb_log_limit rejected, returned, odd, unsendable;
+	struct kb_log_limit rejected, refused, returned, odd, unsendable;
 	struct kb_own_events own;
 };
 
@@ -93,6 +103,18 @@ static void tell_rejected(struct loop *l, const struct kb_record *record, const 
 	kb_own_event_message(&l->own, "refused", &m, reason);
 }
 
+/* The lane goes back to what it passed over once it may send that. */
+static void land(struct flight *f)
+{
+	struct lane *lane = f->lane;
+	f->record = NULL;
+	lane->under_way--;
+	if (!lane->passed_over || lane->under_way || kb_retry_holds(&lane->retry, 0))
+		return;
+	lane->cursor = kb_ring_cursor(lane->ring);
+	lane->passed_over = false;
+}
+
 static void settle(struct loop *l, uint64_t sequence, enum kb_outcome outcome, const char *reason)
 {
 	struct flight *f = flight(l, sequence);
@@ -103,13 +125,37 @@ static void settle(struct loop *l, uint64_t sequence, enum kb_outcome outcome, c
 		kb_traffic_note(l->p->config.traffic, rejected);
 	} else {
 		kb_traffic_note(l->p->config.traffic, confirmed);
+		kb_retry_confirmed(&f->lane->retry);
 		outcome = f->returned ? KB_REJECTED : outcome;
 	}
 	l->settled_any = true;
 	kb_ring_settle(f->lane->ring, f->record, outcome);
-	f->record = NULL;
+	land(f);
 	if (l->step_left)
 		l->step_left--;
+}
+
+static void log_refused(struct loop *l, const struct kb_record *record, const char *reason)
+{
+	struct kb_message m;
+	if (kb_message_decode(record->data, record->size, &m))
+		kb_log_limited(&l->refused, KB_LOG_WARNING,
+			"%s: message to exchange \"%.*s\" with routing key \"%.*s\" to be sent again: %s", l->p->api->name,
+			KB_SLICE_FMT(m.exchange), KB_SLICE_FMT(m.key), reason ? reason : "refused by the broker");
+}
+
+/* Perhaps only for now: it stays in its ring, and those behind it too. */
+static void refuse(struct loop *l, uint64_t sequence, const char *reason)
+{
+	struct flight *f = flight(l, sequence);
+	if (!f->record)
+		return;
+	if (!kb_retry_refused(&f->lane->retry, now_ms(), (uint64_t)l->p->retry_ms)) {
+		settle(l, sequence, KB_REJECTED, reason);
+		return;
+	}
+	log_refused(l, f->record, reason);
+	land(f);
 }
 
 /* True when the broker sends back what is in the record; a payload that is too long for an event does not come. */
@@ -150,14 +196,24 @@ static uint64_t rewind_lanes(struct loop *l)
 	uint64_t open = 0;
 	for (; l->oldest < l->next; l->oldest++)
 		open += flight(l, l->oldest)->record != NULL;
-	for (size_t i = 0; i < l->n_lanes; i++)
+	for (size_t i = 0; i < l->n_lanes; i++) {
 		l->lanes[i].cursor = kb_ring_cursor(l->lanes[i].ring);
+		l->lanes[i].under_way = 0;
+		l->lanes[i].passed_over = false;
+		kb_retry_resume(&l->lanes[i].retry);
+	}
+	l->renew_since = 0;
+	l->renewing = false;
 	return open;
 }
 
-/* None of the open messages arrived: one of them offended the broker. */
+/* The channel is another one. With a reason, none of the open messages arrived: one of them offended the broker. */
 static void requeue(struct loop *l, const char *reason)
 {
+	if (!reason) {
+		rewind_lanes(l);
+		return;
+	}
 	bool alone = l->step_left && l->next - l->oldest == 1;
 	if (alone)
 		settle(l, l->oldest, KB_REJECTED, reason);
@@ -178,8 +234,12 @@ static void on_settled(void *context, uint64_t sequence, bool multiple, enum kb_
 			l->p->api->name, sequence);
 		return;
 	}
-	for (uint64_t s = multiple ? l->oldest : sequence; s <= sequence; s++)
-		settle(l, s, outcome, reason);
+	for (uint64_t s = multiple ? l->oldest : sequence; s <= sequence; s++) {
+		if (outcome == KB_PENDING)
+			refuse(l, s, reason);
+		else
+			settle(l, s, outcome, reason);
+	}
 	while (l->oldest < l->next && !flight(l, l->oldest)->record)
 		l->oldest++;
 }
@@ -188,7 +248,7 @@ static void on_settled(void *context, uint64_t sequence, bool multiple, enum kb_
 
 static bool window_open(const struct loop *l)
 {
-	return !l->blocked && l->next - l->oldest < (l->step_left ? 1 : WINDOW);
+	return !l->blocked && !l->renew_since && !l->renewing && l->next - l->oldest < (l->step_left ? 1 : WINDOW);
 }
 
 static void count_settled_at_once(struct kb_connection *c, enum kb_broker_result result, bool expired)
@@ -226,7 +286,20 @@ static bool send_record(struct loop *l, struct lane *lane, struct kb_record *rec
 		l->oldest = sequence;
 	*flight(l, sequence) = (struct flight){.lane = lane, .record = record};
 	l->next = sequence + 1;
+	lane->under_way++;
 	return true;
+}
+
+/* A lane that is held is passed over, but for questions: they are in no order with the rest, and cannot wait. */
+static bool passes(struct lane *lane, const struct kb_record *record)
+{
+	struct kb_message m;
+	if (!lane->passed_over && !kb_retry_holds(&lane->retry, lane->under_way))
+		return true;
+	if (kb_message_decode(record->data, record->size, &m) && (m.origin.flags & KB_EXPIRES))
+		return true;
+	lane->passed_over = true;
+	return false;
 }
 
 /* Up to `batch` messages of one lane. False: the broker or the window takes no more. */
@@ -239,7 +312,7 @@ static bool send_lane(struct loop *l, struct lane *lane)
 		struct kb_record *record = kb_ring_next(lane->ring, &lane->cursor);
 		if (!record)
 			return true;
-		if (!send_record(l, lane, record)) {
+		if (passes(lane, record) && !send_record(l, lane, record)) {
 			lane->cursor = before;
 			return false;
 		}
@@ -263,6 +336,39 @@ static bool has_work(const struct loop *l)
 		if (kb_ring_has_next(l->lanes[i].ring, l->lanes[i].cursor))
 			return true;
 	return false;
+}
+
+/* Refused messages have their next try on a new channel, once all that is on its way has its outcome. */
+static void renew_when_due(struct loop *l)
+{
+	uint64_t now = now_ms();
+	bool due = false;
+	for (size_t i = 0; i < l->n_lanes; i++)
+		due = due || kb_retry_due(&l->lanes[i].retry, now);
+	if (!due || l->renewing)
+		return;
+	if (!l->renew_since)
+		l->renew_since = now;
+	if (l->oldest < l->next && now - l->renew_since < RENEW_PATIENCE_MS)
+		return;
+	if (l->p->api->renew) {
+		l->renewing = true;
+		l->p->api->renew(l->broker);
+	} else {
+		rewind_lanes(l);
+	}
+}
+
+/* No longer than until the next lane is to be resumed. */
+static int until_due(const struct loop *l, int ms)
+{
+	uint64_t now = now_ms();
+	for (size_t i = 0; i < l->n_lanes && !l->renewing; i++) {
+		const struct kb_retry *r = &l->lanes[i].retry;
+		if (r->held && now + (uint64_t)ms > r->resume_at)
+			ms = r->resume_at > now ? (int)(r->resume_at - now) : l->renew_since ? DRAIN_TICK_MS : 0;
+	}
+	return ms;
 }
 
 /* -- the loop -- */
@@ -311,11 +417,12 @@ static void connect_or_wait(struct loop *l)
 static int timeout_ms(const struct loop *l)
 {
 	int ms = l->p->api->poll_timeout_ms(l->broker), most = l->p->timeout_ms ? l->p->timeout_ms : TICK_MS;
-	return l->drain_until ? DRAIN_TICK_MS : ms < 0 || ms > most ? most : ms;
+	return l->drain_until ? DRAIN_TICK_MS : until_due(l, ms < 0 || ms > most ? most : ms);
 }
 
 static void serve(struct loop *l)
 {
+	renew_when_due(l);
 	send_lanes(l);
 	enum kb_broker_result result = l->p->api->process(l->broker, UINT32_MAX);
 	if (l->settled_any)

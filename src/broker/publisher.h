@@ -14,6 +14,7 @@ struct kb_publisher {
 	size_t reader;          /* serves the rings i of the outbox with i % readers == reader */
 	unsigned batch;         /* messages taken from one ring before the next has its turn */
 	int timeout_ms;         /* the longest sleep while there is nothing to send (kazoo manual 4.3.2); 0: a second */
+	int retry_ms;           /* how long what the broker refuses for now is sent again (retry.h) */
 	void *context;
 	void (*connection)(void *context, bool open, const char *address); /* may be NULL */
 	void (*tick)(void *context);                                       /* at least once a second; may be NULL */

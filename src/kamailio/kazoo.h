@@ -41,6 +41,7 @@ struct kz_settings {
 	int use_federated_exchange;
 	char *federated_exchange;
 	int publish_wait_ms;      /* 0: kazoo_publish does not wait for confirms */
+	int nack_retry_ms;        /* how long a refused message is sent again */
 	char *publish_properties; /* of every message, `k=v;k2=v2` */
 	int consumer_loop_count, internal_loop_count, ack_loop_count;
 	int consume_messages_on_reconnect, single_consumer_on_reconnect;

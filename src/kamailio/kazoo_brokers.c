@@ -79,6 +79,7 @@ static void publisher_main(void *argument)
 		.connection = zone == KZ_PRIMARY ? on_publisher_connection : NULL,
 		.batch = (unsigned)kz_settings()->internal_loop_count,
 		.timeout_ms = kz_milliseconds(kz_settings()->interprocess_timeout),
+		.retry_ms = kz_settings()->nack_retry_ms,
 		.tick = kb_process_tick,
 		.drain_ms = KB_PROCESS_DRAIN_MS,
 		.stop = kb_process_stop});

@@ -19,6 +19,7 @@ static struct kz_settings settings = {
 	.tls_verify_peer = 1,
 	.tls_verify_hostname = 1,
 	.federated_exchange = "federation",
+	.nack_retry_ms = 30000,
 	.consumer_loop_count = 10,
 	.internal_loop_count = 5,
 	.ack_loop_count = 20,
@@ -106,6 +107,7 @@ param_export_t kz_parameters[] = {
 	{"lua_policy", PARAM_STRING, &settings.lua_policy},
 	{"app_name", PARAM_STRING, &settings.app_name},
 	{"amqp_publish_wait", PARAM_INT, &settings.publish_wait_ms},
+	{"amqp_nack_retry", PARAM_INT, &settings.nack_retry_ms},
 	{"amqp_publish_properties", PARAM_STRING, &settings.publish_properties},
 	{"amqp_primary_zone", PARAM_STRING, &settings.primary_zone},
 	{"amqps_ca_cert", PARAM_STRING, &settings.tls_ca},
@@ -213,6 +215,7 @@ bool kz_settings_check(void)
 		   in_range("amqp_query_timeout_sec", settings.query_timeout_sec, 0, 3600) &&
 		   in_range("amqp_query_timeout_micro", settings.query_timeout_micro, 0, 999999999) &&
 		   in_range("amqp_publish_wait", settings.publish_wait_ms, 0, 3600000) &&
+		   in_range("amqp_nack_retry", settings.nack_retry_ms, 0, 3600000) &&
 		   in_range("amqp_heartbeats", settings.heartbeats, 0, 65535) &&
 		   in_range("amqp_outbox_size", settings.outbox_bytes, 65536, 1 << 30) &&
 		   in_range("amqp_inbox_size", settings.inbox_bytes, 65536, 1 << 30);

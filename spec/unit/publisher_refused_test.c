@@ -1,0 +1,228 @@
+/* broker/publisher with a broker that refuses: nothing is lost, order holds, and what is refused for good holds up
+ * nobody. */
+#include "broker/publisher.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <time.h>
+#include "check.h"
+
+enum { MESSAGES = 50, PATIENCE_MS = 5000 };
+
+/* The broker: outcomes are given in process(). */
+static struct {
+	struct kb_broker_events events;
+	char sent[8192]; /* the keys of those confirmed, in order */
+	uint64_t sequence, first_open;
+	char key[8192]; /* by sequence: the key's one letter */
+	int renewed;
+	bool renewing, sticky; /* sticky: this channel refuses whatever comes */
+	uint64_t recovers_at;  /* ms; from then on a new channel takes all */
+	char refused_for_good; /* a key */
+	int wanted;            /* outcomes after which the loop is to end */
+	int outcomes;
+} fake;
+
+static volatile int stop;
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static struct kb_broker *fake_open(
+	const struct kb_broker_config *config, const struct kb_broker_events *events, size_t *bad_url)
+{
+	(void)config, (void)bad_url;
+	fake.events = *events;
+	fake.sequence = fake.first_open = 1;
+	return (void *)&fake;
+}
+
+static void fake_close(struct kb_broker *b)
+{
+	(void)b;
+}
+
+static enum kb_broker_result fake_connect(struct kb_broker *b)
+{
+	(void)b;
+	return KB_BROKER_OK;
+}
+
+static const char *fake_address(const struct kb_broker *b)
+{
+	(void)b;
+	return "fake:1";
+}
+
+static enum kb_broker_result fake_publish(struct kb_broker *b, const struct kb_message *m, uint64_t *sequence)
+{
+	(void)b;
+	CHECK(!fake.renewing);
+	fake.key[fake.sequence % sizeof fake.key] = m->key.p[0];
+	*sequence = fake.sequence++;
+	return KB_BROKER_OK;
+}
+
+static void fake_renew(struct kb_broker *b)
+{
+	(void)b;
+	fake.renewing = true;
+}
+
+static bool refuses(char key)
+{
+	if (fake.recovers_at && !fake.sticky)
+		fake.sticky = now_ms() < fake.recovers_at;
+	return key == fake.refused_for_good || (fake.recovers_at && fake.sticky);
+}
+
+static void settle_one(char key)
+{
+	uint64_t sequence = fake.first_open++;
+	bool refused = refuses(key);
+	fake.events.settled(fake.events.context, sequence, false, refused ? KB_PENDING : KB_DONE, refused ? "no" : NULL);
+	if (!refused)
+		strncat(fake.sent, &key, 1);
+}
+
+static enum kb_broker_result fake_process(struct kb_broker *b, unsigned max_messages)
+{
+	static uint64_t began;
+	(void)b, (void)max_messages;
+	began = began ? began : now_ms();
+	while (fake.first_open < fake.sequence)
+		settle_one(fake.key[fake.first_open % sizeof fake.key]);
+	if (fake.renewing) {
+		fake.renewing = fake.sticky = false;
+		fake.renewed++;
+		fake.events.settled(fake.events.context, fake.sequence - 1, true, KB_REQUEUE, NULL);
+	}
+	if (strlen(fake.sent) >= (size_t)fake.wanted || now_ms() > began + PATIENCE_MS) {
+		began = 0;
+		stop = 1;
+	}
+	return KB_BROKER_OK;
+}
+
+static int fake_fd(const struct kb_broker *b)
+{
+	(void)b;
+	return -1;
+}
+
+static short fake_events(const struct kb_broker *b)
+{
+	(void)b;
+	return POLLIN;
+}
+
+static int fake_timeout(const struct kb_broker *b)
+{
+	(void)b;
+	return 5;
+}
+
+static const struct kb_broker_api fake_api = {
+	.name = "fake",
+	.open = fake_open,
+	.close = fake_close,
+	.connect = fake_connect,
+	.address = fake_address,
+	.publish = fake_publish,
+	.renew = fake_renew,
+	.process = fake_process,
+	.poll_fd = fake_fd,
+	.poll_events = fake_events,
+	.poll_timeout_ms = fake_timeout,
+};
+
+static void put(struct kb_outbox *outbox, size_t writer, const char *key)
+{
+	struct kb_message m = {.key = {key, 1}, .payload = {"{}", 2}};
+	CHECK(kb_outbox_put(outbox, writer, &m) == KB_OUTBOX_ACCEPTED);
+}
+
+/* Publishes what is in the outbox until so many are confirmed. */
+static void run(struct kb_outbox *outbox, int wanted, int retry_ms)
+{
+	stop = 0;
+	fake.wanted = wanted;
+	kb_publisher_run(&(struct kb_publisher){
+		.api = &fake_api, .outbox = outbox, .batch = 5, .retry_ms = retry_ms, .stop = &stop, .drain_ms = 100});
+}
+
+static void test_recovery(void)
+{
+	struct kb_outbox *outbox = kb_outbox_create(2, 65536, 1);
+	char wanted[2][MESSAGES + 1] = {{0}}, got[2][MESSAGES + 1] = {{0}};
+	memset(&fake, 0, sizeof fake);
+	fake.sticky = true;
+	fake.recovers_at = now_ms() + 250;
+	for (int i = 0; i < MESSAGES; i++) {
+		char upper[2] = {(char)('A' + i % 26), 0}, lower[2] = {(char)('a' + i % 26), 0};
+		put(outbox, 0, upper);
+		put(outbox, 1, lower);
+		wanted[0][i] = upper[0];
+		wanted[1][i] = lower[0];
+	}
+	run(outbox, 2 * MESSAGES, 3000);
+	for (const char *c = fake.sent; *c; c++)
+		strncat(got[*c >= 'a'], c, strlen(got[*c >= 'a']) < MESSAGES);
+	CHECK(strlen(fake.sent) == 2 * MESSAGES);
+	CHECK_TEXT(got[0], wanted[0]);
+	CHECK_TEXT(got[1], wanted[1]);
+	CHECK(fake.renewed >= 2 && fake.renewed <= 6);
+	CHECK(kb_outbox_totals(outbox).bytes_used == 0);
+	kb_outbox_destroy(outbox);
+}
+
+/* A key that is never taken: dropped after the patience, the others go on, the other writer has never waited. */
+static void test_refused_for_good(void)
+{
+	struct kb_outbox *outbox = kb_outbox_create(2, 65536, 1);
+	memset(&fake, 0, sizeof fake);
+	fake.refused_for_good = 'x';
+	for (int i = 0; i < 5; i++) {
+		put(outbox, 0, "x");
+		put(outbox, 0, "a");
+		put(outbox, 1, "b");
+	}
+	uint64_t began = now_ms();
+	run(outbox, 10, 300);
+	CHECK(now_ms() - began >= 290);
+	CHECK(now_ms() - began < 1500);
+	size_t a = 0, b = 0;
+	for (const char *c = fake.sent; *c; c++) {
+		a += *c == 'a';
+		b += *c == 'b';
+	}
+	CHECK(a == 5 && b == 5);
+	CHECK(kb_outbox_totals(outbox).bytes_used == 0);
+	kb_outbox_destroy(outbox);
+}
+
+static void test_no_retry(void)
+{
+	struct kb_outbox *outbox = kb_outbox_create(1, 65536, 1);
+	memset(&fake, 0, sizeof fake);
+	fake.refused_for_good = 'x';
+	put(outbox, 0, "x");
+	put(outbox, 0, "a");
+	run(outbox, 1, 0);
+	CHECK_TEXT(fake.sent, "a");
+	CHECK(fake.renewed == 0);
+	CHECK(kb_outbox_totals(outbox).bytes_used == 0);
+	kb_outbox_destroy(outbox);
+}
+
+int main(void)
+{
+	test_recovery();
+	test_refused_for_good();
+	test_no_retry();
+	return check_failures != 0;
+}
