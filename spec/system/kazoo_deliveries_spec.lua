@@ -488,3 +488,38 @@ describe("The main loop", function()
     assert.is_truthy(table.concat(order):match("^sswwsswwssww$") or table.concat(order):match("^wwsswwsswwss$"))
   end)
 end)
+
+describe("An answer", function()
+  it("does not wait behind deliveries that no worker has room for", function()
+    local rabbit = kazoo.shared_rabbit()
+    local client = amqp.client(rabbit)
+    local server = kazoo.start {
+      rabbit = rabbit, params = { amqp_inbox_size = 65536, amqp_consumer_processes = 1 },
+      settings = 'modparam("pv", "shvset", "go=i:0")\nmax_while_loops = 2000',
+      mod_init = 'kazoo_subscribe("dlv-full", "topic", "dlv-fullq", "a");',
+      events = events {
+        ["consumer-event"] = 'xlog("L_NOTICE", "busy\\n"); while ($shv(go) == 0) { usleep("20000"); }',
+      },
+      routes = { ask = [[kazoo_query("dlv-ask", "q", "{'question':1}", "$var(out)");]] },
+    }
+    local other = kazoo.start {
+      rabbit = rabbit, mod_init = 'kazoo_subscribe("dlv-ask", "direct", "dlv-askq", "q");',
+      events = events {
+        ["consumer-event"] = [[kazoo_publish("targeted", "$(kzE{kz.json,Server-ID})",
+          "{'Msg-ID':'$(kzE{kz.json,Msg-ID})', 'answer':1}");]],
+      },
+    }
+    server:wait_log('consuming queue "dlv%-fullq"')
+    server:await_connected()
+    other:wait_log('consuming queue "dlv%-askq"')
+    other:await_connected()
+    local payloads = {}
+    for i = 1, 100 do payloads[i] = cjson.encode { text = ("x"):rep(10000) } end
+    client:publish_all("dlv-full", "a", payloads)
+    server:wait_log("busy")
+    assert.equal(1, (server:call("ask")))
+    server:rpc("pv.shvSet", "go", "int", "1")
+    other:stop()
+    server:stop()
+  end)
+end)

@@ -79,7 +79,7 @@ describe("The statistics of kazoo", function()
         "event_route[xhttp:request] { prom_dispatch(); }",
     }
     server:wait_log('consuming queue "sw"')
-    stats.await(server, "kazoo.stats", { connections_open = 2 })
+    stats.await(server, "kazoo.stats", { connections_open = 3 })
   end)
 
   teardown(function()
@@ -303,7 +303,7 @@ describe("With several zones kazoo shows", function()
         stats.await(server, "kazoo.connections", {}, { zone = zone, name = name })
       end
     end
-    assert.equal(4, #stats.all(server, "kazoo.connections"))
+    assert.equal(5, #stats.all(server, "kazoo.connections")) -- and one for answers
   end)
 
   it("in each the subscriptions that are meant for it, before they stand", function()
@@ -385,7 +385,7 @@ describe("A broker in trouble is seen:", function()
     assert.equal("not connected", stats.one(server, "kazoo.subscriptions", { queue = "tq" }).reason)
     assert(server.sip:await_reply(5))
     broker:start_again()
-    stats.await(server, "kazoo.stats", { connections_open = 2, reconnects = before.reconnects + 2 }, nil, 30)
+    stats.await(server, "kazoo.stats", { connections_open = 3, reconnects = before.reconnects + 3 }, nil, 30)
     stats.await(server, "kazoo.connections", { state = "open", reconnects = 1 }, { name = "consumer" })
     server:rpc("pv.shvSet", "go", "int", "1")
     stats.await(server, "kazoo.stats", { redelivered = 1, acked = before.acked + 1 }, nil, 20)

@@ -46,6 +46,11 @@ static uint64_t now_ms(void)
 
 /* -- to the workers -- */
 
+static size_t workers(const struct loop *l)
+{
+	return l->c->inbox ? kb_inbox_workers(l->c->inbox) : 0;
+}
+
 static const struct kb_subscription *subscription_of(const struct loop *l, const struct kb_message *m)
 {
 	return m->origin.subscription < l->c->n_subscriptions ? &l->c->subscriptions[m->origin.subscription] : NULL;
@@ -191,13 +196,9 @@ static struct kb_slice host_of(const char *address)
 }
 
 /* The module's own event, in the form of a message. */
-static void report(struct loop *l, bool open)
+static void put_event(struct loop *l, const char *state)
 {
 	struct kb_buf payload = {0};
-	const char *state = open ? "open" : "closed";
-	l->connected = open;
-	if (!open && l->c->replies)
-		kb_replies_close_way(l->c->replies, KB_REPLIES_BACK);
 	kb_buf_printf(&payload, "{\"Event-Category\":\"connection\",\"Event-Name\":\"%s\",\"host\":", state);
 	kb_json_quote(host_of(l->c->api->address(l->broker)), &payload);
 	kb_buf_printf(&payload, ",\"zone\":");
@@ -213,6 +214,15 @@ static void report(struct loop *l, bool open)
 	kb_buf_free(&payload);
 }
 
+static void report(struct loop *l, bool open)
+{
+	l->connected = open;
+	if (!open && l->c->replies)
+		kb_replies_close_way(l->c->replies, KB_REPLIES_BACK);
+	if (l->c->inbox)
+		put_event(l, open ? "open" : "closed");
+}
+
 /* -- back from the workers -- */
 
 /* True when a worker had more than its share. */
@@ -221,7 +231,7 @@ static bool harvest(struct loop *l)
 	bool more = false;
 	struct kb_origin origin;
 	enum kb_outcome outcome;
-	for (size_t worker = 0; worker < kb_inbox_workers(l->c->inbox); worker++) {
+	for (size_t worker = 0; worker < workers(l); worker++) {
 		unsigned n = 0;
 		while (n < l->c->ack_batch && kb_inbox_harvest(l->c->inbox, worker, &origin, &outcome)) {
 			if (!(origin.flags & KB_WANTS_ACK))
@@ -241,8 +251,8 @@ static bool harvest(struct loop *l)
 /* False: nothing came up in time. */
 static bool sleep_until_work(struct loop *l, int timeout_ms)
 {
-	struct kb_wake *wake = kb_inbox_consumer_wake(l->c->inbox);
 	bool want_outcomes = l->unsettled > 0;
+	struct kb_wake *wake = want_outcomes ? kb_inbox_consumer_wake(l->c->inbox) : NULL;
 	int ready = 1;
 	if (want_outcomes)
 		kb_wake_arm(wake);

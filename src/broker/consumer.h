@@ -10,7 +10,7 @@
 struct kb_consumer {
 	const struct kb_broker_api *api;
 	struct kb_broker_config config;
-	struct kb_inbox *inbox;
+	struct kb_inbox *inbox; /* NULL, with no subscriptions: nothing but answers */
 	const struct kb_subscription *subscriptions;
 	size_t n_subscriptions;
 	bool federated_only;                 /* of the subscriptions, those with `federate` */

@@ -30,7 +30,7 @@ static struct kb_broker_tls tls_of_settings(void)
 		.any_name = !s->tls_verify_hostname};
 }
 
-static struct kb_broker_config config_of(enum kb_broker_role role, size_t zone, const char *name)
+static struct kb_broker_config config_of(enum kb_broker_role role, size_t zone, const char *what, const char *name)
 {
 	const struct kz_settings *s = kz_settings();
 	return (struct kb_broker_config){.urls = kz_zone(zone)->urls,
@@ -42,7 +42,7 @@ static struct kb_broker_config config_of(enum kb_broker_role role, size_t zone, 
 		.tls = tls_of_settings(),
 		.message_max = kb_inbox_message_max(kz_inbox(role, zone)) / 2,
 		.index = (uint32_t)zone,
-		.traffic = kz_stats_connection(role == KB_ROLE_PUBLISH ? "publisher" : "consumer", zone)};
+		.traffic = kz_stats_connection(what, zone)};
 }
 
 /* What the broker's own tools show: the zone only where there is a choice. */
@@ -71,7 +71,7 @@ static void publisher_main(void *argument)
 	char name[NAME_BYTES];
 	name_connection(name, "publisher", zone);
 	kb_publisher_run(&(struct kb_publisher){.api = &kb_amqp,
-		.config = config_of(KB_ROLE_PUBLISH, zone, name),
+		.config = config_of(KB_ROLE_PUBLISH, zone, "publisher", name),
 		.outbox = kz_outbox(),
 		.inbox = kz_inbox(KB_ROLE_PUBLISH, zone),
 		.zone = kz_zone(zone)->name,
@@ -106,7 +106,7 @@ static void consumer_main(void *argument)
 	char name[NAME_BYTES];
 	name_connection(name, "consumer", zone);
 	struct kb_consumer c = {.api = &kb_amqp,
-		.config = config_of(KB_ROLE_CONSUME, zone, name),
+		.config = config_of(KB_ROLE_CONSUME, zone, "consumer", name),
 		.inbox = kz_inbox(KB_ROLE_CONSUME, zone),
 		.federated_only = zone != KZ_PRIMARY,
 		.ack_batch = (unsigned)kz_settings()->ack_loop_count,
@@ -115,13 +115,30 @@ static void consumer_main(void *argument)
 		.read_timeout_ms = kz_milliseconds(kz_settings()->waitframe_timeout),
 		.drain_backlog = kz_settings()->consume_messages_on_reconnect,
 		.single_worker_for_backlog = kz_settings()->single_consumer_on_reconnect,
-		.replies = zone == KZ_PRIMARY ? kz_replies() : NULL,
-		.reply_prefix = kz_reply_prefix(),
 		.zone = kz_zone(zone)->name,
 		.tick = kb_process_tick,
 		.stop = kb_process_stop};
 	c.subscriptions = subscriptions_of(zone, &c.n_subscriptions);
 	kb_consumer_run(&c);
+}
+
+/* Answers have a connection of their own: on that of the deliveries they would wait behind what no worker has room for.
+ */
+static void answers_main(void *argument)
+{
+	size_t zone = (size_t)(intptr_t)argument;
+	char name[NAME_BYTES];
+	name_connection(name, "answers", zone);
+	kb_consumer_run(&(struct kb_consumer){.api = &kb_amqp,
+		.config = config_of(KB_ROLE_CONSUME, zone, "answers", name),
+		.deliver_batch = (unsigned)kz_settings()->consumer_loop_count,
+		.ack_timeout_ms = kz_milliseconds(kz_settings()->ack_timeout),
+		.read_timeout_ms = kz_milliseconds(kz_settings()->waitframe_timeout),
+		.replies = kz_replies(),
+		.reply_prefix = kz_reply_prefix(),
+		.zone = kz_zone(zone)->name,
+		.tick = kb_process_tick,
+		.stop = kb_process_stop});
 }
 
 /* -- starting -- */
@@ -162,12 +179,12 @@ bool kz_brokers_check(void)
 
 int kz_brokers_processes(void)
 {
-	return 2 * (int)kz_zones();
+	return 2 * (int)kz_zones() + 1;
 }
 
 static bool fork_for(size_t zone, const char *what, void (*body)(void *))
 {
-	static char names[2 * KZ_ZONES_MAX][64];
+	static char names[2 * KZ_ZONES_MAX + 1][64];
 	static size_t n;
 	char *name = names[n++];
 	bool primary = zone == KZ_PRIMARY;
@@ -180,5 +197,5 @@ bool kz_brokers_fork(void)
 	for (size_t zone = 0; zone < kz_zones(); zone++)
 		if (!fork_for(zone, "consumer", consumer_main) || !fork_for(zone, "publisher", publisher_main))
 			return false;
-	return true;
+	return fork_for(KZ_PRIMARY, "answers", answers_main);
 }
