@@ -2,8 +2,9 @@
 
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
-enum { CACHE_LINE = 64, READ_TRIES = 1000 };
+enum { CACHE_LINE = 64, READ_TRIES = 200, READ_TRIES_AT_ONCE = 10, READ_PAUSE_NS = 1000000 };
 
 /* -- the table -- */
 
@@ -125,7 +126,8 @@ static int read_line(const struct kb_line *line, char *to)
 
 void kb_line_get(const struct kb_line *line, char to[KB_LINE_BYTES])
 {
-	/* A writer that died in the middle leaves what it had got to: better than nothing. */
+	/* A writer that lost its core in the middle gets it back; one that died leaves what it had got to: better than
+	 * nothing. */
 	for (int i = 0; i < READ_TRIES && !read_line(line, to); i++)
-		;
+		nanosleep(&(struct timespec){0, i < READ_TRIES_AT_ONCE ? 0 : READ_PAUSE_NS}, NULL);
 }
