@@ -5,7 +5,7 @@ local report = require "bench.report"
 local works = require "bench.works"
 
 local function fail(...)
-  io.stderr:write("bench: ", ..., "\n")
+  io.stderr:write("bench: ", table.concat { ... }, "\n")
   os.exit(2)
 end
 

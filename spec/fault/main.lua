@@ -6,7 +6,7 @@ local CALL_LIMIT_MS = 5
 local CALL_TRIES = 3 -- a busy machine may once take the processor from a call; a call that waits is slow each time
 
 local function fail(...)
-  io.stderr:write("fault: ", ..., "\n")
+  io.stderr:write("fault: ", table.concat { ... }, "\n")
   os.exit(2)
 end
 

@@ -8,7 +8,7 @@ local NOISE_KB = 128         -- and what a short run may show without meaning an
 local MAX_DESCRIPTORS = 2    -- more than at the end of the first quarter: a connection that is being made again
 
 local function fail(...)
-  io.stderr:write("soak: ", ..., "\n")
+  io.stderr:write("soak: ", table.concat { ... }, "\n")
   os.exit(2)
 end
 
