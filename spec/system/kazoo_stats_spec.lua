@@ -323,7 +323,8 @@ describe("A broker in trouble is seen:", function()
     client:exchange("sx", "topic")
     server = kazoo.start {
       rabbit = broker, routes = routes, events = events, settings = settings, children = 2,
-      params = { amqp_consumer_processes = 1, amqp_query_timeout_avp = "$avp(ms)", amqp_query_timeout_sec = 20 },
+      params = { amqp_consumer_processes = 1, amqp_query_timeout_avp = "$avp(ms)", amqp_query_timeout_sec = 20,
+        amqp_heartbeats = 60 },
       mod_init = subscribe "'exchange':'tx', 'queue':'tq', 'routing':'event', 'no_ack':0, 'wait_for_consumer_ack':1"
         .. subscribe "'exchange':'taken', 'queue':'wq', 'routing':'event'",
     }
@@ -349,25 +350,37 @@ describe("A broker in trouble is seen:", function()
     stats.await(server, "kazoo.subscriptions", { state = "active", reason = "" }, { queue = "wq" })
   end)
 
+  -- The broker as it was, whatever becomes of the specs in between.
+  local function afterwards(restore, during)
+    local ok, why = pcall(during)
+    restore()
+    assert(ok, why)
+  end
+
   it("that it blocks publishers, and no longer", function()
     broker:ctl("set_vm_memory_high_watermark", "0")
-    server:publish("tx", "nobody listens", "{}") -- blocked is who publishes
-    stats.await(server, "kazoo.connections", { state = "blocked" }, { name = "publisher" })
-    assert.equal(1, stats.one(server, "kazoo.stats").connections_blocked)
-    broker:ctl("set_vm_memory_high_watermark", "0.6")
-    stats.await(server, "kazoo.connections", { state = "open" }, { name = "publisher" })
+    afterwards(function() broker:ctl("set_vm_memory_high_watermark", "0.6") end, function()
+      wait.until_(function()
+        server:publish("tx", "nobody listens", "{}") -- blocked is who publishes, once the alarm is out
+        return stats.one(server, "kazoo.connections", { name = "publisher", state = "blocked" })
+      end, 20, "a blocked publisher")
+      assert.equal(1, stats.one(server, "kazoo.stats").connections_blocked)
+    end)
+    stats.await(server, "kazoo.connections", { state = "open" }, { name = "publisher" }, 20)
+    stats.await(server, "kazoo.stats", { outbox_messages = 0 })
   end)
 
   it("questions that nobody waits for any more are not sent", function()
     broker:freeze()
-    wait.until_(function()
-      server:call("fill")
-      local accepted = stats.one(server, "kazoo.stats").published
-      return accepted - stats.one(server, "kazoo.connections", { name = "publisher" }).messages_out > 500
-    end, 20, "sockets that take no more")
-    assert.equal(-2, (server:call("ask_nobody_briefly")))
-    assert.equal(1, stats.one(server, "kazoo.stats").queries_timeout)
-    broker:thaw()
+    afterwards(function() broker:thaw() end, function()
+      wait.until_(function()
+        server:call("fill")
+        local accepted = stats.one(server, "kazoo.stats").published
+        return accepted - stats.one(server, "kazoo.connections", { name = "publisher" }).messages_out > 500
+      end, 20, "sockets that take no more")
+      assert.equal(-2, (server:call("ask_nobody_briefly")))
+      assert.equal(1, stats.one(server, "kazoo.stats").queries_timeout)
+    end)
     stats.await(server, "kazoo.stats", { publish_expired = 1, outbox_messages = 0, outbox_bytes = 0 }, nil, 30)
   end)
 
