@@ -20,6 +20,7 @@ describe("event_route[nats:...]", function()
         subject_queue_group = {
           "quoted:group", "unquoted:group", "share:group", "share:group", "twice:one", "twice:two", "alone", "Case-Kept_1:g",
           "dot.ted:group", "one.*:group", "rest.>:group", "unheard:group", "condition:group", "parts.*:group",
+          "leave:group",
         },
       },
       events = {
@@ -32,6 +33,12 @@ describe("event_route[nats:...]", function()
           if ($natsReply == $null) { $var(reply) = "null"; } else { $var(reply) = $natsReply; }
           if ($natsHdr(Missing) == $null) { $var(missing) = "null"; } else { $var(missing) = $natsHdr(Missing); }
           nats_publish("seen", "$natsSubject|$var(reply)|$natsHdr(Plain)|$natsHdr($var(name))|$var(missing)");]],
+        leave = [[
+          if ($avp(left) == $null && $xavp(left) == $null && $du == $null) { nats_publish("seen", "leave|0|clean"); }
+          else { nats_publish("seen", "leave|0|$avp(left) $du"); }
+          $avp(left) = 1;
+          $xavp(left) = 1;
+          $du = "sip:left@127.0.0.1";]],
         condition = [[if ($natsData == "yes") { nats_publish("seen", "condition|0|holds"); }]],
       },
       routes = { data = [[if ($natsData == $null) { $var(out) = "null"; } else { $var(out) = "something"; }]] },
@@ -73,6 +80,14 @@ describe("event_route[nats:...]", function()
     assert.equal(name, event.name)
     assert.equal("hello", event.payload)
   end
+
+  it("leaves no variable and no change of the request to the next event", function()
+    await_subscribed("leave")
+    for _ = 1, 3 do
+      client:pub("leave", "x")
+      assert.equal("leave|0|clean", assert(client:next(5)).payload)
+    end
+  end)
 
   it("shows the real subject, the reply subject and headers by name", function()
     await_subscribed("parts.warm")
