@@ -63,7 +63,8 @@ describe("Kamailio does not start", function()
       it(what .. ", and tells which one without the password", function()
         local log = refusal_of { params = { amqp_connection = { nobody, case[1] } }, debug = 3 }
         assert.matches("ERROR.*amqp: address 2 of the list cannot be used: .*" .. case[2], log)
-        assert.matches("ERROR.*amqp_connection: address 2 of 2", log)
+        local shown = case[1]:gsub("s3cret[^@]*", "***")
+        assert.is_truthy(log:find(('amqp_connection: "%s" cannot be used'):format(shown), 1, true))
         assert.is_nil(log:find("s3cret", 1, true))
       end)
     end

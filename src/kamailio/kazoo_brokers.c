@@ -12,6 +12,7 @@
 #include "kamailio/kazoo_query.h"
 #include "kamailio/kazoo_stats.h"
 #include "kamailio/process.h"
+#include "kamailio/settings.h"
 
 enum { NAME_BYTES = 300 };
 
@@ -172,7 +173,8 @@ bool kz_brokers_check(void)
 	struct kb_broker_config config = {.urls = kz_settings()->urls, .n_urls = kz_settings()->n_urls};
 	struct kb_broker *broker = kb_amqp.open(&config, &(struct kb_broker_events){0}, &bad);
 	if (!broker)
-		LM_ERR("amqp_connection: address %zu of %zu cannot be used: the line above says why\n", bad + 1, config.n_urls);
+		LM_ERR("amqp_connection: \"%s\" cannot be used: the line above says why\n",
+			kb_setting_without_password(config.urls[bad]));
 	kb_amqp.close(broker);
 	return broker && (!any_tls() || check_tls());
 }

@@ -4,8 +4,6 @@
 #include <core/dprint.h>
 #include <core/kemi.h>
 
-#include <dlfcn.h>
-
 #include "kamailio/kazoo_delivery.h"
 #include "kamailio/kazoo_query.h"
 #include "kamailio/kazoo_stats.h"
@@ -13,6 +11,7 @@
 #include "kamailio/policy_reload.h"
 #include "kamailio/process.h"
 #include "kamailio/script.h"
+#include "kamailio/settings.h"
 #include "kamailio/transformations.h"
 
 MODULE_VERSION
@@ -104,15 +103,11 @@ struct module_exports exports = {
 	.init_child_f = child_init,
 };
 
-/* RTLD_DEEPBIND: app_lua brings PUC Lua with global symbols of the same names as LuaJIT's, and must not win
- * (docs/architecture.md). */
 int mod_register(char *path, int *dlflags, void *reserved1, void *reserved2)
 {
 	(void)reserved1, (void)reserved2;
-	if (!(*dlflags & RTLD_DEEPBIND)) {
-		*dlflags |= RTLD_DEEPBIND; /* the core loads the module again and calls here again */
+	if (!kb_bound_deeply(dlflags))
 		return 0;
-	}
 	if (register_trans_mod(path, transformations) < 0)
 		return -1;
 	return sr_kemi_modules_add(kemi);

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "kamailio/settings.h"
+
 enum { NOT_SET = INT_MIN, WORKERS_DEFAULT = 4, WORKERS_MAX = 512 };
 
 static struct kz_settings settings = {
@@ -150,22 +152,14 @@ param_export_t kz_parameters[] = {
 	{0, 0, 0},
 };
 
-static bool in_range(const char *name, int value, int least, int most)
-{
-	if (value >= least && value <= most)
-		return true;
-	LM_ERR("%s: %d must be between %d and %d\n", name, value, least, most);
-	return false;
-}
-
 static bool timeout_in_range(const char *name, struct kz_timeout t)
 {
 	char part[64];
 	snprintf(part, sizeof part, "%s_sec", name);
-	if (!in_range(part, t.sec, 0, 3600))
+	if (!kb_setting_in_range(part, t.sec, 0, 3600))
 		return false;
 	snprintf(part, sizeof part, "%s_micro", name);
-	return in_range(part, t.micro, 0, 999999999);
+	return kb_setting_in_range(part, t.micro, 0, 999999999);
 }
 
 int kz_milliseconds(struct kz_timeout t)
@@ -188,7 +182,7 @@ static int worker_count(void)
 
 static bool is_process_count(const char *name, int value)
 {
-	return value == NOT_SET || in_range(name, value, 1, WORKERS_MAX);
+	return value == NOT_SET || kb_setting_in_range(name, value, 1, WORKERS_MAX);
 }
 
 bool kz_settings_check(void)
@@ -203,20 +197,20 @@ bool kz_settings_check(void)
 	settings.workers = worker_count();
 	return is_process_count("amqp_consumer_processes", settings.consumer_processes) &&
 		   is_process_count("amqp_consumer_workers", settings.consumer_workers) &&
-		   in_range("amqp_consumer_loop_count", settings.consumer_loop_count, 1, 1000000) &&
-		   in_range("amqp_internal_loop_count", settings.internal_loop_count, 1, 1000000) &&
-		   in_range("amqp_consumer_ack_loop_count", settings.ack_loop_count, 1, 1000000) &&
+		   kb_setting_in_range("amqp_consumer_loop_count", settings.consumer_loop_count, 1, 1000000) &&
+		   kb_setting_in_range("amqp_internal_loop_count", settings.internal_loop_count, 1, 1000000) &&
+		   kb_setting_in_range("amqp_consumer_ack_loop_count", settings.ack_loop_count, 1, 1000000) &&
 		   timeout_in_range("amqp_consumer_ack_timeout", settings.ack_timeout) &&
 		   timeout_in_range("amqp_interprocess_timeout", settings.interprocess_timeout) &&
 		   timeout_in_range("amqp_waitframe_timeout", settings.waitframe_timeout) &&
-		   in_range("amqp_connect_timeout_sec", settings.connect_timeout_sec, 0, 3600) &&
-		   in_range("amqp_connect_timeout_micro", settings.connect_timeout_micro, 0, 999999999) &&
-		   in_range("amqp_max_channels", settings.max_channels, 1, 65536) &&
-		   in_range("amqp_query_timeout_sec", settings.query_timeout_sec, 0, 3600) &&
-		   in_range("amqp_query_timeout_micro", settings.query_timeout_micro, 0, 999999999) &&
-		   in_range("amqp_publish_wait", settings.publish_wait_ms, 0, 3600000) &&
-		   in_range("amqp_nack_retry", settings.nack_retry_ms, 0, 3600000) &&
-		   in_range("amqp_heartbeats", settings.heartbeats, 0, 65535) &&
-		   in_range("amqp_outbox_size", settings.outbox_bytes, 65536, 1 << 30) &&
-		   in_range("amqp_inbox_size", settings.inbox_bytes, 65536, 1 << 30);
+		   kb_setting_in_range("amqp_connect_timeout_sec", settings.connect_timeout_sec, 0, 3600) &&
+		   kb_setting_in_range("amqp_connect_timeout_micro", settings.connect_timeout_micro, 0, 999999999) &&
+		   kb_setting_in_range("amqp_max_channels", settings.max_channels, 1, 65536) &&
+		   kb_setting_in_range("amqp_query_timeout_sec", settings.query_timeout_sec, 0, 3600) &&
+		   kb_setting_in_range("amqp_query_timeout_micro", settings.query_timeout_micro, 0, 999999999) &&
+		   kb_setting_in_range("amqp_publish_wait", settings.publish_wait_ms, 0, 3600000) &&
+		   kb_setting_in_range("amqp_nack_retry", settings.nack_retry_ms, 0, 3600000) &&
+		   kb_setting_in_range("amqp_heartbeats", settings.heartbeats, 0, 65535) &&
+		   kb_setting_in_range("amqp_outbox_size", settings.outbox_bytes, 65536, 1 << 30) &&
+		   kb_setting_in_range("amqp_inbox_size", settings.inbox_bytes, 65536, 1 << 30);
 }

@@ -4,6 +4,7 @@
 #include <core/dprint.h>
 
 #include "broker/amqp_url.h"
+#include "kamailio/settings.h"
 
 static struct kz_zone zones[KZ_ZONES_MAX];
 static size_t n_zones;
@@ -54,7 +55,7 @@ static bool add(size_t i)
 	if (!wrong && !is_zone_name(name))
 		wrong = "the name of its zone must have 1 to 63 bytes and no slash";
 	if (wrong) {
-		LM_ERR("amqp_connection: address %zu of %zu cannot be used: %s\n", i + 1, s->n_urls, wrong);
+		LM_ERR("amqp_connection: \"%s\" cannot be used: %s\n", kb_setting_without_password(s->urls[i]), wrong);
 	} else {
 		struct kz_zone *zone = zone_named(name);
 		zone->urls[zone->n_urls++] = s->urls[i];

@@ -3,14 +3,13 @@
 
 #include <core/kemi.h>
 
-#include <dlfcn.h>
-
 #include "kamailio/log_sink.h"
 #include "kamailio/message_pv.h"
 #include "kamailio/nats_stats.h"
 #include "kamailio/policy_reload.h"
 #include "kamailio/process.h"
 #include "kamailio/script.h"
+#include "kamailio/settings.h"
 
 MODULE_VERSION
 
@@ -65,14 +64,10 @@ struct module_exports exports = {
 	.init_child_f = child_init,
 };
 
-/* RTLD_DEEPBIND: app_lua brings PUC Lua with global symbols of the same names as LuaJIT's, and must not win
- * (docs/architecture.md). */
 int mod_register(char *path, int *dlflags, void *reserved1, void *reserved2)
 {
 	(void)path, (void)reserved1, (void)reserved2;
-	if (!(*dlflags & RTLD_DEEPBIND)) {
-		*dlflags |= RTLD_DEEPBIND; /* the core loads the module again and calls here again */
+	if (!kb_bound_deeply(dlflags))
 		return 0;
-	}
 	return sr_kemi_modules_add(kemi);
 }

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kamailio/settings.h"
+
 static struct kn_settings settings = {
 	.publish_workers = 2,
 	.outbox_bytes = 16 * 1024 * 1024,
@@ -85,14 +87,6 @@ param_export_t kn_parameters[] = {
 	{0, 0, 0},
 };
 
-static bool in_range(const char *name, int value, int least, int most)
-{
-	if (value >= least && value <= most)
-		return true;
-	LM_ERR("%s: %d must be between %d and %d\n", name, value, least, most);
-	return false;
-}
-
 struct kb_broker_config kn_broker_config(enum kb_broker_role role, const char *name)
 {
 	return (struct kb_broker_config){.urls = settings.urls,
@@ -104,19 +98,6 @@ struct kb_broker_config kn_broker_config(enum kb_broker_role role, const char *n
 		.message_max = SIZE_MAX}; /* the server's own bound, max_payload, is the only one */
 }
 
-/* A URL without its password or token; valid until the next call. */
-static const char *without_password(const char *url)
-{
-	static char shown[300];
-	const char *scheme = strstr(url, "://"), *at = strrchr(url, '@');
-	const char *user = scheme ? scheme + 3 : url;
-	if (!at || at < user)
-		return url;
-	const char *colon = memchr(user, ':', (size_t)(at - user));
-	snprintf(shown, sizeof shown, "%.*s***%s", (int)((colon ? colon + 1 : user) - url), url, at);
-	return shown;
-}
-
 static bool check_addresses(void)
 {
 	size_t bad = 0;
@@ -125,7 +106,7 @@ static bool check_addresses(void)
 	if (!broker)
 		LM_ERR("nats_url: \"%s\" cannot be used, the line above says why: it must be of the form "
 			   "nats://[user:password@]host[:port]\n",
-			without_password(settings.urls[bad]));
+			kb_setting_without_password(settings.urls[bad]));
 	kb_nats.close(broker);
 	return broker != NULL;
 }
@@ -134,6 +115,6 @@ bool kn_settings_check(void)
 {
 	if (settings.n_urls == 0)
 		settings.urls[settings.n_urls++] = "nats://127.0.0.1:4222";
-	return in_range("num_publish_workers", settings.publish_workers, 1, 64) &&
-		   in_range("nats_outbox_size", settings.outbox_bytes, 65536, 1 << 30) && check_addresses();
+	return kb_setting_in_range("num_publish_workers", settings.publish_workers, 1, 64) &&
+		   kb_setting_in_range("nats_outbox_size", settings.outbox_bytes, 65536, 1 << 30) && check_addresses();
 }
