@@ -45,7 +45,11 @@ local function run(running, options)
       end,
     }
   end
-  for at = 30, seconds - 10, 60 do events[#events + 1] = { at = at, run = function() running:reset() end } end
+  local function reset_at(at) events[#events + 1] = { at = at, run = function() running:reset() end } end
+  -- A connection that was made again has its buffers; so each one is reset before memory counts, even in a short run.
+  local warm_up = seconds / 4
+  for i = 1, 5 do reset_at(i * warm_up / 6) end
+  for at = warm_up + 30, seconds - 10, 60 do reset_at(at) end
   running:run(options.rate, math.floor(options.rate * (seconds + 0.5)), events)
   return list
 end
