@@ -11,8 +11,9 @@ local function ip(...) files.must_run("ip " .. files.quote_all { ... }) end
 -- Whether this machine lets us; a container may not.
 function netns.available()
   local name = "kemibus-probe-" .. files.own_pid()
-  local _, ok = files.run(([[ip netns add %s && ip link add kbprobe0 type veth peer name kbprobe1 netns %s &&
-    ip -n %s link set lo up; ok=$?; ip link del kbprobe0; exit $ok]]):format(name, name, name))
+  local try = "ip netns add %s && ip link add kbprobe0 type veth peer name kbprobe1 netns %s && ip -n %s link set lo up"
+  local _, ok = files.run(try:format(name, name, name))
+  files.run("ip link del kbprobe0")
   files.run("ip netns del " .. name)
   return ok
 end
