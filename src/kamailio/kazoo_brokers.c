@@ -167,6 +167,16 @@ static bool any_tls(void)
 	return false;
 }
 
+/* Kamailio's tls module has OpenSSL keep all it allocates in memory that the processes share, its tables too, and two
+ * processes that connect at the same moment then break them: seen to end the server now and then. */
+static bool beside_tls_module(void)
+{
+	if (!any_tls() || !module_loaded("tls"))
+		return false;
+	LM_ERR("amqp_connection: amqps:// cannot be used in a server that loads the tls module (docs/kazoo.md, TLS)\n");
+	return true;
+}
+
 bool kz_brokers_check(void)
 {
 	size_t bad = 0;
@@ -176,7 +186,7 @@ bool kz_brokers_check(void)
 		LM_ERR("amqp_connection: \"%s\" cannot be used: the line above says why\n",
 			kb_setting_without_password(config.urls[bad]));
 	kb_amqp.close(broker);
-	return broker && (!any_tls() || check_tls());
+	return broker && !beside_tls_module() && (!any_tls() || check_tls());
 }
 
 int kz_brokers_processes(void)
