@@ -109,7 +109,7 @@ describe("amqps", function()
     local server = start { params = { amqp_heartbeats = 1 } }
     server:await_connected()
     rabbit:freeze()
-    server:wait_log("connection to .* lost: no heartbeat", 10, 2)
+    server:wait_log("connection to .* lost: no heartbeat", 10, 3) -- publisher, consumer, answers
     rabbit:thaw()
     server:wait_log("connected to .* publisher%)", 20, 2)
     server:stop()
