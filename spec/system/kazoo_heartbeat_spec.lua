@@ -50,7 +50,7 @@ describe("A broker that is silent", function()
     echoes "before"
     network:cut()
     local started = socket.gettime()
-    server:wait_log("connection to .* lost: no heartbeat", 10, 2) -- publisher and consumer
+    server:wait_log("connection to .* lost: no heartbeat", 10, 3) -- publisher, consumer, answers
     local took = socket.gettime() - started
     assert.is_true(took > 1 and took < 6, "took " .. took)
     server:wait_log("cannot connect to " .. network.here:gsub("%.", "%%.") .. ":%d+ .*: .*timed out", 10)
@@ -79,7 +79,7 @@ describe("A broker that is silent", function()
     server = kazoo.start { rabbit = kazoo.shared_rabbit(), params = { amqp_heartbeats = 1, amqp_connect_timeout_sec = 1 } }
     server:await_connected()
     kazoo.shared_rabbit():freeze()
-    server:wait_log("connection to .* lost: no heartbeat", 10, 2)
+    server:wait_log("connection to .* lost: no heartbeat", 10, 3)
     kazoo.shared_rabbit():thaw()
     server:wait_log("connected to .* publisher%)", 20, 2)
     server:stop()
