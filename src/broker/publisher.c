@@ -371,6 +371,23 @@ static int until_due(const struct loop *l, int ms)
 	return ms;
 }
 
+/* -- answers -- */
+
+static bool on_delivered(void *context, const struct kb_message *m)
+{
+	struct loop *l = context;
+	return l->p->delivered(l->p->context, m);
+}
+
+/* A subscription that the broker refuses is logged by it, and tried again. */
+static bool subscribe_all(struct loop *l)
+{
+	for (size_t i = 0; i < l->p->n_subscriptions; i++)
+		if (l->p->api->subscribe(l->broker, &l->p->subscriptions[i], (uint32_t)i) == KB_BROKER_LOST)
+			return false;
+	return true;
+}
+
 /* -- the loop -- */
 
 static void sleep_until_work(struct loop *l, int timeout_ms)
@@ -403,7 +420,7 @@ static void report(struct loop *l, bool open)
 
 static void connect_or_wait(struct loop *l)
 {
-	if (l->p->api->connect(l->broker) == KB_BROKER_OK) {
+	if (l->p->api->connect(l->broker) == KB_BROKER_OK && subscribe_all(l)) {
 		uint64_t open = rewind_lanes(l);
 		if (open)
 			kb_log(KB_LOG_NOTICE, "%s: sending %" PRIu64 " unconfirmed messages again", l->p->api->name, open);
@@ -446,10 +463,12 @@ static struct loop *make_loop(const struct kb_publisher *p)
 	l->p = p;
 	l->lanes = calloc(writers / readers + 1, sizeof *l->lanes);
 	struct kb_broker_events events = {
-		.context = l, .settled = on_settled, .returned = on_returned, .blocked = on_blocked};
+		.context = l, .settled = on_settled, .delivered = on_delivered, .returned = on_returned, .blocked = on_blocked};
 	l->own = (struct kb_own_events){
 		.inbox = p->inbox, .zone = p->zone ? p->zone : "", .address = "", .broker = p->config.index};
 	l->broker = l->lanes ? p->api->open(&p->config, &events, &bad_url) : NULL;
+	if (l->broker && p->n_subscriptions)
+		kb_traffic_list(p->config.traffic, p->subscriptions, p->n_subscriptions, false);
 	for (size_t i = p->reader; l->lanes && i < writers; i += readers)
 		l->lanes[l->n_lanes++].ring = kb_outbox_ring(p->outbox, i);
 	return l;
