@@ -7,7 +7,4 @@
 /* A list of properties (amqp_properties.h). NULL, or why *name with *value, which point into the list, cannot be. */
 const char *kb_amqp_properties_check(struct kb_slice list, struct kb_slice *name, struct kb_slice *value);
 
-/* NULL, or which file of the configuration cannot be used for TLS, and why; valid until the next call. */
-const char *kb_amqp_tls_check(const struct kb_broker_tls *config);
-
 #endif

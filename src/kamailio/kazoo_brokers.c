@@ -6,9 +6,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "broker/amqp_options.h"
 #include "broker/consumer.h"
 #include "broker/publisher.h"
+#include "broker/tls_options.h"
 #include "kamailio/kazoo_query.h"
 #include "kamailio/kazoo_stats.h"
 #include "kamailio/process.h"
@@ -28,7 +28,10 @@ static struct kb_broker_tls tls_of_settings(void)
 		.cert_file = file(s->tls_cert),
 		.key_file = file(s->tls_key),
 		.any_peer = !s->tls_verify_peer,
-		.any_name = !s->tls_verify_hostname};
+		.any_name = !s->tls_verify_hostname,
+		.ca_name = "amqps_ca_cert",
+		.cert_name = "amqps_cert",
+		.key_name = "amqps_key"};
 }
 
 static struct kb_broker_config config_of(enum kb_broker_role role, size_t zone, const char *what, const char *name)
@@ -148,7 +151,7 @@ static void answers_main(void *argument)
 static bool check_tls(void)
 {
 	struct kb_broker_tls tls = tls_of_settings();
-	const char *wrong = kb_amqp_tls_check(&tls);
+	const char *wrong = kb_tls_check(&tls);
 	if (wrong)
 		LM_ERR("amqps: %s\n", wrong);
 	if (tls.any_peer)
