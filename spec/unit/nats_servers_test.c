@@ -86,23 +86,23 @@ static void prints_addresses(void)
 static void goes_round(void)
 {
 	static const char *const urls[] = {"nats://u:p@a", "b:2"};
-	static char *announced[] = {"nats://b:2", "c:3", "not an address", "tls://d:4"};
 	struct kb_nats_servers s;
 	const char *what;
 	size_t bad;
 	CHECK(kb_nats_servers_init(&s, urls, 2, &bad, &what));
 	CHECK(same(kb_nats_servers_next(&s)->host, "a"));
-	kb_nats_servers_announced(&s, announced, 4, &s.list[0]);
+	kb_nats_servers_announced(
+		&s, KB_SLICE_LITERAL("[\"nats://b:2\",\"c:3\",\"not an address\",7,\"tls://d:4\"]"), &s.list[0]);
 	CHECK(s.n == 4);
 	CHECK(same(kb_nats_servers_next(&s)->host, "b"));
 	const struct kb_nats_server *c = kb_nats_servers_next(&s);
 	CHECK(same(c->host, "c") && same(c->user, "u") && same(c->password, "p"));
 	const struct kb_nats_server *d = kb_nats_servers_next(&s);
 	CHECK(same(d->host, "d") && !d->tls);
-	kb_nats_servers_announced(&s, announced + 1, 1, d); /* of the one that goes */
+	kb_nats_servers_announced(&s, KB_SLICE_LITERAL("[\"c:3\"]"), d); /* of the one that goes */
 	CHECK(s.n == 3 && same(s.list[2].user, "u"));
 	CHECK(same(kb_nats_servers_next(&s)->host, "a"));
-	kb_nats_servers_announced(&s, NULL, 0, &s.list[1]);
+	kb_nats_servers_announced(&s, kb_slice(NULL, 0), &s.list[1]);
 	CHECK(s.n == 2);
 	kb_nats_servers_free(&s);
 }

@@ -55,7 +55,17 @@ enum kb_broker_role { KB_ROLE_PUBLISH = 1, KB_ROLE_CONSUME = 2 };
 struct kb_broker_tls {
 	const char *ca_file;              /* NULL: what the system trusts */
 	const char *cert_file, *key_file; /* for the broker to verify us; NULL: none, and the key in the file of the cert */
+	const char *expected_name;        /* that the certificate must be for; NULL: the host of the address */
 	bool any_peer, any_name;          /* do not verify the broker's certificate, the host name in it */
+
+	const char *ca_name, *cert_name, *key_name; /* what the configuration calls the files, for error messages */
+};
+
+/* Who we are, beside the user and password of an address, which have precedence. Known to NATS alone. */
+struct kb_broker_login {
+	const char *token;      /* NULL or "": none */
+	const char *creds_file; /* a user's JWT and seed; NULL: none */
+	const char *nkey_file;  /* a user's seed alone; NULL: none */
 };
 
 struct kb_broker_config {
@@ -67,6 +77,7 @@ struct kb_broker_config {
 	int heartbeat_s;          /* 0: none */
 	size_t message_max;       /* bytes; longer deliveries are refused with one log line */
 	struct kb_broker_tls tls;
+	struct kb_broker_login login;
 	uint32_t index; /* goes into kb_origin.broker */
 
 	struct kb_connection *traffic; /* where what passes is counted (traffic.h); may be NULL */

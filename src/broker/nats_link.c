@@ -2,328 +2,311 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
-#include <time.h>
-#include "core/buf.h"
+#include <unistd.h>
+#include "broker/tcp.h"
 
 enum {
-	IO_BYTES = 32 * 1024, /* one read: what it holds still fits into the cache when it is handed over */
-	PINGS_OUT_MAX = 2     /* unanswered ones before the library closes the connection */
+	READ_BYTES = 32 * 1024,   /* one read: what it holds still fits into the cache when it is handed over */
+	KEEP_BYTES = 1024 * 1024, /* what a buffer may keep when it is empty */
+	COMPACT_AT = 64 * 1024,   /* bytes already sent at the front of `out` that are worth moving the rest for */
+	PINGS_OUT_MAX = 2         /* unanswered ones before the connection is given up */
 };
 
-/* Since 3.10 the event loop closes the socket, since 3.12 it also says when it is done with the connection. */
-extern void natsConnection_ProcessCloseEvent(natsSock *socket) __attribute__((weak));
-extern void natsConnection_ProcessDetachedEvent(natsConnection *nc) __attribute__((weak));
-
-/* -- what the library asks of an event loop -- */
-
-static natsStatus attach(void **user, void *loop, natsConnection *nc, natsSock socket)
+void kb_nats_link_fail(struct kb_nats_link *link, const char *why)
 {
-	struct kb_nats_link *link = loop;
-	/* The library asks for a reset on close, which may discard what the server has not read. */
-	struct linger off = {0};
-	setsockopt(socket, SOL_SOCKET, SO_LINGER, &off, sizeof off);
-	(void)nc;
-	link->fd = socket;
-	*user = link;
-	return NATS_OK;
+	if (!link->why[0])
+		snprintf(link->why, sizeof link->why, "%s", why);
+	link->up = false;
 }
 
-static natsStatus want_read(void *user, bool add)
+/* -- bytes -- */
+
+/* Both as kb_tls_read() and kb_tls_write(). */
+
+static ssize_t moved(struct kb_nats_link *link, ssize_t n)
 {
-	struct kb_nats_link *link = user;
-	if (!add) /* only when the connection ends */
-		atomic_store(&link->closed, true);
-	return NATS_OK;
+	if (n > 0)
+		return n;
+	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+		return 0;
+	kb_nats_link_fail(link, n < 0 ? strerror(errno) : "the server closed it");
+	return -1;
 }
 
-static natsStatus want_write(void *user, bool add)
+static ssize_t moved_tls(struct kb_nats_link *link, ssize_t n)
 {
-	struct kb_nats_link *link = user;
-	atomic_store_explicit(&link->wants_write, add, memory_order_relaxed);
-	return NATS_OK;
+	const char *why = n < 0 ? kb_tls_reason(link->tls) : NULL;
+	if (n < 0)
+		kb_nats_link_fail(link, why ? why : "the server closed it");
+	return n;
 }
 
-static natsStatus detach(void *user)
+static ssize_t receive(struct kb_nats_link *link, char *to, size_t size)
 {
-	struct kb_nats_link *link = user;
-	atomic_store(&link->closed, true);
-	atomic_store(&link->detached, true);
-	return NATS_OK;
+	return link->tls ? moved_tls(link, kb_tls_read(link->tls, to, size))
+					 : moved(link, recv(link->tcp, to, size, MSG_DONTWAIT));
 }
 
-/* The library frees messages on a thread of its own, which costs more than all else about a delivery: waking it, and
- * memory that is freed by another thread than took it. This stands in for the function that queues them there: false
- * means, in every version, that the caller frees the message itself. A library that does not let itself be talked out
- * of it is merely slower. */
-__attribute__((visibility("default"))) bool natsGC_collect(const void *item);
-
-bool natsGC_collect(const void *item)
+static ssize_t give(struct kb_nats_link *link, const char *from, size_t size)
 {
-	(void)item;
-	return false;
+	return link->tls ? moved_tls(link, kb_tls_write(link->tls, from, size))
+					 : moved(link, send(link->tcp, from, size, MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
-/* -- errors: the library reports them on a thread of its own, at any time, even after a connection is destroyed -- */
+/* -- reading -- */
 
-static struct {
-	pthread_mutex_t lock;
-	atomic_bool waiting;
-	char text[256];
-} reported = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-static void on_error(natsConnection *nc, natsSubscription *subscription, natsStatus status, void *context)
+/* A message that is longer than the buffer makes it grow; afterwards it shrinks again. */
+static size_t make_room(struct kb_nats_link *link)
 {
-	const char *text = NULL;
-	const char *subject = subscription ? natsSubscription_GetSubject(subscription) : NULL;
-	(void)context;
-	if (natsConnection_GetLastError(nc, &text) == NATS_OK || !text || !*text)
-		text = natsStatus_GetText(status);
-	pthread_mutex_lock(&reported.lock);
-	snprintf(reported.text, sizeof reported.text, "%s%s%s", text, subject ? ", subject " : "", subject ? subject : "");
-	pthread_mutex_unlock(&reported.lock);
-	atomic_store(&reported.waiting, true);
-}
-
-bool kb_nats_link_error(char *what, size_t size)
-{
-	if (!atomic_load_explicit(&reported.waiting, memory_order_relaxed) || !atomic_exchange(&reported.waiting, false))
-		return false;
-	pthread_mutex_lock(&reported.lock);
-	snprintf(what, size, "%s", reported.text);
-	pthread_mutex_unlock(&reported.lock);
-	return true;
-}
-
-/* -- opening -- */
-
-static natsStatus set_url(natsOptions *options, const struct kb_nats_server *server)
-{
-	struct kb_buf url = {0};
-	char address[300];
-	kb_nats_server_print(server, address, sizeof address);
-	kb_buf_printf(&url, "nats://%s", address);
-	kb_buf_append_byte(&url, '\0');
-	natsStatus s = url.failed ? NATS_NO_MEMORY : natsOptions_SetURL(options, url.p);
-	kb_buf_free(&url);
-	return s;
-}
-
-/* The library puts names and credentials into its JSON as they are. */
-static void append_escaped(struct kb_buf *to, const char *text)
-{
-	for (; text && *text; text++) {
-		if (*text == '"' || *text == '\\')
-			kb_buf_append_byte(to, '\\');
-		kb_buf_append_byte(to, *text);
+	if (link->in_at == link->in.n) {
+		if (link->in.capacity > KEEP_BYTES)
+			kb_buf_free(&link->in);
+		kb_buf_clear(&link->in);
+	} else if (link->in_at) {
+		kb_buf_consume(&link->in, link->in_at);
 	}
-	kb_buf_append_byte(to, '\0');
-}
-
-static natsStatus set_credentials(natsOptions *options, const struct kb_nats_server *server)
-{
-	struct kb_buf user = {0}, password = {0};
-	natsStatus s;
-	if (!server->user)
-		return NATS_OK;
-	append_escaped(&user, server->user);
-	append_escaped(&password, server->password);
-	if (user.failed || password.failed)
-		s = NATS_NO_MEMORY;
-	else if (server->password)
-		s = natsOptions_SetUserInfo(options, user.p, password.p);
-	else
-		s = natsOptions_SetToken(options, user.p);
-	kb_buf_free(&user);
-	kb_buf_free(&password);
-	return s;
-}
-
-static natsStatus set_name(natsOptions *options, const char *name)
-{
-	struct kb_buf escaped = {0};
-	append_escaped(&escaped, name);
-	natsStatus s = escaped.failed ? NATS_NO_MEMORY : natsOptions_SetName(options, escaped.p);
-	kb_buf_free(&escaped);
-	return s;
-}
-
-/* No certificate is for this name. Costs 50 ms, for the library then reads all of the system's. */
-static natsStatus refuse_tls(natsOptions *options)
-{
-	return natsOptions_SetExpectedHostname(options, "tls-is-not-supported-yet.invalid");
-}
-
-static natsStatus set_all(natsOptions *options, struct kb_nats_link *link, const struct kb_nats_server *server,
-	const struct kb_broker_config *config)
-{
-	natsStatus s = set_url(options, server);
-	s = s ? s : set_credentials(options, server);
-	s = s || !link->insists_on_tls ? s : refuse_tls(options);
-	s = s ? s : set_name(options, config->client_name);
-	s = s ? s : natsOptions_SetTimeout(options, config->connect_timeout_ms);
-	s = s ? s : natsOptions_SetPingInterval(options, (int64_t)config->heartbeat_s * 1000);
-	s = s ? s : natsOptions_SetMaxPingsOut(options, PINGS_OUT_MAX);
-	s = s ? s : natsOptions_SetIOBufSize(options, IO_BYTES);
-	s = s ? s : natsOptions_SetAllowReconnect(options, false);
-	s = s ? s : natsOptions_SetErrorHandler(options, on_error, NULL);
-	/* "As soon as possible" spares the thread that flushes; with an event loop it only asks for a write. */
-	s = s ? s : natsOptions_SetSendAsap(options, true);
-	return s ? s : natsOptions_SetEventLoop(options, link, attach, want_read, want_write, detach);
-}
-
-static natsStatus make_connection(
-	struct kb_nats_link *link, const struct kb_nats_server *server, const struct kb_broker_config *config)
-{
-	natsOptions *options = NULL;
-	natsStatus s = nats_Open(-1);
-	s = s ? s : natsOptions_Create(&options);
-	s = s ? s : set_all(options, link, server, config);
-	s = s ? s : natsConnection_Connect(&link->nc, options);
-	natsOptions_Destroy(options);
-	return s;
-}
-
-/* "(conn.c:733): SSL handshake error" begins with what only the library's authors want to know. */
-static const char *without_place(const char *text)
-{
-	const char *end = *text == '(' ? strstr(text, "): ") : NULL;
-	return end ? end + 3 : text;
-}
-
-bool kb_nats_link_open(struct kb_nats_link *link, const struct kb_nats_server *server,
-	const struct kb_broker_config *config, char *why, size_t size)
-{
-	sigset_t all, before;
-	*link = (struct kb_nats_link){.fd = -1, .insists_on_tls = link->insists_on_tls};
-	sigfillset(&all); /* the library's threads inherit the mask: signals are for the main thread */
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	natsStatus s = make_connection(link, server, config);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (s == NATS_OK)
-		return true;
-	const char *text = nats_GetLastError(NULL);
-	snprintf(why, size, "%s", text && *text ? without_place(text) : natsStatus_GetText(s));
-	link->nc = NULL;
-	return false;
-}
-
-/* -- driving -- */
-
-void kb_nats_link_write(struct kb_nats_link *link)
-{
-	natsConnection_ProcessWriteEvent(link->nc);
-}
-
-/* The library goes over to TLS when the server asks for it. With an event loop it then reads in a circle, at full speed
- * and without an end, while the socket has less than a whole record: it must not begin. A record begins with a control
- * character, a line of the protocol never does. */
-static bool may_read(struct kb_nats_link *link)
-{
-	unsigned char first;
-	if (link->heard)
-		return true;
-	ssize_t n = recv(link->fd, &first, 1, MSG_PEEK | MSG_DONTWAIT);
-	if (n < 0 && errno == EAGAIN)
-		return false;
-	link->heard = n > 0;
-	link->insists_on_tls = n > 0 && first < ' ';
-	if (link->insists_on_tls)
-		atomic_store(&link->closed, true);
-	return !link->insists_on_tls;
+	link->in_at = 0;
+	size_t room = link->in.capacity - link->in.n;
+	if (room < READ_BYTES / 2)
+		room = kb_buf_reserve(&link->in, READ_BYTES) ? link->in.capacity - link->in.n : 0;
+	return room;
 }
 
 void kb_nats_link_read(struct kb_nats_link *link)
 {
-	if (may_read(link))
-		natsConnection_ProcessReadEvent(link->nc);
+	size_t room = make_room(link);
+	if (room == 0) {
+		kb_nats_link_fail(link, "out of memory");
+		return;
+	}
+	ssize_t n = receive(link, link->in.p + link->in.n, room);
+	link->in_more = n > 0 && (size_t)n == room;
+	if (n <= 0)
+		return;
+	link->in.n += (size_t)n;
+	link->heard_at = kb_tcp_now_ms();
 }
 
-bool kb_nats_link_lost(struct kb_nats_link *link, char *why, size_t size)
+bool kb_nats_link_has_more(const struct kb_nats_link *link)
 {
-	const char *text = NULL;
-	if (kb_nats_link_up(link))
+	return link->up && (link->in_more || (link->tls && kb_tls_pending(link->tls)));
+}
+
+bool kb_nats_link_peek(struct kb_nats_link *link, struct kb_nats_op *op, size_t *size)
+{
+	const char *fault;
+	size_t need;
+	struct kb_slice rest = kb_slice(link->in.p + link->in_at, link->in.n - link->in_at);
+	if (rest.n == 0)
 		return false;
-	if (!link->nc || natsConnection_GetLastError(link->nc, &text) == NATS_OK || !text || !*text)
-		text = link->insists_on_tls ? "the server wants TLS, which is not supported yet" : "closed";
-	snprintf(why, size, "%s", text);
-	return true;
+	ssize_t n = kb_nats_read(rest, op, &need, &fault);
+	if (n < 0)
+		kb_nats_link_fail(link, fault);
+	else if (n == 0 && need > link->in.capacity && !kb_buf_reserve(&link->in, need - link->in.n))
+		kb_nats_link_fail(link, "out of memory");
+	*size = n > 0 ? (size_t)n : 0;
+	return n > 0;
+}
+
+/* -- writing -- */
+
+void kb_nats_link_write(struct kb_nats_link *link)
+{
+	ssize_t n = 1;
+	if (link->out.failed)
+		kb_nats_link_fail(link, "out of memory");
+	while (link->up && n > 0 && kb_nats_link_waiting(link)) {
+		n = give(link, link->out.p + link->out_sent, kb_nats_link_waiting(link));
+		link->out_sent += n > 0 ? (size_t)n : 0;
+	}
+	if (link->out_sent == link->out.n || link->out_sent > COMPACT_AT) {
+		kb_buf_consume(&link->out, link->out_sent);
+		link->out_sent = 0;
+	}
+	if (link->out.n == 0 && link->out.capacity > KEEP_BYTES)
+		kb_buf_free(&link->out);
+}
+
+void kb_nats_link_keep_alive(struct kb_nats_link *link, int interval_ms)
+{
+	int64_t now = kb_tcp_now_ms();
+	if (!link->up || interval_ms <= 0)
+		return;
+	if (link->heard_at > link->pinged_at)
+		link->pings_out = 0;
+	int64_t since = link->pings_out ? link->pinged_at : link->heard_at;
+	if (now - since < interval_ms)
+		return;
+	if (link->pings_out >= PINGS_OUT_MAX) {
+		kb_nats_link_fail(link, "stale: the server does not answer");
+		return;
+	}
+	kb_buf_append_slice(&link->out, KB_SLICE_LITERAL("PING\r\n"));
+	link->pinged_at = now;
+	link->pings_out++;
+}
+
+short kb_nats_link_poll_events(const struct kb_nats_link *link, bool reading)
+{
+	short wants = link->tls ? kb_tls_wants(link->tls) : 0;
+	return (short)((reading ? POLLIN : 0) | (kb_nats_link_waiting(link) ? POLLOUT : 0) |
+				   (reading ? wants : wants & POLLOUT));
+}
+
+/* -- opening -- */
+
+static bool wait_for(struct kb_nats_link *link, int64_t deadline)
+{
+	int64_t left = deadline - kb_tcp_now_ms();
+	struct pollfd p = {link->tcp, kb_nats_link_poll_events(link, true), 0};
+	if (left > 0 && (link->tls == NULL || !kb_tls_pending(link->tls)))
+		poll(&p, 1, (int)left);
+	return left > 0;
+}
+
+/* The next thing the server says, while the connection is made. */
+static bool await_op(struct kb_nats_link *link, struct kb_nats_op *op, int64_t deadline)
+{
+	size_t size;
+	while (link->up && !kb_nats_link_peek(link, op, &size)) {
+		kb_nats_link_write(link);
+		if (link->up && !wait_for(link, deadline))
+			kb_nats_link_fail(link, "the server does not answer in time");
+		if (link->up)
+			kb_nats_link_read(link);
+	}
+	if (link->up)
+		kb_nats_link_take(link, size);
+	return link->up;
+}
+
+/* Not every INFO names the servers: then those named before stand. */
+void kb_nats_link_note_info(struct kb_nats_link *link, const struct kb_nats_op *op)
+{
+	link->info = kb_nats_info_read(op->text);
+	if (link->info.servers.n) {
+		kb_buf_clear(&link->announced);
+		kb_buf_append_slice(&link->announced, link->info.servers);
+	}
+	link->info.servers = kb_buf_slice(&link->announced);
+}
+
+static bool await_info(struct kb_nats_link *link, int64_t deadline)
+{
+	struct kb_nats_op op;
+	if (!await_op(link, &op, deadline))
+		return false;
+	if (op.kind != KB_NATS_INFO)
+		kb_nats_link_fail(link, "this is no NATS server");
+	else
+		kb_nats_link_note_info(link, &op);
+	return link->up;
+}
+
+/* What the server wrote behind its INFO would be from somebody in between. */
+static bool go_over_to_tls(struct kb_nats_link *link, const struct kb_nats_server *server,
+	const struct kb_broker_config *config, int64_t deadline)
+{
+	char why[sizeof link->why];
+	if (link->in_at != link->in.n) {
+		kb_nats_link_fail(link, "TLS: the server goes on in the clear");
+		return false;
+	}
+	link->tls = kb_tls_start(link->tcp, server->host, &config->tls, (int)(deadline - kb_tcp_now_ms()), why, sizeof why);
+	if (!link->tls) {
+		link->open = false; /* closed already */
+		kb_nats_link_fail(link, why);
+	}
+	return link->up;
+}
+
+static bool log_in(struct kb_nats_link *link, const struct kb_nats_server *server,
+	const struct kb_broker_config *config, int64_t deadline)
+{
+	struct kb_nats_op op;
+	const char *why = kb_nats_login_put(&link->out, &link->info, server, config);
+	if (why) {
+		kb_nats_link_fail(link, why);
+		return false;
+	}
+	while (await_op(link, &op, deadline)) {
+		if (op.kind == KB_NATS_PONG)
+			return true;
+		if (op.kind == KB_NATS_INFO)
+			kb_nats_link_note_info(link, &op);
+		if (op.kind == KB_NATS_ERR)
+			snprintf(link->why, sizeof link->why, "%.*s", KB_SLICE_FMT(op.text));
+		link->up = op.kind != KB_NATS_ERR;
+	}
+	return false;
+}
+
+bool kb_nats_link_open(
+	struct kb_nats_link *link, const struct kb_nats_server *server, const struct kb_broker_config *config)
+{
+	int64_t deadline = kb_tcp_now_ms() + config->connect_timeout_ms;
+	link->why[0] = '\0';
+	link->tcp = kb_tcp_connect(server->host, server->port, config->connect_timeout_ms, link->why, sizeof link->why);
+	if (link->tcp < 0)
+		return false;
+	link->open = link->up = true;
+	link->pings_out = 0;
+	link->heard_at = link->pinged_at = kb_tcp_now_ms();
+	bool good = await_info(link, deadline) &&
+				(!(server->tls || link->info.tls_required) || go_over_to_tls(link, server, config, deadline)) &&
+				log_in(link, server, config, deadline);
+	if (!good)
+		kb_nats_link_close(link, 0);
+	return good;
 }
 
 /* -- closing -- */
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static void wait_for(struct kb_nats_link *link, short events, int64_t until)
-{
-	int64_t left = until - now_ms();
-	struct pollfd fd = {link->fd, events, 0};
-	if (left > 0)
-		poll(&fd, 1, (int)left);
-}
-
 /* Writes what waits and then says that nothing more follows: the server reads all of it before it closes, too. */
-static void part_in_good_order(struct kb_nats_link *link, int64_t until)
+static void part_in_good_order(struct kb_nats_link *link, int64_t deadline)
 {
-	char ignored[4096];
-	while (kb_nats_link_up(link) && kb_nats_link_wants_write(link) && now_ms() < until) {
+	while (link->up && kb_nats_link_waiting(link)) {
 		kb_nats_link_write(link);
-		if (kb_nats_link_wants_write(link))
-			wait_for(link, POLLOUT, until);
+		struct pollfd p = {link->tcp, POLLOUT, 0};
+		int64_t left = deadline - kb_tcp_now_ms();
+		if (left <= 0)
+			return;
+		if (kb_nats_link_waiting(link))
+			poll(&p, 1, (int)left);
 	}
-	if (!kb_nats_link_up(link) || kb_nats_link_wants_write(link))
-		return;
-	shutdown(link->fd, SHUT_WR);
-	while (now_ms() < until && recv(link->fd, ignored, sizeof ignored, MSG_DONTWAIT) != 0)
-		wait_for(link, POLLIN, until);
-}
-
-/* The library would wait half a second for an answer that nobody reads, were anything left to write: let it fail to
- * write first. */
-static void give_up_unsent(struct kb_nats_link *link)
-{
-	if (!kb_nats_link_up(link) || !kb_nats_link_wants_write(link))
-		return;
-	shutdown(link->fd, SHUT_RDWR);
-	kb_nats_link_write(link);
-}
-
-/* The ping timer's thread may be on its way through our callbacks: the link must outlive that. */
-static void wait_until_detached(struct kb_nats_link *link)
-{
-	int64_t until = now_ms() + 1000;
-	while (!atomic_load(&link->detached) && now_ms() < until)
-		poll(NULL, 0, 1);
+	if (link->up)
+		shutdown(link->tcp, SHUT_WR);
+	for (int64_t left; link->up && (left = deadline - kb_tcp_now_ms()) > 0;) {
+		struct pollfd p = {link->tcp, POLLIN, 0};
+		link->in_at = link->in.n;
+		kb_nats_link_read(link);
+		if (link->up)
+			poll(&p, 1, (int)left);
+	}
 }
 
 void kb_nats_link_close(struct kb_nats_link *link, int linger_ms)
 {
-	if (!link->nc)
-		return;
-	if (linger_ms > 0)
-		part_in_good_order(link, now_ms() + linger_ms);
-	give_up_unsent(link);
-	natsConnection_Close(link->nc);
-	wait_until_detached(link);
-	if (natsConnection_ProcessCloseEvent)
-		natsConnection_ProcessCloseEvent(&link->fd);
-	if (natsConnection_ProcessDetachedEvent)
-		natsConnection_ProcessDetachedEvent(link->nc);
-	natsConnection_Destroy(link->nc);
-	link->nc = NULL;
-	link->fd = -1;
+	if (link->up && linger_ms > 0)
+		part_in_good_order(link, kb_tcp_now_ms() + linger_ms);
+	if (link->tls)
+		kb_tls_end(link->tls);
+	else if (link->open)
+		close(link->tcp);
+	link->tls = NULL;
+	link->open = link->up = false;
+	kb_buf_clear(&link->in);
+	kb_buf_clear(&link->out);
+	link->in_at = link->out_sent = 0;
+	link->in_more = false;
 }
 
-void kb_nats_link_end_library(void)
+void kb_nats_link_free(struct kb_nats_link *link)
 {
-	nats_ReleaseThreadMemory();
-	nats_Close();
+	kb_nats_link_close(link, 0);
+	kb_buf_free(&link->in);
+	kb_buf_free(&link->out);
+	kb_buf_free(&link->announced);
 }

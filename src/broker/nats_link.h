@@ -1,55 +1,73 @@
-/*
- * One connection of nats.c, without threads on the way of a message: the library is told that an event loop of ours
- * does the reading and writing, and kb_nats_link_read() and kb_nats_link_write() are that loop. The library's own
- * threads are left with the ping timer, which also closes a connection that does not answer, and with reporting errors;
- * what they touch here is atomic or has a lock.
- */
+/* One connection to a NATS server: made and logged in here, read and written without waiting afterwards. */
 #ifndef KB_BROKER_NATS_LINK_H
 #define KB_BROKER_NATS_LINK_H
 
-#include <nats/nats.h>
-#include <stdatomic.h>
 #include "broker/broker.h"
-#include "broker/nats_servers.h"
+#include "broker/nats_login.h"
+#include "broker/nats_wire.h"
+#include "broker/tls.h"
 
-/* Zero-initialise. Must not move while it is open. */
+/* Zero-initialise: not connected. */
 struct kb_nats_link {
-	natsConnection *nc; /* NULL: not open */
-	natsSock fd;        /* as long as it is not closed */
-	atomic_bool wants_write, closed, detached;
-	bool heard;          /* the server has said something on this connection */
-	bool insists_on_tls; /* it did on one of them */
+	bool open;          /* there is a socket */
+	bool up;            /* it is logged in and nothing went wrong since */
+	int tcp;            /* while it is open */
+	struct kb_tls *tls; /* NULL: without */
+	struct kb_buf in;   /* what was read, up to in.n */
+	size_t in_at;       /* of it, what was taken */
+	bool in_more;       /* the last read filled the buffer */
+	struct kb_buf out;  /* what waits for the socket */
+	size_t out_sent;    /* bytes at its front that are on the wire */
+	int64_t heard_at;   /* ms; when the server last said anything */
+	int64_t pinged_at;  /* ms; when it was last asked to */
+	int pings_out;      /* not answered */
+	struct kb_nats_info info;
+	struct kb_buf announced; /* JSON array of the cluster's servers, as the last INFO had it */
+	char why[256];           /* it is not up any more; what the server said last has precedence */
 };
 
-/* Starts the library when needed, so never before the last fork. False, and why. */
-bool kb_nats_link_open(struct kb_nats_link *link, const struct kb_nats_server *server,
-	const struct kb_broker_config *config, char *why, size_t size);
+/* Connects and logs in within the connect timeout. False, and why in link->why. */
+bool kb_nats_link_open(
+	struct kb_nats_link *link, const struct kb_nats_server *server, const struct kb_broker_config *config);
 
-/* What the socket takes, or has, now. Neither waits. */
-void kb_nats_link_write(struct kb_nats_link *link);
+/* Reads once what the socket has, up to the size of the buffer. Slices of operations taken before go stale. */
 void kb_nats_link_read(struct kb_nats_link *link);
 
-/* True when the connection is gone, and why: then it only can be closed. */
-bool kb_nats_link_lost(struct kb_nats_link *link, char *why, size_t size);
+/* True while it makes sense to read again at once. */
+bool kb_nats_link_has_more(const struct kb_nats_link *link);
 
-static inline bool kb_nats_link_up(const struct kb_nats_link *link)
+/* The next thing the server said; its slices are valid until the next read. False: there is none now. With what is not
+ * the protocol the connection ends. kb_nats_link_take() moves past it. */
+bool kb_nats_link_peek(struct kb_nats_link *link, struct kb_nats_op *op, size_t *size);
+
+static inline void kb_nats_link_take(struct kb_nats_link *link, size_t size)
 {
-	return link->nc && !atomic_load_explicit(&link->closed, memory_order_relaxed);
+	link->in_at += size;
 }
 
-/* Some bytes wait for the socket to take them. */
-static inline bool kb_nats_link_wants_write(const struct kb_nats_link *link)
+/* Writes what the socket takes now. */
+void kb_nats_link_write(struct kb_nats_link *link);
+
+static inline size_t kb_nats_link_waiting(const struct kb_nats_link *link)
 {
-	return atomic_load_explicit(&link->wants_write, memory_order_relaxed);
+	return link->out.n - link->out_sent;
 }
 
-/* Waits up to linger_ms until the server has all that was published; 0 gives up what is not written. */
+/* Takes over what an INFO says. */
+void kb_nats_link_note_info(struct kb_nats_link *link, const struct kb_nats_op *op);
+
+/* Asks the server for a sign of life when it has said nothing for interval_ms, and gives it up when it does not answer.
+ */
+void kb_nats_link_keep_alive(struct kb_nats_link *link, int interval_ms);
+
+/* Ends it for a reason; the first one stands. */
+void kb_nats_link_fail(struct kb_nats_link *link, const char *why);
+
+/* POLLIN and POLLOUT: what to poll link->tcp for; POLLIN only when `reading`. */
+short kb_nats_link_poll_events(const struct kb_nats_link *link, bool reading);
+
+/* Waits up to linger_ms until the server has all that was written; 0 gives up what is not. */
 void kb_nats_link_close(struct kb_nats_link *link, int linger_ms);
-
-/* Ends the library's threads; for when no link of this process is open. */
-void kb_nats_link_end_library(void);
-
-/* The text of an error that the library reported since the last call, from whatever connection. False: none. */
-bool kb_nats_link_error(char *what, size_t size);
+void kb_nats_link_free(struct kb_nats_link *link);
 
 #endif

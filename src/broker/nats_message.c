@@ -1,7 +1,5 @@
 #include "broker/nats_message.h"
 
-#include <stdlib.h>
-
 enum rules { PUBLISH, SUBSCRIBE };
 
 static const char *word_fault(const char *word, const char *end, bool last, enum rules rules)
@@ -43,7 +41,7 @@ const char *kb_nats_pattern_fault(struct kb_slice pattern)
 	return fault(pattern, SUBSCRIBE);
 }
 
-static bool is_header_name(struct kb_slice name)
+bool kb_nats_is_header_name(struct kb_slice name)
 {
 	for (size_t i = 0; i < name.n; i++)
 		if ((unsigned char)name.p[i] <= ' ' || (unsigned char)name.p[i] >= 0x7f || name.p[i] == ':')
@@ -64,55 +62,11 @@ const char *kb_nats_headers_fault(struct kb_slice headers, size_t *size)
 	struct kb_slice name, value;
 	*size = headers.n ? strlen("NATS/1.0\r\n\r\n") : 0;
 	while (kb_headers_next(&headers, &name, &value)) {
-		if (!is_header_name(name))
+		if (!kb_nats_is_header_name(name))
 			return "a header name is empty, or holds a colon or a byte that is no visible ASCII";
 		if (!is_header_value(value))
 			return "a header value holds a line break or a NUL";
 		*size += name.n + strlen(": ") + value.n + strlen("\r\n");
 	}
 	return NULL;
-}
-
-natsStatus kb_nats_headers_set(struct kb_slice headers, natsMsg *message)
-{
-	struct kb_slice name, value;
-	natsStatus s = NATS_OK;
-	while (s == NATS_OK && kb_headers_next(&headers, &name, &value)) {
-		char *copy = malloc(name.n + value.n + 2); /* the library wants both as strings */
-		if (!copy)
-			return NATS_NO_MEMORY;
-		memcpy(copy, name.p, name.n);
-		copy[name.n] = '\0';
-		if (value.n)
-			memcpy(copy + name.n + 1, value.p, value.n);
-		copy[name.n + 1 + value.n] = '\0';
-		s = natsMsgHeader_Add(message, copy, copy + name.n + 1);
-		free(copy);
-	}
-	return s;
-}
-
-static void get_values(natsMsg *message, const char *name, struct kb_buf *headers)
-{
-	const char **values = NULL;
-	int n = 0;
-	if (natsMsgHeader_Values(message, name, &values, &n) != NATS_OK)
-		return;
-	for (int i = 0; i < n; i++)
-		kb_headers_add(headers, kb_slice_from(name), kb_slice_from(values[i]));
-	free(values);
-}
-
-bool kb_nats_headers_get(natsMsg *message, struct kb_buf *headers)
-{
-	const char **names = NULL;
-	int n = 0;
-	kb_buf_clear(headers);
-	natsStatus s = natsMsgHeader_Keys(message, &names, &n);
-	if (s != NATS_OK)
-		return s == NATS_NOT_FOUND;
-	for (int i = 0; i < n; i++)
-		get_values(message, names[i], headers);
-	free(names);
-	return !headers->failed;
 }

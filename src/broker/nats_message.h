@@ -1,8 +1,7 @@
-/* The parts of a NATS message: which subjects and headers may be sent, and headers in both directions. */
+/* The parts of a NATS message: which subjects and headers may be sent. */
 #ifndef KB_BROKER_NATS_MESSAGE_H
 #define KB_BROKER_NATS_MESSAGE_H
 
-#include <nats/nats.h>
 #include "core/message.h"
 
 /* Bytes that a server takes for the subject, the reply subject and the sizes of one message (max_control_line). It
@@ -18,10 +17,7 @@ const char *kb_nats_pattern_fault(struct kb_slice pattern);
 /* NULL when the headers (see kb_headers_next()) can be sent, else why not. *size: their bytes on the wire. */
 const char *kb_nats_headers_fault(struct kb_slice headers, size_t *size);
 
-/* Puts the headers, which have no fault, on a message. */
-natsStatus kb_nats_headers_set(struct kb_slice headers, natsMsg *message);
-
-/* Replaces the contents of `headers` with those of a message. False: they are there and cannot be read. */
-bool kb_nats_headers_get(natsMsg *message, struct kb_buf *headers);
+/* Visible ASCII without a colon, and not empty. */
+bool kb_nats_is_header_name(struct kb_slice name);
 
 #endif

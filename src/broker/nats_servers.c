@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "core/json.h"
 
 enum { DEFAULT_PORT = 4222, ANNOUNCED_MAX = 64 };
 
@@ -187,14 +188,33 @@ static void add_announced(struct kb_nats_servers *servers, const char *url, cons
 	servers->list[servers->n++] = server;
 }
 
-void kb_nats_servers_announced(
-	struct kb_nats_servers *servers, char *const *urls, size_t n, const struct kb_nats_server *like)
+struct announcement {
+	struct kb_nats_servers *servers;
+	struct kb_nats_server like;
+};
+
+static bool add_item(void *context, struct kb_slice key, struct kb_json_value item)
 {
-	struct kb_nats_server copy = {.user = like->user ? strdup(like->user) : NULL,
-		.password = like->password ? strdup(like->password) : NULL,
-		.tls = like->tls}; /* `like` may be one of those that go now */
+	struct announcement *a = context;
+	struct kb_buf url = {0};
+	(void)key;
+	kb_json_text(item, &url);
+	kb_buf_append_byte(&url, '\0');
+	if (item.type == KB_JSON_STRING && !url.failed)
+		add_announced(a->servers, url.p, &a->like);
+	kb_buf_free(&url);
+	return true;
+}
+
+void kb_nats_servers_announced(
+	struct kb_nats_servers *servers, struct kb_slice array, const struct kb_nats_server *like)
+{
+	/* A copy, for `like` may be one of those that go now. */
+	struct announcement a = {.servers = servers,
+		.like = {.user = like->user ? strdup(like->user) : NULL,
+			.password = like->password ? strdup(like->password) : NULL,
+			.tls = like->tls}};
 	forget_announced(servers);
-	for (size_t i = 0; i < n; i++)
-		add_announced(servers, urls[i], &copy);
-	kb_nats_server_free(&copy);
+	kb_json_each(array, add_item, &a);
+	kb_nats_server_free(&a.like);
 }

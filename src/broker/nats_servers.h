@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include "core/slice.h"
 
 struct kb_nats_server {
 	char *host; /* without brackets, never empty */
@@ -36,8 +37,9 @@ void kb_nats_servers_free(struct kb_nats_servers *servers);
 /* The one to try now, going round; valid until the next kb_nats_servers_announced(). */
 const struct kb_nats_server *kb_nats_servers_next(struct kb_nats_servers *servers);
 
-/* Replaces what was announced earlier. They are tried after the configured ones, with the credentials of `like`. */
+/* Replaces what was announced earlier by a JSON array of addresses. They are tried after the configured ones, with the
+ * credentials of `like`. */
 void kb_nats_servers_announced(
-	struct kb_nats_servers *servers, char *const *urls, size_t n, const struct kb_nats_server *like);
+	struct kb_nats_servers *servers, struct kb_slice array, const struct kb_nats_server *like);
 
 #endif
