@@ -144,7 +144,7 @@ static int ask_and_wait(const struct kz_question *q)
 {
 	size_t slot = (size_t)process_no;
 	struct kb_slice answer;
-	uint64_t started_us = kz_stats_now_us();
+	uint64_t started_us = kb_questions_now_us();
 	if (!kb_reply_ask(replies, slot, q->id, q->deadline_ms)) {
 		kz_stats_count(KZ_QUERIES_REFUSED);
 		LM_ERR("kazoo_query: an earlier answer to this process was never completed\n");

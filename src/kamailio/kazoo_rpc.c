@@ -4,8 +4,6 @@
 #include <core/dprint.h>
 #include <core/rpc_lookup.h>
 
-#include <stdio.h>
-
 #include "kamailio/kazoo_query.h"
 #include "kamailio/kazoo.h"
 #include "kamailio/policy_reload.h"
@@ -26,39 +24,9 @@ static void show_subscriptions(rpc_t *rpc, void *context)
 	kb_rpc_subscriptions(rpc, context, kz_stats_traffic(), KB_REPORT_QUEUES);
 }
 
-/* Each bucket that is not empty, by the microseconds that its values are below. */
-static void add_buckets(rpc_t *rpc, void *structure, const struct kb_histogram *h)
-{
-	void *buckets;
-	char name[32];
-	if (rpc->struct_add(structure, "{", "answered_below_us", &buckets) < 0)
-		return;
-	for (size_t i = 0; i < KB_HISTOGRAM_BUCKETS; i++) {
-		if (!h->buckets[i])
-			continue;
-		snprintf(name, sizeof name, "%llu", (unsigned long long)kb_histogram_least(i + 1));
-		kb_rpc_number(rpc, buckets, name, h->buckets[i]);
-	}
-}
-
 static void show_queries(rpc_t *rpc, void *context)
 {
-	struct kb_histogram h = {0};
-	void *structure;
-	if (!kz_stats_query_times(&h) || rpc->add(context, "{", &structure) < 0) {
-		rpc->fault(context, 500, "not ready");
-		return;
-	}
-	kb_rpc_number(rpc, structure, "under_way", kb_replies_under_way(kz_replies()));
-	kb_rpc_number(rpc, structure, "answered", kz_stats_sum(KZ_QUERIES_ANSWERED));
-	kb_rpc_number(rpc, structure, "timeout", kz_stats_sum(KZ_QUERIES_TIMEOUT));
-	kb_rpc_number(rpc, structure, "lost", kz_stats_sum(KZ_QUERIES_LOST));
-	kb_rpc_number(rpc, structure, "refused", kz_stats_sum(KZ_QUERIES_REFUSED));
-	kb_rpc_number(rpc, structure, "mean_us", h.count ? h.sum_us / h.count : 0);
-	kb_rpc_number(rpc, structure, "p50_us", kb_histogram_percentile(&h, 50));
-	kb_rpc_number(rpc, structure, "p90_us", kb_histogram_percentile(&h, 90));
-	kb_rpc_number(rpc, structure, "p99_us", kb_histogram_percentile(&h, 99));
-	add_buckets(rpc, structure, &h);
+	kb_rpc_questions(rpc, context, kz_stats(), KZ_QUERIES, kz_replies());
 }
 
 static void reload_policy(rpc_t *rpc, void *context)

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include "kamailio/kazoo.h"
 #include "kamailio/kazoo_query.h"
@@ -43,20 +42,12 @@ void kz_stats_count(enum kz_stat stat)
 		kb_count(&kb_stats_row(stats, (size_t)process_no)[stat], 1);
 }
 
-uint64_t kz_stats_now_us(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
 void kz_stats_query_ended(enum kb_reply_state state, uint64_t started_us)
 {
-	kz_stats_count(state == KB_REPLY_ANSWERED  ? KZ_QUERIES_ANSWERED
-				   : state == KB_REPLY_TIMEOUT ? KZ_QUERIES_TIMEOUT
-											   : KZ_QUERIES_LOST);
-	if (stats && state == KB_REPLY_ANSWERED)
-		kb_histogram_note(&kb_stats_row(stats, (size_t)process_no)[KZ_QUERY_TIME], kz_stats_now_us() - started_us);
+	enum kb_question_column end = state == KB_REPLY_ANSWERED  ? KB_QUESTIONS_ANSWERED
+								  : state == KB_REPLY_TIMEOUT ? KB_QUESTIONS_TIMEOUT
+															  : KB_QUESTIONS_LOST;
+	kb_questions_ended(&kb_stats_row(stats, (size_t)process_no)[KZ_QUERIES], end, started_us);
 }
 
 /* -- reading -- */
@@ -66,16 +57,14 @@ const struct kb_traffic *kz_stats_traffic(void)
 	return traffic;
 }
 
-uint64_t kz_stats_sum(enum kz_stat stat)
+const struct kb_stats *kz_stats(void)
 {
-	return stats ? kb_stats_sum(stats, stat) : 0;
+	return stats;
 }
 
-bool kz_stats_query_times(struct kb_histogram *histogram)
+static uint64_t of_processes(size_t column)
 {
-	if (stats)
-		kb_stats_histogram(stats, KZ_QUERY_TIME, histogram);
-	return stats != NULL;
+	return stats ? kb_stats_sum(stats, column) : 0;
 }
 
 static struct kb_outbox_totals totals(void)
@@ -92,7 +81,7 @@ static uint64_t of_outbox(size_t offset)
 static uint64_t refused(size_t unused)
 {
 	(void)unused;
-	return totals().refused + kz_stats_sum(KZ_REFUSED_INVALID);
+	return totals().refused + of_processes(KZ_REFUSED_INVALID);
 }
 
 static uint64_t refused_full(size_t unused)
@@ -106,11 +95,6 @@ static uint64_t outbox_messages(size_t unused)
 {
 	(void)unused;
 	return kb_outbox_messages(kz_outbox(), traffic);
-}
-
-static uint64_t of_processes(size_t column)
-{
-	return kz_stats_sum((enum kz_stat)column);
 }
 
 static uint64_t of_connections(size_t offset)
@@ -142,8 +126,7 @@ static uint64_t under_way(size_t unused)
 
 static uint64_t query_percentile(size_t percent)
 {
-	struct kb_histogram h;
-	return kz_stats_query_times(&h) ? kb_histogram_percentile(&h, (unsigned)percent) : 0;
+	return kb_questions_percentile(stats, KZ_QUERIES, (unsigned)percent);
 }
 
 #define OUTBOX(field) of_outbox, offsetof(struct kb_outbox_totals, field)

@@ -11,12 +11,12 @@
 /* Counted by each process for itself. */
 enum kz_stat {
 	KZ_REFUSED_INVALID, /* kazoo_publish and its like: payload, headers or names that cannot be sent */
-	KZ_QUERIES_ANSWERED,
-	KZ_QUERIES_TIMEOUT,
-	KZ_QUERIES_LOST,    /* the broker was lost before the answer came */
-	KZ_QUERIES_REFUSED, /* never sent */
-	KZ_QUERY_TIME,      /* a histogram */
-	KZ_STATS = KZ_QUERY_TIME + KB_HISTOGRAM_COLUMNS
+	KZ_QUERIES,         /* enum kb_question_column */
+	KZ_QUERIES_ANSWERED = KZ_QUERIES + KB_QUESTIONS_ANSWERED,
+	KZ_QUERIES_TIMEOUT = KZ_QUERIES + KB_QUESTIONS_TIMEOUT,
+	KZ_QUERIES_LOST = KZ_QUERIES + KB_QUESTIONS_LOST,
+	KZ_QUERIES_REFUSED = KZ_QUERIES + KB_QUESTIONS_REFUSED,
+	KZ_STATS = KZ_QUERIES + KB_QUESTIONS_COLUMNS
 };
 
 /* In mod_init: makes statistics and RPC commands known. In child_init(PROC_INIT): takes the memory. */
@@ -31,15 +31,13 @@ void kz_stats_dropped(const struct kb_origin *origin, enum kb_drop reason);
 
 void kz_stats_count(enum kz_stat stat);
 
-/* The end of a question that was sent, as kb_reply_wait() says; started is kz_stats_now_us() of its beginning. */
+/* The end of a question that was sent, as kb_reply_wait() says; started is kb_questions_now_us() of its beginning. */
 void kz_stats_query_ended(enum kb_reply_state state, uint64_t started_us);
-uint64_t kz_stats_now_us(void);
 
 /* The table behind statistics and kazoo.stats, for kazoo_rpc.c. */
 extern const struct kb_statistic kz_statistics[];
 const struct kb_traffic *kz_stats_traffic(void);
-bool kz_stats_query_times(struct kb_histogram *histogram);
-uint64_t kz_stats_sum(enum kz_stat stat);
+const struct kb_stats *kz_stats(void); /* NULL before the start */
 
 /* kazoo_rpc.c */
 bool kz_rpc_register(void);

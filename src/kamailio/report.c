@@ -4,6 +4,7 @@
 #include <core/dprint.h>
 
 #include <limits.h>
+#include <stdio.h>
 #include <time.h>
 
 /* -- statistics -- */
@@ -175,6 +176,74 @@ void kb_rpc_subscriptions(rpc_t *rpc, void *context, const struct kb_traffic *tr
 			if (kb_counted(&c->first_subscription[s].state) != KB_SUBSCRIPTION_UNUSED)
 				add_subscription(rpc, context, c, &c->first_subscription[s], kind);
 	}
+}
+
+/* -- questions -- */
+
+uint64_t kb_questions_now_us(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+void kb_questions_ended(kb_counter *columns, enum kb_question_column end, uint64_t started_us)
+{
+	kb_count(&columns[end], 1);
+	if (end == KB_QUESTIONS_ANSWERED)
+		kb_histogram_note(&columns[KB_QUESTIONS_TIME], kb_questions_now_us() - started_us);
+}
+
+uint64_t kb_questions_percentile(const struct kb_stats *stats, size_t first_column, unsigned percent)
+{
+	struct kb_histogram h;
+	if (!stats)
+		return 0;
+	kb_stats_histogram(stats, first_column + KB_QUESTIONS_TIME, &h);
+	return kb_histogram_percentile(&h, percent);
+}
+
+/* Each bucket that is not empty, by the microseconds that its values are below. */
+static void add_buckets(rpc_t *rpc, void *structure, const struct kb_histogram *h)
+{
+	void *buckets;
+	char name[32];
+	if (rpc->struct_add(structure, "{", "answered_below_us", &buckets) < 0)
+		return;
+	for (size_t i = 0; i < KB_HISTOGRAM_BUCKETS; i++) {
+		if (!h->buckets[i])
+			continue;
+		snprintf(name, sizeof name, "%llu", (unsigned long long)kb_histogram_least(i + 1));
+		kb_rpc_number(rpc, buckets, name, h->buckets[i]);
+	}
+}
+
+static void add_times(rpc_t *rpc, void *structure, const struct kb_histogram *h)
+{
+	kb_rpc_number(rpc, structure, "mean_us", h->count ? h->sum_us / h->count : 0);
+	kb_rpc_number(rpc, structure, "p50_us", kb_histogram_percentile(h, 50));
+	kb_rpc_number(rpc, structure, "p90_us", kb_histogram_percentile(h, 90));
+	kb_rpc_number(rpc, structure, "p99_us", kb_histogram_percentile(h, 99));
+	add_buckets(rpc, structure, h);
+}
+
+void *kb_rpc_questions(
+	rpc_t *rpc, void *context, const struct kb_stats *stats, size_t first_column, const struct kb_replies *replies)
+{
+	struct kb_histogram h = {0};
+	void *structure = stats ? add_structure(rpc, context) : NULL;
+	if (!stats)
+		rpc->fault(context, 500, "not ready");
+	if (!structure)
+		return NULL;
+	kb_stats_histogram(stats, first_column + KB_QUESTIONS_TIME, &h);
+	kb_rpc_number(rpc, structure, "under_way", replies ? kb_replies_under_way(replies) : 0);
+	kb_rpc_number(rpc, structure, "answered", kb_stats_sum(stats, first_column + KB_QUESTIONS_ANSWERED));
+	kb_rpc_number(rpc, structure, "timeout", kb_stats_sum(stats, first_column + KB_QUESTIONS_TIMEOUT));
+	kb_rpc_number(rpc, structure, "lost", kb_stats_sum(stats, first_column + KB_QUESTIONS_LOST));
+	kb_rpc_number(rpc, structure, "refused", kb_stats_sum(stats, first_column + KB_QUESTIONS_REFUSED));
+	add_times(rpc, structure, &h);
+	return structure;
 }
 
 /* -- what statistics are made of -- */

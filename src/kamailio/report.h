@@ -10,6 +10,8 @@
 
 #include "broker/traffic.h"
 #include "core/outbox.h"
+#include "core/replies.h"
+#include "core/stats.h"
 
 /* One number, as a statistic of the core and as a line of the RPC command MODULE.stats. */
 struct kb_statistic {
@@ -30,6 +32,31 @@ void kb_rpc_connections(rpc_t *rpc, void *context, const struct kb_traffic *traf
 /* What a subscription is called, and which outcomes its deliveries can have. */
 enum kb_report_kind { KB_REPORT_QUEUES, KB_REPORT_SUBJECTS };
 void kb_rpc_subscriptions(rpc_t *rpc, void *context, const struct kb_traffic *traffic, enum kb_report_kind kind);
+
+/* -- questions: neighbouring columns of a module's statistics, counted by each process for itself -- */
+
+enum kb_question_column {
+	KB_QUESTIONS_ANSWERED,
+	KB_QUESTIONS_TIMEOUT,       /* no answer in time */
+	KB_QUESTIONS_LOST,          /* the broker was lost before the answer came */
+	KB_QUESTIONS_REFUSED,       /* never sent */
+	KB_QUESTIONS_NO_RESPONDERS, /* the broker said at once that nobody would answer; NATS alone */
+	KB_QUESTIONS_TIME,          /* a histogram of the answers' times */
+	KB_QUESTIONS_COLUMNS = KB_QUESTIONS_TIME + KB_HISTOGRAM_COLUMNS
+};
+
+/* The moment at which a question begins. */
+uint64_t kb_questions_now_us(void);
+
+/* Counts one end; `columns` are those of this process. An answer has taken the time since started_us. */
+void kb_questions_ended(kb_counter *columns, enum kb_question_column end, uint64_t started_us);
+
+/* stats may be NULL: 0. */
+uint64_t kb_questions_percentile(const struct kb_stats *stats, size_t first_column, unsigned percent);
+
+/* RPC: the structure of the answer, for what a module adds to it; NULL: it could not be made, and the fault is told. */
+void *kb_rpc_questions(
+	rpc_t *rpc, void *context, const struct kb_stats *stats, size_t first_column, const struct kb_replies *replies);
 
 /* -- what statistics are made of -- */
 

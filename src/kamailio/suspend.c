@@ -1,0 +1,143 @@
+#include "kamailio/suspend.h"
+
+#include <core/dprint.h>
+#include <core/route.h>
+#include <modules/tm/tm_load.h>
+
+#include <poll.h>
+#include <stdio.h>
+
+#include "kamailio/process.h"
+#include "kamailio/script.h"
+
+enum { LOOK_MS = 20 /* how late a deadline may be noticed while questions are under way */, IDLE_MS = 1000 };
+
+_Static_assert(sizeof(struct kb_suspended) <= KB_REPLY_NOTE_MAX, "the note of a question holds it");
+
+static struct tm_binds tm;
+
+/* -- suspending -- */
+
+bool kb_suspend_load(const char *function)
+{
+	if (tm.t_suspend || load_tm_api(&tm) >= 0)
+		return true;
+	LM_ERR("%s: needs the tm module: loadmodule \"tm.so\"\n", function);
+	return false;
+}
+
+static bool find_route(
+	const char *function, struct route_list *list, const char *kind, struct kb_slice name, int *index)
+{
+	char text[256];
+	*index = -1;
+	if (name.n == 0)
+		return true;
+	snprintf(text, sizeof text, "%.*s", (int)(name.n < sizeof text ? name.n : sizeof text - 1), name.p);
+	*index = route_lookup(list, text);
+	if (*index >= 0 && list->rlist[*index])
+		return true;
+	LM_ERR("%s: there is no %s[%s]\n", function, kind, text);
+	return false;
+}
+
+bool kb_suspend_find_routes(
+	const char *function, struct kb_slice on_answer, struct kb_slice on_failure, struct kb_suspended *s)
+{
+	return find_route(function, &onreply_rt, "onreply_route", on_answer, &s->on_answer) &&
+		   find_route(function, &failure_rt, "failure_route", on_failure, &s->on_failure);
+}
+
+static bool name_callback(const char *function, struct kb_slice name, char to[KB_CALLBACK_BYTES])
+{
+	if (name.n >= KB_CALLBACK_BYTES) {
+		LM_ERR("%s: the name of the function \"%.*s\" is longer than %d bytes\n", function, KB_SLICE_FMT(name),
+			KB_CALLBACK_BYTES - 1);
+		return false;
+	}
+	if (name.n)
+		memcpy(to, name.p, name.n);
+	to[name.n] = '\0';
+	return true;
+}
+
+bool kb_suspend_name_callbacks(
+	const char *function, struct kb_slice on_answer, struct kb_slice on_failure, struct kb_suspended *s)
+{
+	s->on_answer = s->on_failure = -1;
+	return name_callback(function, on_answer, s->answer_callback) &&
+		   name_callback(function, on_failure, s->failure_callback);
+}
+
+bool kb_suspend(const char *function, struct sip_msg *msg, struct kb_suspended *s)
+{
+	tm_cell_t *t = tm.t_gett();
+	if ((!t || t == T_UNDEFINED) && tm.t_newtran(msg) < 0) {
+		LM_ERR("%s: cannot create a transaction\n", function);
+		return false;
+	}
+	if (tm.t_suspend(msg, &s->index, &s->label) < 0) {
+		LM_ERR("%s: cannot suspend the transaction\n", function);
+		return false;
+	}
+	return true;
+}
+
+void kb_suspend_cancel(const struct kb_suspended *s)
+{
+	tm.t_cancel_suspend(s->index, s->label);
+}
+
+/* -- going on -- */
+
+static void resume(const struct kb_resumer *r, struct kb_suspended *s, bool answered)
+{
+	int route = answered ? s->on_answer : s->on_failure, result;
+	char *callback = answered ? s->answer_callback : s->failure_callback;
+	if (callback[0]) {
+		str name = {callback, (int)strlen(callback)}, parameter = str_init("");
+		result = tm.t_continue_cb(s->index, s->label, &name, &parameter);
+	} else {
+		struct action *actions = route < 0 ? NULL : answered ? onreply_rt.rlist[route] : failure_rt.rlist[route];
+		result = tm.t_continue(s->index, s->label, actions);
+	}
+	if (result < 0)
+		LM_ERR("%s: the transaction %u:%u is gone\n", r->function, s->index, s->label);
+}
+
+/* True while the question in the slot still waits. */
+static bool look_at(const struct kb_resumer *r, size_t slot)
+{
+	struct kb_slice answer = {NULL, 0};
+	struct kb_suspended s;
+	enum kb_reply_state state = kb_reply_poll(r->replies, slot, &answer);
+	if (state == KB_REPLY_FREE || state == KB_REPLY_WAITING)
+		return state == KB_REPLY_WAITING;
+	memcpy(&s, kb_reply_note(r->replies, slot), sizeof s);
+	bool answered = r->ended(state, answer, &s);
+	kb_reply_end(r->replies, slot);
+	resume(r, &s, answered);
+	r->forget();
+	return false;
+}
+
+static bool look_at_all(const struct kb_resumer *r)
+{
+	bool waiting = false;
+	for (size_t i = 0; i < kb_replies_claimable(r->replies); i++)
+		waiting |= look_at(r, kb_replies_first_claimable(r->replies) + i);
+	return waiting;
+}
+
+void kb_resumer_run(const struct kb_resumer *r)
+{
+	struct kb_wake *wake = kb_replies_wake(r->replies);
+	for (;;) {
+		kb_process_tick(NULL);
+		kb_wake_arm(wake);
+		bool waiting = look_at_all(r);
+		struct pollfd p = {kb_wake_fd(wake), POLLIN, 0};
+		poll(&p, 1, waiting ? LOOK_MS : IDLE_MS);
+		kb_wake_disarm(wake);
+	}
+}

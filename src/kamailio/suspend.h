@@ -1,0 +1,57 @@
+/* Transactions that wait for an answer from the bus: the SIP worker suspends them, and a process that does nothing else
+ * goes on with them, so that no answer ever waits behind an event route. */
+#ifndef KB_KAMAILIO_SUSPEND_H
+#define KB_KAMAILIO_SUSPEND_H
+
+#include <core/parser/msg_parser.h>
+
+#include <stdbool.h>
+
+#include "core/replies.h"
+
+enum { KB_CALLBACK_BYTES = 56 };
+
+/* What it takes to go on with a transaction: the note of its question, see kb_reply_claim(). */
+struct kb_suspended {
+	unsigned int index, label;
+	uint64_t started_us;                     /* kb_questions_now_us() */
+	int on_answer, on_failure;               /* routes of kamailio.cfg; -1: none */
+	char answer_callback[KB_CALLBACK_BYTES]; /* or functions of a KEMI script; "": none */
+	char failure_callback[KB_CALLBACK_BYTES];
+	char about[KB_REPLY_NOTE_MAX - 2 * KB_CALLBACK_BYTES - 6 * 4]; /* what was asked, for log lines */
+};
+
+/* Finds the functions of tm, where an asynchronous function is used; false and a log line when it is not loaded. */
+bool kb_suspend_load(const char *function);
+
+/* Finds onreply_route[on_answer] and failure_route[on_failure]; an empty name is no route. False and a log line. */
+bool kb_suspend_find_routes(
+	const char *function, struct kb_slice on_answer, struct kb_slice on_failure, struct kb_suspended *s);
+
+/* The same for a KEMI script, whose functions are found when they are called. */
+bool kb_suspend_name_callbacks(
+	const char *function, struct kb_slice on_answer, struct kb_slice on_failure, struct kb_suspended *s);
+
+/* Suspends the transaction of msg, which is made when there is none yet. False and a log line. */
+bool kb_suspend(const char *function, struct sip_msg *msg, struct kb_suspended *s);
+
+/* The question was not asked after all, and the route that suspended goes on. */
+void kb_suspend_cancel(const struct kb_suspended *s);
+
+/* The process that goes on with them. */
+struct kb_resumer {
+	const char *function; /* for log lines */
+	struct kb_replies *replies;
+
+	/* Makes what became of a question visible to the route that comes now, and logs what failed. True: answered. The
+	 * answer is valid during the call. */
+	bool (*ended)(enum kb_reply_state state, struct kb_slice answer, const struct kb_suspended *s);
+
+	/* The route is done. */
+	void (*forget)(void);
+};
+
+/* Never returns. */
+void kb_resumer_run(const struct kb_resumer *r);
+
+#endif
