@@ -143,11 +143,7 @@ struct kb_slice kb_reply_address(const struct kb_replies *replies, const char *p
 
 static struct kb_slice property(const struct kb_message *m, const char *wanted)
 {
-	struct kb_slice rest = m->properties, name, value;
-	while (kb_headers_next(&rest, &name, &value))
-		if (kb_slice_equal(name, kb_slice_from(wanted)))
-			return value;
-	return kb_slice(NULL, 0);
+	return kb_headers_find(m->properties, kb_slice_from(wanted));
 }
 
 /* An answer finds its question by Msg-ID, or by the correlation-id that was sent along. */

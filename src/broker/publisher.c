@@ -450,7 +450,7 @@ static void serve(struct loop *l)
 		return;
 	}
 	bool socket_full = l->p->api->poll_events(l->broker) & POLLOUT;
-	if ((!window_open(l) || socket_full || !has_work(l)) && !kb_pace_gather(&l->pace))
+	if ((!window_open(l) || socket_full || !has_work(l)) && (l->p->at_once || !kb_pace_gather(&l->pace)))
 		sleep_until_work(l, timeout_ms(l));
 }
 

@@ -12,6 +12,7 @@ struct kb_publisher {
 	struct kb_inbox *inbox; /* for the events of messages and of the connection; NULL: none */
 	const char *zone;       /* goes into their payload */
 	size_t reader;          /* serves the rings i of the outbox with i % readers == reader */
+	bool at_once;           /* never lets messages gather under load (pace.h): somebody waits for each */
 	unsigned batch;         /* messages taken from one ring before the next has its turn */
 	int timeout_ms;         /* the longest sleep while there is nothing to send (kazoo manual 4.3.2); 0: a second */
 	int retry_ms;           /* how long what the broker refuses for now is sent again (retry.h) */

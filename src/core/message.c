@@ -87,6 +87,15 @@ bool kb_headers_next(struct kb_slice *rest, struct kb_slice *name, struct kb_sli
 	return take_sized(rest, name) && take_sized(rest, value);
 }
 
+struct kb_slice kb_headers_find(struct kb_slice headers, struct kb_slice name)
+{
+	struct kb_slice found, value;
+	while (kb_headers_next(&headers, &found, &value))
+		if (kb_slice_equal(found, name))
+			return value;
+	return kb_slice(NULL, 0);
+}
+
 static struct kb_slice trimmed(struct kb_slice s)
 {
 	while (s.n && s.p[0] == ' ')

@@ -71,3 +71,13 @@ void kb_uuid(char to[KB_UUID_CHARS])
 		*to++ = hex[id[i] & 15];
 	}
 }
+
+void kb_short_id(char to[KB_SHORT_ID_CHARS])
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	unsigned char id[ID_BYTES];
+	_Static_assert((int)ID_BYTES == (int)KB_SHORT_ID_CHARS, "a byte for each character");
+	take(id);
+	for (int i = 0; i < KB_SHORT_ID_CHARS; i++)
+		to[i] = digits[id[i] & 63];
+}

@@ -11,7 +11,6 @@ int kb_pv_text(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value, st
 
 int kb_pv_entry(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value, struct kb_slice list)
 {
-	struct kb_slice name, found;
 	str wanted = parameter->pvn.u.isname.name.s;
 	pv_value_t named;
 	if (parameter->pvn.type == PV_NAME_PVAR) {
@@ -19,10 +18,7 @@ int kb_pv_entry(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value, s
 			return pv_get_null(msg, parameter, value);
 		wanted = named.rs;
 	}
-	while (kb_headers_next(&list, &name, &found))
-		if (kb_slice_equal(name, kb_slice_of_str(&wanted)))
-			return kb_pv_text(msg, parameter, value, found);
-	return pv_get_null(msg, parameter, value);
+	return kb_pv_text(msg, parameter, value, kb_headers_find(list, kb_slice_of_str(&wanted)));
 }
 
 int kb_pv_parse_name(pv_spec_t *spec, str *name)
