@@ -84,10 +84,12 @@ local function spawn(self, options)
 end
 
 -- Modules fork their processes after the control process, and one of those may still end the start. So its answer is
--- not enough: all processes that the log announces must be there.
+-- not enough: all processes that the log announces must be there, but for those that a module takes back.
 local function all_forked(self)
-  local announced = self:log():match("processes %(at least%): (%d+)")
-  return not announced or #self.process:members() >= tonumber(announced)
+  local log = self:log()
+  local expected = tonumber(log:match("processes %(at least%): (%d+)") or 0)
+  for fewer in log:gmatch("(%d+) processes fewer than announced") do expected = expected - tonumber(fewer) end
+  return #self.process:members() >= expected
 end
 
 local function await_ready(self, deadline)

@@ -1,5 +1,7 @@
 -- A Kamailio with the nats module whose routes a spec calls one by one.
+local socket = require "socket"
 local kamailio = require "support.kamailio"
+local sip = require "support.sip"
 
 local nats = {}
 
@@ -62,13 +64,33 @@ end
 
 local methods = {}
 
--- Runs a route on a MESSAGE with these fields (support.sip): the route's result and what it left in $var(out).
-function methods:call(route, fields)
+local function message_to(self, route, fields)
   local full = { method = "MESSAGE", uri = ("sip:%s@127.0.0.1:%d"):format(route, self.port) }
   for name, value in pairs(fields or {}) do full[name] = value end
-  local reply = assert(self.sip:request(full))
+  return full
+end
+
+local function result_of(reply)
   local rc, out = reply.body:match("^(%-?%d+)\n(.*)$")
   return tonumber(rc), out
+end
+
+-- Runs a route on a MESSAGE with these fields (support.sip): the route's result and what it left in $var(out).
+function methods:call(route, fields)
+  return result_of(assert(self.sip:request(message_to(self, route, fields))))
+end
+
+-- The same for a route that ends later: call the function that is returned for the result, and the seconds it took.
+function methods:start_call(route, fields)
+  local client = sip.client(self.port)
+  local began = socket.gettime()
+  client:start(message_to(self, route, fields))
+  return function()
+    local reply = assert(client:await_reply(15))
+    client:close()
+    local rc, out = result_of(reply)
+    return rc, out, socket.gettime() - began
+  end
 end
 
 -- nats_publish of any bytes that fit into a datagram.
@@ -82,14 +104,14 @@ function methods:await_connections(count, deadline)
 end
 
 -- The options of kamailio.start, and: server (the nats-server to use), params (of the module, a list for several),
--- routes (bodies by name, see call), events (bodies by name, without "nats:"), settings (modparams and modules beside).
+-- request_route (instead of the one that runs routes by name), routes (bodies by name, see call), events (bodies by name, without "nats:"), settings (modparams and modules beside).
 -- The server, or nil and its log.
 function nats.try_start(options)
   local full = {}
   for name, value in pairs(options) do full[name] = value end
   full.cfg = table.concat({
     'loadmodule "nats.so"', modparams(with_defaults(options)), options.settings or "",
-    options.lua and "" or request_route .. routes(options),
+    options.lua and "" or (options.request_route or request_route) .. routes(options),
   }, "\n")
   local server, log = kamailio.start(full)
   if not server then return nil, log end

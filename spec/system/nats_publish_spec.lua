@@ -164,7 +164,7 @@ for _, order in ipairs { "before", "after" } do
         server = broker, lua = script, lua_after = order == "after", private_memory = 32,
         params = { subject_queue_group = { "in.*.x:group", "plain:group" }, event_callback = "on_nats" },
       }
-      server:await_connections(4)
+      server:await_connections(5) -- and that of the requester
     end)
 
     teardown(function()

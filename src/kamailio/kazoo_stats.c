@@ -94,7 +94,7 @@ static uint64_t refused_full(size_t unused)
 static uint64_t outbox_messages(size_t unused)
 {
 	(void)unused;
-	return kb_outbox_messages(kz_outbox(), traffic);
+	return kb_outbox_messages(totals, traffic);
 }
 
 static uint64_t of_connections(size_t offset)

@@ -25,6 +25,11 @@ struct listener {
 	char event[300]; /* nats:SUBJECT, for event_callback */
 };
 
+const struct kb_message *kn_current(void)
+{
+	return current;
+}
+
 /* An empty part is a text of no bytes, not null. */
 static struct kb_slice present(struct kb_slice part)
 {

@@ -5,6 +5,7 @@
 
 #include "kamailio/log_sink.h"
 #include "kamailio/message_pv.h"
+#include "kamailio/nats_request.h"
 #include "kamailio/nats_stats.h"
 #include "kamailio/policy_reload.h"
 #include "kamailio/process.h"
@@ -16,6 +17,15 @@ MODULE_VERSION
 static cmd_export_t functions[] = {
 	{"nats_publish", KB_FUNCTION(kn_publish2), 2, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
 	{"nats_publish", KB_FUNCTION(kn_publish3), 3, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
+	{"nats_publish", KB_FUNCTION(kn_publish4), 4, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
+	{"nats_request", KB_FUNCTION(kn_request3), 3, kn_fixup_request, kb_fixup_text_target3_free, ANY_ROUTE},
+	{"nats_request", KB_FUNCTION(kn_request4), 4, kn_fixup_request, kb_fixup_text_target3_free, ANY_ROUTE},
+	{"nats_request", KB_FUNCTION(kn_request5), 5, kn_fixup_request, kb_fixup_text_target3_free, ANY_ROUTE},
+	{"nats_request_async", KB_FUNCTION(kn_request_async4), 4, kn_fixup_request_async, kb_fixup_text_free, ANY_ROUTE},
+	{"nats_request_async", KB_FUNCTION(kn_request_async5), 5, kn_fixup_request_async, kb_fixup_text_free, ANY_ROUTE},
+	{"nats_request_async", KB_FUNCTION(kn_request_async6), 6, kn_fixup_request_async, kb_fixup_text_free, ANY_ROUTE},
+	{"nats_respond", KB_FUNCTION(kn_respond1), 1, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
+	{"nats_respond", KB_FUNCTION(kn_respond2), 2, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
 	{0, 0, 0, 0, 0, 0},
 };
 
@@ -24,6 +34,10 @@ static pv_export_t variables[] = {
 	{{"natsSubject", 11}, PVT_OTHER, kn_pv_subject, 0, 0, 0, 0, 0},
 	{{"natsReply", 9}, PVT_OTHER, kn_pv_reply, 0, 0, 0, 0, 0},
 	{{"natsHdr", 7}, PVT_OTHER, kn_pv_header, 0, kb_pv_parse_name, 0, 0, 0},
+	{{"natsAnswer", 10}, PVT_OTHER, kn_pv_answer, 0, 0, 0, 0, 0},
+	{{"natsAnswerHdr", 13}, PVT_OTHER, kn_pv_answer_header, 0, kb_pv_parse_name, 0, 0, 0},
+	{{"natsAnswerStatus", 16}, PVT_OTHER, kn_pv_answer_status, 0, 0, 0, 0, 0},
+	{{"natsError", 9}, PVT_OTHER, kn_pv_error, 0, 0, 0, 0, 0},
 	{{0, 0}, 0, 0, 0, 0, 0, 0, 0},
 };
 
@@ -34,6 +48,13 @@ static pv_export_t variables[] = {
 static sr_kemi_t kemi[] = {
 	KEMI("publish", kn_kemi_publish, {SR_KEMIP_STR, SR_KEMIP_STR}),
 	KEMI("publish_request", kn_kemi_publish_request, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("publish_headers", kn_kemi_publish_headers, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("request", kn_kemi_request, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_INT}),
+	KEMI("request_headers", kn_kemi_request_headers, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_INT, SR_KEMIP_STR}),
+	KEMI(
+		"request_async", kn_kemi_request_async, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_INT}),
+	KEMI("respond", kn_kemi_respond, {SR_KEMIP_STR}),
+	KEMI("respond_headers", kn_kemi_respond_headers, {SR_KEMIP_STR, SR_KEMIP_STR}),
 	{{0, 0}, {0, 0}, 0, NULL, {0}},
 };
 
@@ -42,17 +63,17 @@ static int mod_init(void)
 	kb_log_sink_install();
 	if (!kn_settings_check() || !kn_event_check_policy() || !kn_stats_register() || !kb_policy_reload_init())
 		return -1;
-	kb_process_announce(kn_settings()->publish_workers + (int)kn_settings()->n_subscriptions);
+	kb_process_announce(kn_settings()->publish_workers + (int)kn_settings()->n_subscriptions + KN_REQUEST_PROCESSES);
 	return 0;
 }
 
 static int child_init(int rank)
 {
 	if (rank == PROC_INIT)
-		return kn_publish_init() && kn_stats_init() ? 0 : -1;
+		return kn_publish_init() && kn_requester_init() && kn_stats_init() ? 0 : -1;
 	if (rank != PROC_MAIN)
 		return 0;
-	return kn_event_fork() && kn_publish_fork() ? 0 : -1;
+	return kn_event_fork() && kn_publish_fork() && kn_requester_fork() ? 0 : -1;
 }
 
 struct module_exports exports = {

@@ -11,7 +11,12 @@
 #include "broker/broker.h"
 #include "core/outbox.h"
 
-enum { KN_URLS_MAX = 16, KN_SUBSCRIPTIONS_MAX = 256 };
+enum {
+	KN_URLS_MAX = 16,
+	KN_SUBSCRIPTIONS_MAX = 256,
+	KN_TIMEOUT_MAX_MS = 3600000,
+	KN_INBOX_PREFIX_MAX = 200 /* bytes */
+};
 
 /* Set by modparam before mod_init and read-only after it. Strings are never freed. */
 struct kn_settings {
@@ -22,6 +27,9 @@ struct kn_settings {
 	size_t n_subscriptions;
 	int publish_workers;
 	int outbox_bytes;
+	int request_timeout_ms;
+	int async_requests; /* under way at once from asynchronous functions */
+	char *inbox_prefix; /* of the subjects that answers come to */
 	char *event_callback, *lua_policy;
 };
 
@@ -36,6 +44,14 @@ struct kb_broker_config kn_broker_config(enum kb_broker_role role, const char *n
 
 /* -- publishing (nats_publish.c) -- */
 
+/* A message for one call of kn_send(); headers are `k=v;k2=v2`, and lie in a buffer of the function's own. An empty
+ * reply is none. False and a log line that begins with the script's function when a part is not what it must be. */
+bool kn_build(const char *function, struct kb_slice subject, struct kb_slice payload, struct kb_slice reply,
+	struct kb_slice headers, struct kb_message *m);
+
+/* Into an outbox, which may be NULL before the start: 1, or -1 and a log line. */
+int kn_send(const char *function, struct kb_outbox *outbox, const struct kb_message *m);
+
 /* In child_init(PROC_INIT), when the number of processes is known. */
 bool kn_publish_init(void);
 struct kb_outbox *kn_outbox(void);
@@ -43,8 +59,14 @@ bool kn_publish_fork(void);
 
 int kn_publish2(struct sip_msg *msg, char *subject, char *payload);
 int kn_publish3(struct sip_msg *msg, char *subject, char *payload, char *reply);
+int kn_publish4(struct sip_msg *msg, char *subject, char *payload, char *reply, char *headers);
+int kn_respond1(struct sip_msg *msg, char *payload, char *unused);
+int kn_respond2(struct sip_msg *msg, char *payload, char *headers);
 int kn_kemi_publish(struct sip_msg *msg, str *subject, str *payload);
 int kn_kemi_publish_request(struct sip_msg *msg, str *subject, str *payload, str *reply);
+int kn_kemi_publish_headers(struct sip_msg *msg, str *subject, str *payload, str *reply, str *headers);
+int kn_kemi_respond(struct sip_msg *msg, str *payload);
+int kn_kemi_respond_headers(struct sip_msg *msg, str *payload, str *headers);
 
 /* -- events (nats_event.c) -- */
 
@@ -54,6 +76,9 @@ bool kn_event_check_policy(void);
 /* Whether the policy can be loaded as it is now, and why not. */
 bool kn_event_policy_loads(struct kb_buf *why);
 bool kn_event_fork(void);
+
+/* The message whose route runs in this process; NULL outside of one. */
+const struct kb_message *kn_current(void);
 
 /* $natsData, $natsSubject, $natsReply, $natsHdr(name): null outside of an event. */
 int kn_pv_data(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "broker/nats_message.h"
 #include "broker/publisher.h"
 #include "core/log.h"
 #include "kamailio/nats_stats.h"
@@ -31,75 +32,156 @@ bool kn_publish_init(void)
 	return outbox != NULL;
 }
 
-/* A subject that can be published to: not empty, no blanks, no wildcards, no empty tokens (NATS protocol, subject
- * names). */
-static bool is_subject(struct kb_slice subject)
+/* -- messages -- */
+
+static bool take_subject(const char *function, struct kb_slice subject)
 {
-	bool token_begins = true;
-	for (size_t i = 0; i < subject.n; i++) {
-		unsigned char c = (unsigned char)subject.p[i];
-		bool last_of_token = i + 1 == subject.n || subject.p[i + 1] == '.';
-		if (c <= ' ' || (c == '.' && token_begins) || (token_begins && last_of_token && (c == '*' || c == '>')))
-			return false;
-		token_begins = c == '.';
-	}
-	return subject.n > 0 && !token_begins;
+	const char *fault = kb_nats_subject_fault(subject);
+	if (fault)
+		LM_ERR("%s: \"%.*s\" is no subject to publish to: %s\n", function, KB_SLICE_FMT(subject), fault);
+	return !fault;
 }
 
-static int publish(struct kb_slice subject, struct kb_slice payload, struct kb_slice reply)
+static bool take_headers(const char *function, struct kb_slice text, struct kb_buf *headers)
+{
+	struct kb_slice bad;
+	size_t size;
+	kb_buf_clear(headers);
+	if (!kb_headers_parse(text, headers, &bad)) {
+		LM_ERR("%s: header \"%.*s\" is not of the form name=value\n", function, KB_SLICE_FMT(bad));
+		return false;
+	}
+	const char *fault = kb_nats_headers_fault(kb_buf_slice(headers), &size);
+	if (fault)
+		LM_ERR("%s: headers \"%.*s\" cannot be sent: %s\n", function, KB_SLICE_FMT(text), fault);
+	return !fault && !headers->failed;
+}
+
+bool kn_build(const char *function, struct kb_slice subject, struct kb_slice payload, struct kb_slice reply,
+	struct kb_slice headers, struct kb_message *m)
+{
+	static struct kb_buf list;
+	if (!take_subject(function, subject) || (reply.n && !take_subject(function, reply)) ||
+		!take_headers(function, headers, &list)) {
+		kn_stats_count(KN_REFUSED_INVALID);
+		return false;
+	}
+	*m = (struct kb_message){.key = subject, .payload = payload, .reply = reply, .headers = kb_buf_slice(&list)};
+	return true;
+}
+
+int kn_send(const char *function, struct kb_outbox *to, const struct kb_message *m)
 {
 	static struct kb_log_limit full;
-	struct kb_message m = {.key = subject, .payload = payload, .reply = reply};
-	if (!outbox) {
-		LM_ERR("nats_publish: called before the server has started\n");
+	if (!to) {
+		LM_ERR("%s: called before the server has started\n", function);
 		return -1;
 	}
-	if (!is_subject(subject) || (reply.n && !is_subject(reply))) {
-		kn_stats_count(KN_REFUSED_INVALID);
-		LM_ERR("nats_publish: \"%.*s\" is no subject to publish to: it must be words joined by dots, without blanks or "
-			   "wildcards\n",
-			KB_SLICE_FMT(is_subject(subject) ? reply : subject));
-		return -1;
-	}
-	switch (kb_outbox_put(outbox, (size_t)process_no, &m)) {
+	switch (kb_outbox_put(to, (size_t)process_no, m)) {
 	case KB_OUTBOX_ACCEPTED: return 1;
 	case KB_OUTBOX_TOO_LARGE:
-		LM_ERR("nats_publish: message of %zu bytes refused: nats_outbox_size allows messages of %zu bytes\n", payload.n,
-			kb_outbox_message_max(outbox));
+		LM_ERR("%s: message of %zu bytes refused: nats_outbox_size allows messages of %zu bytes\n", function,
+			m->payload.n, kb_outbox_message_max(to));
 		return -1;
 	default:
 		kb_log_limited(&full, KB_LOG_ERROR,
-			"nats_publish: message refused, the outbox of this process is full (nats_outbox_size=%d)",
+			"%s: message refused, the outbox of this process is full (nats_outbox_size=%d)", function,
 			kn_settings()->outbox_bytes);
 		return -1;
 	}
 }
 
+static int publish(const char *function, struct kb_slice subject, struct kb_slice payload, struct kb_slice reply,
+	struct kb_slice headers)
+{
+	struct kb_message m;
+	return kn_build(function, subject, payload, reply, headers, &m) ? kn_send(function, outbox, &m) : -1;
+}
+
+/* -- nats_publish -- */
+
+static const char publishing[] = "nats_publish";
+
+int kn_publish4(struct sip_msg *msg, char *subject, char *payload, char *reply, char *headers)
+{
+	struct kb_slice s, p, r = {NULL, 0}, h = {NULL, 0};
+	if (!kb_script_get(msg, publishing, "subject", subject, &s) ||
+		!kb_script_get(msg, publishing, "payload", payload, &p) ||
+		(reply && !kb_script_get(msg, publishing, "reply", reply, &r)) ||
+		(headers && !kb_script_get(msg, publishing, "headers", headers, &h)))
+		return -1;
+	return publish(publishing, s, p, r, h);
+}
+
 int kn_publish3(struct sip_msg *msg, char *subject, char *payload, char *reply)
 {
-	struct kb_slice s, p, r = {NULL, 0};
-	if (!kb_script_get(msg, "nats_publish", "subject", subject, &s) ||
-		!kb_script_get(msg, "nats_publish", "payload", payload, &p) ||
-		(reply && !kb_script_get(msg, "nats_publish", "reply", reply, &r)))
-		return -1;
-	return publish(s, p, r);
+	return kn_publish4(msg, subject, payload, reply, NULL);
 }
 
 int kn_publish2(struct sip_msg *msg, char *subject, char *payload)
 {
-	return kn_publish3(msg, subject, payload, NULL);
+	return kn_publish4(msg, subject, payload, NULL, NULL);
+}
+
+int kn_kemi_publish_headers(struct sip_msg *msg, str *subject, str *payload, str *reply, str *headers)
+{
+	const struct kb_slice none = {NULL, 0};
+	(void)msg;
+	return publish(publishing, kb_slice_of_str(subject), kb_slice_of_str(payload),
+		reply ? kb_slice_of_str(reply) : none, headers ? kb_slice_of_str(headers) : none);
 }
 
 int kn_kemi_publish_request(struct sip_msg *msg, str *subject, str *payload, str *reply)
 {
-	(void)msg;
-	return publish(
-		kb_slice_of_str(subject), kb_slice_of_str(payload), reply ? kb_slice_of_str(reply) : kb_slice(NULL, 0));
+	return kn_kemi_publish_headers(msg, subject, payload, reply, NULL);
 }
 
 int kn_kemi_publish(struct sip_msg *msg, str *subject, str *payload)
 {
-	return kn_kemi_publish_request(msg, subject, payload, NULL);
+	return kn_kemi_publish_headers(msg, subject, payload, NULL, NULL);
+}
+
+/* -- nats_respond: the answer to the message whose route runs -- */
+
+static int respond(struct kb_slice payload, struct kb_slice headers)
+{
+	static const char function[] = "nats_respond";
+	const struct kb_message *asked = kn_current();
+	if (asked && asked->reply.n)
+		return publish(function, asked->reply, payload, kb_slice(NULL, 0), headers);
+	kn_stats_count(KN_REFUSED_INVALID);
+	if (asked)
+		LM_ERR("%s: the message on \"%.*s\" asks for no answer: it has no reply subject\n", function,
+			KB_SLICE_FMT(asked->key));
+	else
+		LM_ERR("%s: only in the event route of a message: there is nothing to answer here\n", function);
+	return -1;
+}
+
+int kn_respond2(struct sip_msg *msg, char *payload, char *headers)
+{
+	struct kb_slice p, h = {NULL, 0};
+	if (!kb_script_get(msg, "nats_respond", "payload", payload, &p) ||
+		(headers && !kb_script_get(msg, "nats_respond", "headers", headers, &h)))
+		return -1;
+	return respond(p, h);
+}
+
+int kn_respond1(struct sip_msg *msg, char *payload, char *unused)
+{
+	(void)unused;
+	return kn_respond2(msg, payload, NULL);
+}
+
+int kn_kemi_respond_headers(struct sip_msg *msg, str *payload, str *headers)
+{
+	(void)msg;
+	return respond(kb_slice_of_str(payload), headers ? kb_slice_of_str(headers) : kb_slice(NULL, 0));
+}
+
+int kn_kemi_respond(struct sip_msg *msg, str *payload)
+{
+	return kn_kemi_respond_headers(msg, payload, NULL);
 }
 
 /* -- the publisher processes -- */

@@ -5,6 +5,7 @@
 #include <core/rpc_lookup.h>
 
 #include "kamailio/nats_module.h"
+#include "kamailio/nats_request.h"
 #include "kamailio/policy_reload.h"
 
 static void show_stats(rpc_t *rpc, void *context)
@@ -22,6 +23,14 @@ static void show_subscriptions(rpc_t *rpc, void *context)
 	kb_rpc_subscriptions(rpc, context, kn_stats_traffic(), KB_REPORT_SUBJECTS);
 }
 
+static void show_requests(rpc_t *rpc, void *context)
+{
+	void *structure = kb_rpc_questions(rpc, context, kn_stats(), KN_REQUESTS, kn_replies());
+	if (structure)
+		kb_rpc_number(
+			rpc, structure, "no_responders", kb_stats_sum(kn_stats(), KN_REQUESTS + KB_QUESTIONS_NO_RESPONDERS));
+}
+
 static void reload_policy(rpc_t *rpc, void *context)
 {
 	kb_rpc_policy_reload(rpc, context, kn_settings()->lua_policy, kn_event_policy_loads);
@@ -37,6 +46,7 @@ static rpc_export_t commands[] = {
 	{"nats.connections", show_connections, DOC("Each connection to a server: address, state, traffic."), RET_ARRAY},
 	{"nats.subscriptions", show_subscriptions, DOC("Each subscription: state, and what became of its messages."),
 		RET_ARRAY},
+	{"nats.requests", show_requests, DOC("Outcomes of requests and how long the answers took."), 0},
 	{"nats.policy_reload", reload_policy, DOC("Loads lua_policy anew; one that fails to load changes nothing."), 0},
 	{0, 0, 0, 0},
 };

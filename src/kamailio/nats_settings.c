@@ -6,11 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/nats_message.h"
 #include "kamailio/settings.h"
 
 static struct kn_settings settings = {
 	.publish_workers = 2,
 	.outbox_bytes = 16 * 1024 * 1024,
+	.request_timeout_ms = 2000,
+	.async_requests = 256,
+	.inbox_prefix = "_INBOX",
 };
 
 const struct kn_settings *kn_settings(void)
@@ -84,6 +88,9 @@ param_export_t kn_parameters[] = {
 	{"event_callback", PARAM_STRING, &settings.event_callback},
 	{"lua_policy", PARAM_STRING, &settings.lua_policy},
 	{"nats_outbox_size", PARAM_INT, &settings.outbox_bytes},
+	{"nats_request_timeout", PARAM_INT, &settings.request_timeout_ms},
+	{"nats_async_requests", PARAM_INT, &settings.async_requests},
+	{"nats_inbox_prefix", PARAM_STRING, &settings.inbox_prefix},
 	{0, 0, 0},
 };
 
@@ -111,10 +118,24 @@ static bool check_addresses(void)
 	return broker != NULL;
 }
 
+static bool check_inbox(void)
+{
+	const char *fault = kb_nats_subject_fault(kb_slice_from(settings.inbox_prefix));
+	if (!fault && strlen(settings.inbox_prefix) > KN_INBOX_PREFIX_MAX)
+		fault = "it is too long";
+	if (fault)
+		LM_ERR("nats_inbox_prefix: \"%s\" must be words joined by dots, of %d bytes at most: %s\n",
+			settings.inbox_prefix, KN_INBOX_PREFIX_MAX, fault);
+	return !fault;
+}
+
 bool kn_settings_check(void)
 {
 	if (settings.n_urls == 0)
 		settings.urls[settings.n_urls++] = "nats://127.0.0.1:4222";
 	return kb_setting_in_range("num_publish_workers", settings.publish_workers, 1, 64) &&
-		   kb_setting_in_range("nats_outbox_size", settings.outbox_bytes, 65536, 1 << 30) && check_addresses();
+		   kb_setting_in_range("nats_outbox_size", settings.outbox_bytes, 65536, 1 << 30) &&
+		   kb_setting_in_range("nats_request_timeout", settings.request_timeout_ms, 1, KN_TIMEOUT_MAX_MS) &&
+		   kb_setting_in_range("nats_async_requests", settings.async_requests, 1, 65536) && check_inbox() &&
+		   check_addresses();
 }

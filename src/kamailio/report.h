@@ -60,8 +60,8 @@ void *kb_rpc_questions(
 
 /* -- what statistics are made of -- */
 
-/* Messages that are in the outbox: accepted and not settled. outbox may be NULL. */
-uint64_t kb_outbox_messages(struct kb_outbox *outbox, const struct kb_traffic *traffic);
+/* Messages that are in a module's outboxes: accepted and not settled. */
+uint64_t kb_outbox_messages(struct kb_outbox_totals (*totals)(void), const struct kb_traffic *traffic);
 
 /* Connections that were opened again. */
 uint64_t kb_reconnects(const struct kb_traffic *traffic);

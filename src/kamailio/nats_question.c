@@ -1,0 +1,198 @@
+/* One question after the other: from the outbox of the requester to what the route sees of the answer. */
+#include "kamailio/nats_request.h"
+
+#include <core/dprint.h>
+#include <core/pt.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/log.h"
+#include "core/uuid.h"
+#include "kamailio/nats_module.h"
+#include "kamailio/nats_stats.h"
+
+/* The last answer in this process, as routes see it. */
+static struct kb_buf answer_bytes;
+static struct kb_message answer;
+static bool have_answer;
+static const char *error; /* why there is none; NULL: nothing failed */
+
+struct question {
+	char id[KB_SHORT_ID_CHARS];
+	char reply[KN_INBOX_BYTES + 1 + KB_SHORT_ID_CHARS]; /* INBOX.ID */
+	uint64_t deadline_ms;
+};
+
+/* -- the outcome -- */
+
+const struct kb_message *kn_answer(void)
+{
+	return have_answer ? &answer : NULL;
+}
+
+const char *kn_error(void)
+{
+	return error;
+}
+
+void kn_forget_answer(void)
+{
+	have_answer = false;
+	error = NULL;
+}
+
+static int refused(const char *why)
+{
+	kn_forget_answer();
+	error = why;
+	kn_stats_request_ended(KB_QUESTIONS_REFUSED, 0);
+	return KN_FAILED;
+}
+
+int kn_refuse(void)
+{
+	return refused("refused");
+}
+
+/* The slot is given back to others, so the answer is copied. */
+static bool copy_answer(struct kb_slice flat)
+{
+	kb_buf_clear(&answer_bytes);
+	kb_buf_append_slice(&answer_bytes, flat);
+	return !answer_bytes.failed && kb_message_decode(answer_bytes.p, answer_bytes.n, &answer);
+}
+
+/* The server's own answer to a question that nobody is subscribed to. */
+static bool says_no_responders(const struct kb_message *m)
+{
+	struct kb_slice status = kb_headers_find(m->properties, KB_SLICE_LITERAL("status"));
+	return m->payload.n == 0 && kb_slice_equal(status, KB_SLICE_LITERAL("503"));
+}
+
+static enum kn_outcome fail(enum kn_outcome outcome, enum kb_question_column column, const char *why)
+{
+	error = why;
+	kn_stats_request_ended(column, 0);
+	return outcome;
+}
+
+static enum kn_outcome take(enum kb_reply_state state, struct kb_slice flat, uint64_t started_us)
+{
+	kn_forget_answer();
+	if (state == KB_REPLY_TIMEOUT)
+		return fail(KN_TIMEOUT, KB_QUESTIONS_TIMEOUT, "timeout");
+	if (state != KB_REPLY_ANSWERED || !copy_answer(flat))
+		return fail(KN_FAILED, KB_QUESTIONS_LOST, "lost");
+	if (says_no_responders(&answer))
+		return fail(KN_NO_RESPONDERS, KB_QUESTIONS_NO_RESPONDERS, "no responders");
+	have_answer = true;
+	kn_stats_request_ended(KB_QUESTIONS_ANSWERED, started_us);
+	return KN_ANSWERED;
+}
+
+static void log_outcome(const char *function, enum kn_outcome outcome, struct kb_slice subject)
+{
+	static struct kb_log_limit timeouts, unheard, losses;
+	switch (outcome) {
+	case KN_ANSWERED: break;
+	case KN_TIMEOUT:
+		kb_log_limited(
+			&timeouts, KB_LOG_WARNING, "%s: \"%.*s\" got no answer in time", function, KB_SLICE_FMT(subject));
+		break;
+	case KN_NO_RESPONDERS:
+		kb_log_limited(&unheard, KB_LOG_WARNING, "%s: \"%.*s\" has no responders: nobody is subscribed to it", function,
+			KB_SLICE_FMT(subject));
+		break;
+	default:
+		kb_log_limited(&losses, KB_LOG_WARNING, "%s: \"%.*s\" got no answer: the server was lost, or it is too long",
+			function, KB_SLICE_FMT(subject));
+	}
+}
+
+/* -- asking -- */
+
+static bool not_connected(const char *function, const struct kb_message *m)
+{
+	static struct kb_log_limit no_server;
+	if (kn_replies() && kb_replies_open(kn_replies()))
+		return false;
+	kb_log_limited(&no_server, KB_LOG_ERROR, "%s: \"%.*s\" fails at once: %s", function, KB_SLICE_FMT(m->key),
+		kn_replies() ? "no server is connected" : "called before the server has started");
+	return true;
+}
+
+/* An id, a reply subject that ends in it, and a deadline. */
+static void prepare(struct kb_message *m, unsigned timeout_ms, struct question *q)
+{
+	kb_short_id(q->id);
+	int n = snprintf(q->reply, sizeof q->reply, "%s.%.*s", kn_inbox(), KB_SHORT_ID_CHARS, q->id);
+	q->deadline_ms = kb_replies_now_ms() + timeout_ms;
+	m->reply = kb_slice(q->reply, (size_t)n);
+	m->origin = (struct kb_origin){.tag = q->deadline_ms, .flags = KB_EXPIRES};
+}
+
+enum kn_outcome kn_ask(const char *function, struct kb_message *m, unsigned timeout_ms)
+{
+	struct question q;
+	struct kb_slice flat = {NULL, 0};
+	size_t slot = (size_t)process_no;
+	uint64_t started_us = kb_questions_now_us();
+	if (not_connected(function, m))
+		return refused("not connected");
+	prepare(m, timeout_ms, &q);
+	if (!kb_reply_ask(kn_replies(), slot, kb_slice(q.id, sizeof q.id), q.deadline_ms)) {
+		LM_ERR("%s: an earlier answer to this process was never completed\n", function);
+		return kn_refuse();
+	}
+	enum kn_outcome outcome = KN_FAILED;
+	if (kn_send(function, kn_question_outbox(), m) == 1) {
+		enum kb_reply_state state = kb_reply_wait(kn_replies(), slot, &flat);
+		outcome = take(state, flat, started_us);
+		log_outcome(function, outcome, m->key);
+	} else {
+		kn_refuse();
+	}
+	kb_reply_end(kn_replies(), slot);
+	return outcome;
+}
+
+/* -- asking and going on later -- */
+
+/* From here on the transaction is suspended, and must go on whatever fails. */
+static int ask_later(
+	const char *function, const struct kb_message *m, const struct question *q, const struct kb_suspended *s)
+{
+	long slot = kb_reply_claim(kn_replies(), kb_slice(q->id, sizeof q->id), q->deadline_ms, s, sizeof *s);
+	if (slot < 0) {
+		LM_ERR("%s: all %d questions of nats_async_requests are under way\n", function, kn_settings()->async_requests);
+	} else if (kn_send(function, kn_question_outbox(), m) == 1) {
+		kb_wake_signal(kb_replies_wake(kn_replies())); /* the deadline counts from now */
+		return 1;
+	}
+	if (slot >= 0)
+		kb_reply_end(kn_replies(), (size_t)slot);
+	kb_suspend_cancel(s);
+	return kn_refuse();
+}
+
+int kn_ask_and_suspend(
+	const char *function, struct sip_msg *msg, struct kb_message *m, unsigned timeout_ms, struct kb_suspended *s)
+{
+	struct question q;
+	kn_forget_answer();
+	s->started_us = kb_questions_now_us();
+	snprintf(s->about, sizeof s->about, "%.*s", (int)(m->key.n < sizeof s->about ? m->key.n : sizeof s->about - 1),
+		m->key.p);
+	if (not_connected(function, m))
+		return refused("not connected");
+	prepare(m, timeout_ms, &q);
+	return kb_suspend(function, msg, s) ? ask_later(function, m, &q, s) : kn_refuse();
+}
+
+bool kn_question_ended(enum kb_reply_state state, struct kb_slice flat, const struct kb_suspended *s)
+{
+	enum kn_outcome outcome = take(state, flat, s->started_us);
+	log_outcome(KN_REQUEST_ASYNC, outcome, kb_slice_from(s->about));
+	return outcome == KN_ANSWERED;
+}

@@ -1,0 +1,99 @@
+/* Asking over NATS and getting the answer: what nats_request, its asynchronous form and what is built on requests share
+ * (nats_requester.c, nats_question.c), and the functions of scripts (nats_request.c, nats_async.c). */
+#ifndef KB_KAMAILIO_NATS_REQUEST_H
+#define KB_KAMAILIO_NATS_REQUEST_H
+
+#include <core/parser/msg_parser.h>
+#include <core/pvar.h>
+
+#include <stdbool.h>
+
+#include "core/message.h"
+#include "core/outbox.h"
+#include "core/replies.h"
+#include "core/uuid.h"
+#include "kamailio/nats_module.h"
+#include "kamailio/suspend.h"
+
+/* What becomes of a question, as scripts see it. */
+enum kn_outcome { KN_ANSWERED = 1, KN_FAILED = -1, KN_TIMEOUT = -2, KN_NO_RESPONDERS = -3 };
+
+/* -- the processes (nats_requester.c): one with a connection for questions and their answers, and one that goes on with
+ * transactions -- */
+
+/* In fix-ups, before the start: the configuration uses a function that asks, or one that suspends transactions. Without
+ * either, neither process is there. What a KEMI script does cannot be known beforehand, so with KEMI both are. */
+void kn_want_requester(void);
+void kn_want_resumer(void);
+
+/* In mod_init: how many processes there may be. In child_init(PROC_INIT), after the fix-ups: the memory. In
+ * child_init(PROC_MAIN): those that are wanted. */
+enum { KN_REQUEST_PROCESSES = 2 };
+bool kn_requester_init(void);
+bool kn_requester_fork(void);
+
+/* All of them NULL when nobody asks, or before the start. */
+struct kb_outbox *kn_question_outbox(void);
+struct kb_replies *kn_replies(void);
+
+/* PREFIX.ID: the answers to questions of this server come to subjects of one word more. */
+enum { KN_INBOX_BYTES = KN_INBOX_PREFIX_MAX + 1 + KB_SHORT_ID_CHARS + 1 };
+const char *kn_inbox(void);
+
+/* -- asking (nats_question.c): from any process that runs routes -- */
+
+#define KN_REQUEST_ASYNC "nats_request_async"
+
+/* Asks what kn_build() has built, without a reply subject, and waits for the answer. All outcomes but KN_ANSWERED with
+ * a log line that begins with the script's function. timeout_ms: 1 to KN_TIMEOUT_MAX_MS. */
+enum kn_outcome kn_ask(const char *function, struct kb_message *question, unsigned timeout_ms);
+
+/* Suspends the transaction of msg and asks: 1, or -1 and a log line, and the transaction is as it was. Routes or
+ * callbacks of `s` are set. */
+int kn_ask_and_suspend(const char *function, struct sip_msg *msg, struct kb_message *question, unsigned timeout_ms,
+	struct kb_suspended *s);
+
+/* In the resumer: struct kb_resumer.ended. */
+bool kn_question_ended(enum kb_reply_state state, struct kb_slice flat, const struct kb_suspended *s);
+
+/* The answer to the last question of this process, valid until the next one; NULL when that failed. */
+const struct kb_message *kn_answer(void);
+void kn_forget_answer(void);
+
+/* Why the last question of this process failed, a word or two for scripts; NULL: it did not. */
+const char *kn_error(void);
+
+/* For a question that cannot be asked, which is logged already: KN_FAILED. */
+int kn_refuse(void);
+
+/* -- nats_request.c -- */
+
+int kn_request3(struct sip_msg *msg, char *subject, char *payload, char *target);
+int kn_request4(struct sip_msg *msg, char *subject, char *payload, char *target, char *timeout);
+int kn_request5(struct sip_msg *msg, char *subject, char *payload, char *target, char *timeout, char *headers);
+int kn_fixup_request(void **parameter, int number);
+int kn_kemi_request(struct sip_msg *msg, str *subject, str *payload, int timeout_ms);
+int kn_kemi_request_headers(struct sip_msg *msg, str *subject, str *payload, int timeout_ms, str *headers);
+
+/* $natsAnswer, $natsAnswerHdr(name), $natsAnswerStatus, $natsError */
+int kn_pv_answer(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+int kn_pv_answer_header(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+int kn_pv_answer_status(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+int kn_pv_error(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+
+/* 1 to KN_TIMEOUT_MAX_MS, or false and a log line. */
+bool kn_timeout_in_range(const char *function, int timeout_ms);
+bool kn_read_timeout(const char *function, struct kb_slice text, unsigned *timeout_ms);
+
+/* -- nats_async.c -- */
+
+int kn_request_async4(struct sip_msg *msg, char *subject, char *payload, char *on_answer, char *on_failure);
+int kn_request_async5(
+	struct sip_msg *msg, char *subject, char *payload, char *on_answer, char *on_failure, char *timeout);
+int kn_request_async6(
+	struct sip_msg *msg, char *subject, char *payload, char *on_answer, char *on_failure, char *timeout, char *headers);
+int kn_fixup_request_async(void **parameter, int number);
+int kn_kemi_request_async(
+	struct sip_msg *msg, str *subject, str *payload, str *on_answer, str *on_failure, int timeout_ms);
+
+#endif

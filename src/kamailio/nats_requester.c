@@ -1,0 +1,177 @@
+#include "kamailio/nats_request.h"
+
+#include <core/dprint.h>
+#include <core/kemi.h>
+#include <core/pt.h>
+#include <core/sr_module.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "broker/publisher.h"
+#include "core/log.h"
+#include "core/uuid.h"
+#include "kamailio/nats_module.h"
+#include "kamailio/nats_stats.h"
+#include "kamailio/process.h"
+
+enum {
+	ANSWER_MAX = 1024 * 1024 + 128 * 1024, /* bytes of address space for each question: max_payload, and headers */
+	BATCH = 16                             /* questions of one process before the next has its turn */
+};
+
+static bool want_requester, want_resumer;
+static struct kb_outbox *outbox;
+static struct kb_replies *replies;
+static char inbox[KN_INBOX_BYTES];
+
+/* -- what is wanted -- */
+
+void kn_want_requester(void)
+{
+	want_requester = true;
+}
+
+void kn_want_resumer(void)
+{
+	want_requester = want_resumer = true;
+}
+
+static bool has_kemi(void)
+{
+	static const char *const engines[] = {
+		"app_lua", "app_python", "app_python3", "app_python3s", "app_jsdt", "app_ruby", "app_ruby_proc", "app_sqlang"};
+	for (size_t i = 0; i < sizeof engines / sizeof *engines; i++)
+		if (module_loaded((char *)(uintptr_t)engines[i]))
+			return true;
+	return sr_kemi_eng_get() != NULL;
+}
+
+/* What a KEMI script will call is not known before it does. */
+static void look_for_kemi(void)
+{
+	if (!has_kemi())
+		return;
+	want_requester = true;
+	want_resumer = want_resumer || (module_loaded("tm") && kb_suspend_load(KN_REQUEST_ASYNC));
+}
+
+struct kb_outbox *kn_question_outbox(void)
+{
+	return outbox;
+}
+
+struct kb_replies *kn_replies(void)
+{
+	return replies;
+}
+
+const char *kn_inbox(void)
+{
+	return inbox;
+}
+
+bool kn_requester_init(void)
+{
+	char id[KB_SHORT_ID_CHARS];
+	size_t processes = (size_t)get_max_procs();
+	look_for_kemi();
+	size_t suspended = want_resumer ? (size_t)kn_settings()->async_requests : 0;
+	if (!want_requester)
+		return true;
+	kb_short_id(id);
+	snprintf(inbox, sizeof inbox, "%s.%.*s", kn_settings()->inbox_prefix, (int)sizeof id, id);
+	outbox = kb_outbox_create(processes, (size_t)kn_settings()->outbox_bytes, 1);
+	replies = kb_replies_create(processes + suspended, processes, ANSWER_MAX);
+	if (!outbox || !replies)
+		LM_ERR("nats_async_requests: no shared memory for %zu questions: %s\n", processes + suspended, strerror(errno));
+	return outbox && replies;
+}
+
+/* -- the requester: the process that has the connection -- */
+
+/* The words behind the last dot. */
+static struct kb_slice id_of(struct kb_slice subject)
+{
+	const char *dot = memrchr(subject.p, '.', subject.n);
+	return dot ? kb_slice(dot + 1, subject.n - (size_t)(dot + 1 - subject.p)) : subject;
+}
+
+/* The whole message goes into the slot, so that headers and status are there for the route. */
+static bool on_answer(void *context, const struct kb_message *m)
+{
+	static struct kb_buf flat;
+	static struct kb_log_limit too_long;
+	(void)context;
+	size_t size = kb_message_size(m);
+	kb_buf_clear(&flat);
+	char *to = kb_buf_reserve(&flat, size);
+	if (!to)
+		return true; /* for want of memory the question ends at its deadline */
+	kb_message_encode(m, to);
+	if (size > kb_replies_answer_max(replies))
+		kb_log_limited(&too_long, KB_LOG_ERROR, "nats: answer of %zu bytes dropped: there is room for %zu", size,
+			kb_replies_answer_max(replies));
+	kb_replies_answer(replies, id_of(m->key), kb_slice(to, size));
+	return true;
+}
+
+static void on_connection(void *context, bool open, const char *address)
+{
+	(void)context, (void)address;
+	if (open) {
+		kb_replies_open_way(replies, KB_REPLIES_OUT);
+		kb_replies_open_way(replies, KB_REPLIES_BACK);
+	} else {
+		kb_replies_close_way(replies, KB_REPLIES_OUT);
+	}
+}
+
+static void requester_main(void *argument)
+{
+	static const char name[] = "kamailio requester";
+	char answers[KN_INBOX_BYTES + 2];
+	const char *const subject = answers;
+	(void)argument;
+	snprintf(answers, sizeof answers, "%s.*", inbox);
+	const struct kb_subscription subscription = {.exchange = {.name = "", .type = ""},
+		.queue = {.name = ""},
+		.routing = &subject,
+		.n_routing = 1,
+		.no_ack = true,
+		.event_key = "",
+		.event_subkey = ""};
+	struct kb_broker_config config = kn_broker_config(KB_ROLE_PUBLISH | KB_ROLE_CONSUME, name);
+	config.traffic = kn_stats_connection(name);
+	kb_publisher_run(&(struct kb_publisher){.api = &kb_nats,
+		.config = config,
+		.outbox = outbox,
+		.at_once = true,
+		.batch = BATCH,
+		.subscriptions = &subscription,
+		.n_subscriptions = 1,
+		.delivered = on_answer,
+		.connection = on_connection,
+		.tick = kb_process_tick,
+		.stop = kb_process_stop});
+}
+
+/* -- the resumer: the process that goes on with transactions -- */
+
+static void resumer_main(void *argument)
+{
+	(void)argument;
+	kb_resumer_run(&(struct kb_resumer){
+		.function = KN_REQUEST_ASYNC, .replies = replies, .ended = kn_question_ended, .forget = kn_forget_answer});
+}
+
+bool kn_requester_fork(void)
+{
+	int unused = KN_REQUEST_PROCESSES - want_requester - want_resumer;
+	if (unused)
+		LM_INFO("nats: %d processes fewer than announced: the configuration asks nothing that needs them\n", unused);
+	if (want_resumer && kb_process_fork(KB_PROCESS_ROUTES, "nats request resumer", resumer_main, NULL) < 0)
+		return false;
+	return !want_requester || kb_process_fork(KB_PROCESS_BARE, "nats requester", requester_main, NULL) == 0;
+}
