@@ -104,8 +104,8 @@ function methods:await_connections(count, deadline)
 end
 
 -- The options of kamailio.start, and: server (the nats-server to use), params (of the module, a list for several),
--- request_route (instead of the one that runs routes by name), routes (bodies by name, see call), events (bodies by name, without "nats:"), settings (modparams and modules beside).
--- The server, or nil and its log.
+-- request_route (instead of the one that runs routes by name), routes (bodies by name, see call), events (bodies by
+-- name, without "nats:"), settings (modparams and modules beside). The server, or nil and its log.
 function nats.try_start(options)
   local full = {}
   for name, value in pairs(options) do full[name] = value end
