@@ -234,7 +234,7 @@ request_route {
   $var(i) = 0;
   $var(failed) = 0;
   while ($var(i) < $var(n)) {
-    if (!kazoo_query("callevt", "call.status", "{'Event-Category':'call_event','Event-Name':'query_req'}")) {
+    if (!%s) {
       $var(failed) = $var(failed) + 1;
     }
     $var(i) = $var(i) + 1;
@@ -243,35 +243,44 @@ request_route {
 }
 ]]
 
-local rtt = files.root .. "/build/spec/amqp_rtt"
-local application
+-- A program that answers, and asks as nothing but the bare library would: build/spec/PROGRAM.
+local applications = {}
 
-local function the_application(broker)
-  if application then return end
-  application = process.spawn {
-    name = "amqp_rtt", folder = files.new_folder("amqp_rtt"), command = { rtt, broker.url, "serve" },
+local function program_path(program) return files.root .. "/build/spec/" .. program end
+
+local function serve_with(program, broker)
+  if applications[program] then return end
+  local application = process.spawn {
+    name = program, folder = files.new_folder(program), command = { program_path(program), broker.url, "serve" },
   }
+  applications[program] = application
   wait.until_(function() return application:log():find("ready", 1, true) end, patience, "the application that answers")
 end
 
-local function bare_query(broker, count)
-  local output = files.must_run(files.quote_all { rtt, broker.url, "ask", count })
+local function ask_bare(program, broker, count)
+  local output = files.must_run(files.quote_all { program_path(program), broker.url, "ask", count })
   local mean, cpu = output:match("([%d.]+) [%d.]+ ([%d.]+)")
   return { count = count, seconds = mean * count / 1e6, cpu = cpu * count / 1e6 }
 end
 
-local function query(which, options)
-  local broker = the_rabbit()
-  the_application(broker)
-  local count = 2000 * options.seconds
-  if which == "stock" then return bare_query(broker, count) end
-  local server = start_kamailio(which, 1, query_cfg:format(kazoo_settings(broker)))
-  server:wait_log("consuming queue", patience)
+-- A route that asks many times in one SIP worker, once the server says that its connection stands.
+local function ask_in_route(server, count)
   local cpu, started = server:cpu(), socket.gettime()
   local failed = collect_refused(send_to_workers(server, 1, count))
   local result = { count = count, seconds = socket.gettime() - started, cpu = server:cpu() - cpu, refused = failed }
   stop_kamailio(server)
   return result
+end
+
+local function query(which, options)
+  local broker = the_rabbit()
+  serve_with("amqp_rtt", broker)
+  local count = 2000 * options.seconds
+  if which == "stock" then return ask_bare("amqp_rtt", broker, count) end
+  local call = [[kazoo_query("callevt", "call.status", "{'Event-Category':'call_event','Event-Name':'query_req'}")]]
+  local server = start_kamailio(which, 1, query_cfg:format(kazoo_settings(broker), call))
+  server:wait_log("consuming queue", patience)
+  return ask_in_route(server, count)
 end
 
 -- ---- nats_publish: the server itself counts what has come in
@@ -310,6 +319,19 @@ local function nats_publish_work(workers)
     stop_kamailio(server)
     return result
   end
+end
+
+-- ---- nats_request, against nats.c, asking the same application; Debian's module has no such thing
+
+local function nats_request(which, options)
+  local broker = the_nats()
+  serve_with("nats_rtt", broker)
+  local count = 5000 * options.seconds
+  if which == "stock" then return ask_bare("nats_rtt", broker, count) end
+  local call = [[nats_request("bench.ask", '{"Event-Category":"call_event","Event-Name":"query_req"}', "$var(answer)")]]
+  local server = start_kamailio(which, 1, query_cfg:format(nats_settings(broker), call))
+  server:wait_log("nats: connected to", patience, 3) -- two publishers and the requester
+  return ask_in_route(server, count)
 end
 
 -- ---- NATS deliveries: the sender keeps as many under way as the receiver takes
@@ -360,6 +382,7 @@ add("deliveries", "AMQP deliveries, two {kz.json}", "kazoo", deliveries, { rate 
 add("query", "kazoo_query, against bare library", "kazoo", query, { rate = 1 / 1.3, cpu_us = 395 / 4 })
 add("nats1", "nats_publish, 1 SIP worker", "nats", nats_publish_work(1), { rate = 2.5, cpu = 1 / 3 })
 add("nats4", "nats_publish, 4 SIP workers", "nats", nats_publish_work(4))
+add("nats_request", "nats_request, against nats.c", "nats", nats_request, { rate = 1 / 1.3 })
 add("nats_deliveries", "NATS deliveries", "nats", nats_deliveries, { rate = 1 })
 
 return works
