@@ -136,7 +136,7 @@ function methods:publish(exchange, key, payload, headers)
   return (self:call(headers and "publish_headers" or "publish", { body = payload, headers = lines }))
 end
 
--- Waits until publisher and consumer are connected and answers have a queue, that many times since the start.
+-- Waits until publisher and consumer are connected and a question can be asked, that many times since the start.
 function methods:await_connected(times)
   self:wait_log("connected to .* publisher%)", 20, times)
   self:wait_log("connected to .* consumer%)", 20, times)

@@ -186,7 +186,7 @@ describe("At the start the log says", function()
     local log = log_with(url("amqp://speaker:%s@HOST/other", password))
     local line = ("amqp: connected to %s:%d vhost other as user speaker "):format(rabbit.host, rabbit.port)
     local _, count = log:gsub(line:gsub("%p", "%%%0"), "")
-    assert.equal(3, count) -- one to publish, one to consume, one for answers
+    assert.equal(3, count) -- one to publish, one to consume, one for questions
     assert.is_nil(log:find(password, 1, true))
   end)
 

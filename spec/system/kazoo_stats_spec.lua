@@ -303,7 +303,7 @@ describe("With several zones kazoo shows", function()
         stats.await(server, "kazoo.connections", {}, { zone = zone, name = name })
       end
     end
-    assert.equal(5, #stats.all(server, "kazoo.connections")) -- and one for answers
+    assert.equal(5, #stats.all(server, "kazoo.connections")) -- and one for questions
   end)
 
   it("in each the subscriptions that are meant for it, before they stand", function()
@@ -370,18 +370,20 @@ describe("A broker in trouble is seen:", function()
     stats.await(server, "kazoo.stats", { outbox_messages = 0 })
   end)
 
-  it("questions that nobody waits for any more are not sent", function()
-    broker:freeze()
-    afterwards(function() broker:thaw() end, function()
+  it("that it blocks who asks, and then questions that nobody waits for any more are not sent", function()
+    local timeouts
+    broker:ctl("set_vm_memory_high_watermark", "0")
+    afterwards(function() broker:ctl("set_vm_memory_high_watermark", "0.6") end, function()
       wait.until_(function()
-        server:call("fill")
-        local accepted = stats.one(server, "kazoo.stats").published
-        return accepted - stats.one(server, "kazoo.connections", { name = "publisher" }).messages_out > 500
-      end, 20, "sockets that take no more")
+        assert.equal(-2, (server:call("ask_nobody_briefly")))
+        return stats.one(server, "kazoo.connections", { name = "questions", state = "blocked" })
+      end, 20, "a blocked connection of the questions")
+      timeouts = stats.one(server, "kazoo.stats").queries_timeout
       assert.equal(-2, (server:call("ask_nobody_briefly")))
-      assert.equal(1, stats.one(server, "kazoo.stats").queries_timeout)
     end)
-    stats.await(server, "kazoo.stats", { publish_expired = 1, outbox_messages = 0, outbox_bytes = 0 }, nil, 30)
+    stats.await(server, "kazoo.stats",
+      { queries_timeout = timeouts + 1, publish_expired = 1, outbox_messages = 0, outbox_bytes = 0 }, nil, 30)
+    stats.await(server, "kazoo.connections", { state = "open" }, { name = "questions" })
   end)
 
   it("a lost connection, the questions lost with it, and what is delivered again", function()

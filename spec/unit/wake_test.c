@@ -50,13 +50,28 @@ static void forgets_a_signal_that_comes_late(void)
 	kb_wake_disarm(&w);
 	CHECK(write(kb_wake_fd(&w), &one, sizeof one) == sizeof one); /* its second */
 	kb_wake_arm(&w);
-	CHECK(is_awake(&w)); /* once for nothing, which is harmless */
-	kb_wake_disarm(&w);
-	kb_wake_arm(&w);
 	CHECK(!is_awake(&w));
 	kb_wake_signal(&w);
 	CHECK(is_awake(&w));
 	kb_wake_disarm(&w);
+	kb_wake_close(&w);
+}
+
+/* As before, and the second step comes only when the sleeper sleeps again. */
+static void wakes_once_for_a_signal_that_comes_very_late(void)
+{
+	struct kb_wake w;
+	uint64_t one = 1;
+	kb_wake_init(&w);
+	kb_wake_arm(&w);
+	atomic_store(&w.asleep, 0);
+	kb_wake_disarm(&w);
+	kb_wake_arm(&w);
+	CHECK(!is_awake(&w));
+	CHECK(write(kb_wake_fd(&w), &one, sizeof one) == sizeof one);
+	CHECK(is_awake(&w)); /* for nothing, which is harmless */
+	kb_wake_disarm(&w);
+	kb_wake_arm(&w);
 	CHECK(!is_awake(&w));
 	kb_wake_close(&w);
 }
@@ -66,5 +81,6 @@ int main(void)
 	wakes_a_sleeper();
 	leaves_alone_who_is_busy();
 	forgets_a_signal_that_comes_late();
+	wakes_once_for_a_signal_that_comes_very_late();
 	return check_failures ? 1 : 0;
 }

@@ -247,11 +247,18 @@ enum kb_broker_result kb_amqp_settle(struct kb_broker *b, const struct kb_origin
 
 /* -- working -- */
 
+/* What the library has got from the socket and not given to us. */
+static bool has_unread(const struct kb_broker *b)
+{
+	return amqp_frames_enqueued(b->link.connection) || amqp_data_in_buffer(b->link.connection);
+}
+
+/* To find the socket empty costs the library two system calls, and the loop polls before it sleeps all the same. */
 static enum kb_broker_result read_frames(struct kb_broker *b, unsigned max_messages)
 {
 	static const struct timeval at_once = {0, 0};
 	unsigned delivered = 0;
-	if (!kb_amqp_offer_held(b))
+	if (max_messages == 0 || !kb_amqp_offer_held(b))
 		return KB_BROKER_OK; /* the loop sees the held message by its own refusal */
 	while (delivered < max_messages) {
 		amqp_frame_t frame;
@@ -263,6 +270,8 @@ static enum kb_broker_result read_frames(struct kb_broker *b, unsigned max_messa
 		enum kb_broker_result result = kb_amqp_dispatch(b, &frame, &delivered);
 		if (result != KB_BROKER_OK)
 			return result == KB_BROKER_AGAIN ? KB_BROKER_OK : result;
+		if (!has_unread(b))
+			return KB_BROKER_OK;
 	}
 	return KB_BROKER_AGAIN;
 }
@@ -278,8 +287,8 @@ static enum kb_broker_result amqp_process(struct kb_broker *b, unsigned max_mess
 	/* Acknowledgements of what was just read go out now, not with the next wake-up. */
 	if (kb_amqp_checked(b, kb_amqp_link_flush(&b->link)) == KB_BROKER_LOST)
 		return KB_BROKER_LOST;
-	/* Subscribing again may have left frames with the library, where no poll() sees them. */
-	return amqp_frames_enqueued(b->link.connection) && !b->held ? KB_BROKER_AGAIN : result;
+	/* Subscribing again may have left something with the library, where no poll() sees it. */
+	return has_unread(b) && !b->held ? KB_BROKER_AGAIN : result;
 }
 
 static int amqp_poll_fd(const struct kb_broker *b)

@@ -153,8 +153,8 @@ struct kb_broker_api {
 	/* Acknowledges, rejects or requeues a delivery. Origins of an earlier connection are ignored. */
 	enum kb_broker_result (*settle)(struct kb_broker *b, const struct kb_origin *origin, enum kb_outcome outcome);
 
-	/* Writes what waits, reads what is there, calls back for at most `max_messages` deliveries. KB_BROKER_AGAIN: there
-	 * is more. */
+	/* Writes what waits, reads what is there, calls back for at most `max_messages` deliveries. 0: there is known to be
+	 * nothing to read. KB_BROKER_AGAIN: there is more, and poll() may not see it. */
 	enum kb_broker_result (*process)(struct kb_broker *b, unsigned max_messages);
 
 	/* What to poll for before the next process(): a descriptor, its events, and the time in ms after which to call

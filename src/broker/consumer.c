@@ -24,9 +24,7 @@ struct loop {
 	uint64_t heard_at;  /* ms of the last delivery */
 	uint64_t unsettled; /* messages at the workers that wait for their acknowledgement */
 	bool connected, full;
-	bool acks_had_their_turn;       /* right before the last sleep that did not happen */
-	struct kb_subscription answers; /* to questions; behind the configured ones */
-	const char *answers_key;
+	bool acks_had_their_turn; /* right before the last sleep that did not happen */
 	struct kb_backoff backoff;
 	struct kb_pace pace;
 	struct kb_log_limit lost_events, too_large;
@@ -45,11 +43,6 @@ static uint64_t now_ms(void)
 }
 
 /* -- to the workers -- */
-
-static size_t workers(const struct loop *l)
-{
-	return l->c->inbox ? kb_inbox_workers(l->c->inbox) : 0;
-}
 
 static const struct kb_subscription *subscription_of(const struct loop *l, const struct kb_message *m)
 {
@@ -129,45 +122,14 @@ static void count_taken(struct loop *l)
 static void on_waiting(void *context, uint32_t subscription, uint32_t messages)
 {
 	struct loop *l = context;
-	if (subscription < l->c->n_subscriptions)
-		l->backlog += messages;
+	(void)subscription;
+	l->backlog += messages;
 	l->heard_at = now_ms();
-}
-
-struct kb_slice kb_reply_address(const struct kb_replies *replies, const char *prefix)
-{
-	static char address[256];
-	int n = snprintf(address, sizeof address, "%.220s-targeted-%u", prefix, kb_replies_generation(replies));
-	return kb_slice(address, (size_t)n);
-}
-
-static struct kb_slice property(const struct kb_message *m, const char *wanted)
-{
-	return kb_headers_find(m->properties, kb_slice_from(wanted));
-}
-
-/* An answer finds its question by Msg-ID, or by the correlation-id that was sent along. */
-static void take_answer(struct loop *l, const struct kb_message *m)
-{
-	struct kb_buf id = {0};
-	struct kb_json_value member = kb_json_member(m->payload, KB_SLICE_LITERAL("Msg-ID"));
-	struct kb_slice correlation = property(m, "correlation-id");
-	if (member.type == KB_JSON_STRING)
-		kb_json_text(member, &id);
-	if (!(id.n && kb_replies_answer(l->c->replies, kb_buf_slice(&id), m->payload)) &&
-		!(correlation.n && kb_replies_answer(l->c->replies, correlation, m->payload)))
-		kb_log(KB_LOG_DEBUG, "%s: answer \"%.*s\" for nobody", l->c->api->name,
-			KB_SLICE_FMT(id.n ? kb_buf_slice(&id) : correlation));
-	kb_buf_free(&id);
 }
 
 static bool on_delivered(void *context, const struct kb_message *m)
 {
 	struct loop *l = context;
-	if (m->origin.subscription == l->c->n_subscriptions) {
-		take_answer(l, m);
-		return true;
-	}
 	const struct kb_subscription *s = subscription_of(l, m);
 	struct kb_message copy = *m;
 	bool after_worker = !s->no_ack && s->wait_for_consumer_ack, sound = fits(l, m);
@@ -213,10 +175,7 @@ static void put_event(struct loop *l, const char *state)
 static void report(struct loop *l, bool open)
 {
 	l->connected = open;
-	if (!open && l->c->replies)
-		kb_replies_close_way(l->c->replies, KB_REPLIES_BACK);
-	if (l->c->inbox)
-		put_event(l, open ? "open" : "closed");
+	put_event(l, open ? "open" : "closed");
 }
 
 /* -- back from the workers -- */
@@ -227,7 +186,7 @@ static bool harvest(struct loop *l)
 	bool more = false;
 	struct kb_origin origin;
 	enum kb_outcome outcome;
-	for (size_t worker = 0; worker < workers(l); worker++) {
+	for (size_t worker = 0; worker < kb_inbox_workers(l->c->inbox); worker++) {
 		unsigned n = 0;
 		while (n < l->c->ack_batch && kb_inbox_harvest(l->c->inbox, worker, &origin, &outcome)) {
 			if (!(origin.flags & KB_WANTS_ACK))
@@ -265,30 +224,8 @@ static bool sleep_until_work(struct loop *l, int timeout_ms)
 	return ready != 0;
 }
 
-/* A queue of its own for the answers to this connection. */
-static bool subscribe_answers(struct loop *l)
-{
-	if (!l->c->replies)
-		return true;
-	kb_replies_next_generation(l->c->replies);
-	l->answers_key = kb_reply_address(l->c->replies, l->c->reply_prefix).p;
-	l->answers = (struct kb_subscription){.exchange = {.name = KB_REPLY_EXCHANGE, .type = "direct"},
-		.queue = {.name = l->answers_key, .auto_delete = true},
-		.routing = &l->answers_key,
-		.n_routing = 1,
-		.no_ack = true,
-		.event_key = "",
-		.event_subkey = ""};
-	enum kb_broker_result result = l->c->api->subscribe(l->broker, &l->answers, (uint32_t)l->c->n_subscriptions);
-	if (result == KB_BROKER_OK)
-		kb_replies_open_way(l->c->replies, KB_REPLIES_BACK);
-	return result != KB_BROKER_LOST;
-}
-
 static bool subscribe_all(struct loop *l)
 {
-	if (!subscribe_answers(l))
-		return false;
 	for (size_t i = 0; i < l->c->n_subscriptions; i++) {
 		const struct kb_subscription *s = &l->c->subscriptions[i];
 		if ((s->federate || !l->c->federated_only) && l->c->api->subscribe(l->broker, s, (uint32_t)i) == KB_BROKER_LOST)

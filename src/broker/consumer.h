@@ -5,12 +5,11 @@
 
 #include "broker/broker.h"
 #include "core/inbox.h"
-#include "core/replies.h"
 
 struct kb_consumer {
 	const struct kb_broker_api *api;
 	struct kb_broker_config config;
-	struct kb_inbox *inbox; /* NULL, with no subscriptions: nothing but answers */
+	struct kb_inbox *inbox;
 	const struct kb_subscription *subscriptions;
 	size_t n_subscriptions;
 	bool federated_only;                 /* of the subscriptions, those with `federate` */
@@ -20,19 +19,11 @@ struct kb_consumer {
 	/* What waited at the broker while there was no connection, 4.2.4 and 4.2.5. */
 	bool drain_backlog;             /* without regard to deliver_batch */
 	bool single_worker_for_backlog; /* all of it to one worker, in order */
-	struct kb_replies *replies;     /* questions that wait for answers from this broker; NULL: none are asked */
-	const char *reply_prefix;       /* kb_reply_address() */
 	const char *zone;               /* goes into the payload of the module's own events */
 	void *context;
 	void (*tick)(void *context); /* at least once a second; may be NULL */
 	const volatile int *stop;    /* ends the loop when not 0; may be NULL */
 };
-
-/* The exchange for answers, direct, and the queue and routing key on it under which the answers to this server come,
- * different on each connection so that no answer goes to one that is dead: "PREFIX-targeted-N". The text is in a buffer
- * of the function's own. */
-#define KB_REPLY_EXCHANGE "targeted"
-struct kb_slice kb_reply_address(const struct kb_replies *replies, const char *prefix);
 
 /* Connects, reconnects for ever with backoff, and returns only on *stop. Connection events (KB_ORIGIN_EVENT, exchange
  * "connection", key "open" or "closed") go to the workers like messages. */

@@ -51,6 +51,7 @@ struct loop {
 	uint64_t renew_since; /* ms; when sending stopped for that, 0: not now */
 	bool renewing;        /* the channel is being replaced */
 	bool connected, blocked;
+	bool silent;          /* the broker has said nothing since it was last read */
 	bool settled_any;     /* since the writers that wait for an outcome were last woken */
 	uint64_t drain_until; /* ms; 0 until the loop is asked to stop */
 	struct kb_backoff backoff;
@@ -379,13 +380,19 @@ static bool on_delivered(void *context, const struct kb_message *m)
 	return l->p->delivered(l->p->context, m);
 }
 
-/* A subscription that the broker refuses is logged by it, and tried again. */
-static bool subscribe_all(struct loop *l)
+static void on_waiting(void *context, uint32_t subscription, uint32_t messages)
 {
-	for (size_t i = 0; i < l->p->n_subscriptions; i++)
-		if (l->p->api->subscribe(l->broker, &l->p->subscriptions[i], (uint32_t)i) == KB_BROKER_LOST)
-			return false;
-	return true;
+	struct loop *l = context;
+	(void)subscription, (void)messages;
+	if (l->p->subscribed)
+		l->p->subscribed(l->p->context);
+}
+
+/* One that the broker refuses is logged by it, and tried again. */
+static bool subscribe(struct loop *l)
+{
+	return !l->p->subscription ||
+		   l->p->api->subscribe(l->broker, l->p->subscription(l->p->context), 0) != KB_BROKER_LOST;
 }
 
 /* -- the loop -- */
@@ -403,6 +410,7 @@ static void sleep_until_work(struct loop *l, int timeout_ms)
 		if (l->connected)
 			fds[0].events = api->poll_events(l->broker);
 		poll(fds, 2, timeout_ms);
+		l->silent = !(fds[0].revents & ~POLLOUT);
 	}
 	if (want_work)
 		kb_wake_disarm(wake);
@@ -411,6 +419,7 @@ static void sleep_until_work(struct loop *l, int timeout_ms)
 static void report(struct loop *l, bool open)
 {
 	l->connected = open;
+	l->silent = false; /* subscribing may have left something with the library */
 	l->own.address = l->p->api->address(l->broker);
 	if (l->blocked)
 		on_blocked(l, false, "the connection is lost");
@@ -420,7 +429,7 @@ static void report(struct loop *l, bool open)
 
 static void connect_or_wait(struct loop *l)
 {
-	if (l->p->api->connect(l->broker) == KB_BROKER_OK && subscribe_all(l)) {
+	if (l->p->api->connect(l->broker) == KB_BROKER_OK && subscribe(l)) {
 		uint64_t open = rewind_lanes(l);
 		if (open)
 			kb_log(KB_LOG_NOTICE, "%s: sending %" PRIu64 " unconfirmed messages again", l->p->api->name, open);
@@ -441,7 +450,8 @@ static void serve(struct loop *l)
 {
 	renew_when_due(l);
 	send_lanes(l);
-	enum kb_broker_result result = l->p->api->process(l->broker, UINT32_MAX);
+	enum kb_broker_result result = l->p->api->process(l->broker, l->silent ? 0 : UINT32_MAX);
+	l->silent = false;
 	if (l->settled_any)
 		kb_outbox_wake_writers(l->p->outbox, l->p->reader);
 	l->settled_any = false;
@@ -450,6 +460,8 @@ static void serve(struct loop *l)
 		return;
 	}
 	bool socket_full = l->p->api->poll_events(l->broker) & POLLOUT;
+	if (result == KB_BROKER_AGAIN)
+		return;
 	if ((!window_open(l) || socket_full || !has_work(l)) && (l->p->at_once || !kb_pace_gather(&l->pace)))
 		sleep_until_work(l, timeout_ms(l));
 }
@@ -462,13 +474,15 @@ static struct loop *make_loop(const struct kb_publisher *p)
 		return NULL;
 	l->p = p;
 	l->lanes = calloc(writers / readers + 1, sizeof *l->lanes);
-	struct kb_broker_events events = {
-		.context = l, .settled = on_settled, .delivered = on_delivered, .returned = on_returned, .blocked = on_blocked};
+	struct kb_broker_events events = {.context = l,
+		.settled = on_settled,
+		.delivered = on_delivered,
+		.waiting = on_waiting,
+		.returned = on_returned,
+		.blocked = on_blocked};
 	l->own = (struct kb_own_events){
 		.inbox = p->inbox, .zone = p->zone ? p->zone : "", .address = "", .broker = p->config.index};
 	l->broker = l->lanes ? p->api->open(&p->config, &events, &bad_url) : NULL;
-	if (l->broker && p->n_subscriptions)
-		kb_traffic_list(p->config.traffic, p->subscriptions, p->n_subscriptions, false);
 	for (size_t i = p->reader; l->lanes && i < writers; i += readers)
 		l->lanes[l->n_lanes++].ring = kb_outbox_ring(p->outbox, i);
 	return l;

@@ -17,11 +17,10 @@ struct kb_publisher {
 	int timeout_ms;         /* the longest sleep while there is nothing to send (kazoo manual 4.3.2); 0: a second */
 	int retry_ms;           /* how long what the broker refuses for now is sent again (retry.h) */
 	void *context;
-	/* For answers on the connection that the questions went by: what to subscribe to on each new one, and whom to hand
-	 * deliveries to, as in kb_broker_events. The role of the configuration must say so too. None: 0 and NULL. */
-	const struct kb_subscription *subscriptions;
-	size_t n_subscriptions;
-	bool (*delivered)(void *context, const struct kb_message *m);
+	/* For answers on the connection that the questions went by (questions.h); all NULL: none are expected. */
+	const struct kb_subscription *(*subscription)(void *context);      /* to make on a connection that is new */
+	void (*subscribed)(void *context);                                 /* it stands; may be NULL */
+	bool (*delivered)(void *context, const struct kb_message *m);      /* as in kb_broker_events */
 	void (*connection)(void *context, bool open, const char *address); /* may be NULL */
 	void (*tick)(void *context);                                       /* at least once a second; may be NULL */
 	int drain_ms;             /* how long to go on after *stop while there are messages and a connection */

@@ -27,7 +27,7 @@ struct slot {
 
 struct kb_replies {
 	size_t n, sync, bytes, total;
-	_Atomic uint32_t ways, generation;
+	_Atomic uint32_t open, generation;
 	_Atomic size_t next_claim; /* where claiming looks first */
 	struct kb_wake wake;
 	struct slot *slots;
@@ -258,22 +258,20 @@ void kb_replies_lose(struct kb_replies *replies)
 			wake_asker(replies, &replies->slots[i]);
 }
 
-/* -- the ways -- */
-
-void kb_replies_open_way(struct kb_replies *replies, enum kb_replies_way way)
+void kb_replies_open(struct kb_replies *replies)
 {
-	atomic_fetch_or(&replies->ways, (uint32_t)way);
+	atomic_store(&replies->open, 1);
 }
 
-void kb_replies_close_way(struct kb_replies *replies, enum kb_replies_way way)
+void kb_replies_close(struct kb_replies *replies)
 {
-	atomic_fetch_and(&replies->ways, ~(uint32_t)way);
+	atomic_store(&replies->open, 0);
 	kb_replies_lose(replies);
 }
 
-bool kb_replies_open(const struct kb_replies *replies)
+bool kb_replies_are_open(const struct kb_replies *replies)
 {
-	return atomic_load(&replies->ways) == (KB_REPLIES_OUT | KB_REPLIES_BACK);
+	return atomic_load(&replies->open);
 }
 
 uint32_t kb_replies_generation(const struct kb_replies *replies)

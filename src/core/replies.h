@@ -75,12 +75,10 @@ struct kb_wake *kb_replies_wake(struct kb_replies *replies);
 bool kb_replies_answer(struct kb_replies *replies, struct kb_slice id, struct kb_slice answer);
 void kb_replies_lose(struct kb_replies *replies);
 
-/* -- whether asking makes sense: each side of the way to the broker says so -- */
-
-enum kb_replies_way { KB_REPLIES_OUT = 1, KB_REPLIES_BACK = 2 };
-void kb_replies_open_way(struct kb_replies *replies, enum kb_replies_way way);
-void kb_replies_close_way(struct kb_replies *replies, enum kb_replies_way way);
-bool kb_replies_open(const struct kb_replies *replies); /* both ways */
+/* Whether asking makes sense: the answerer says so, and closing loses all that wait. */
+void kb_replies_open(struct kb_replies *replies);
+void kb_replies_close(struct kb_replies *replies);
+bool kb_replies_are_open(const struct kb_replies *replies);
 
 /* Counts the connections that answers come over; part of the address they are asked to go to. */
 uint32_t kb_replies_generation(const struct kb_replies *replies);

@@ -19,28 +19,33 @@ void kb_wake_close(struct kb_wake *w)
 	w->fd = -1;
 }
 
-void kb_wake_arm(struct kb_wake *w)
-{
-	/* Sequentially consistent on both sides: either the sleeper sees the work or the writer sees the sleeper. */
-	atomic_store(&w->asleep, 1);
-	atomic_thread_fence(memory_order_seq_cst);
-}
-
-/* Whoever took us out of `asleep` writes to the descriptor, but maybe later than now: what was not read yet must be
+/* Whoever took us out of `asleep` writes to the descriptor, but maybe later than now: what cannot be read yet must be
  * read on another day, or the descriptor would end every sleep to come at once. */
-void kb_wake_disarm(struct kb_wake *w)
+static void take_signals(struct kb_wake *w)
 {
 	uint64_t signals;
 	ssize_t n;
-	if (atomic_exchange(&w->asleep, 0) == 0)
-		w->owed++;
-	if (w->owed == 0)
-		return;
 	do
 		n = read(w->fd, &signals, sizeof signals);
 	while (n < 0 && errno == EINTR);
 	if (n == sizeof signals)
 		w->owed -= signals < w->owed ? signals : w->owed;
+}
+
+/* Here and not where the sleep ends: there is work then, which waits. */
+void kb_wake_arm(struct kb_wake *w)
+{
+	if (w->owed)
+		take_signals(w);
+	/* Sequentially consistent on both sides: either the sleeper sees the work or the writer sees the sleeper. */
+	atomic_store(&w->asleep, 1);
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
+void kb_wake_disarm(struct kb_wake *w)
+{
+	if (atomic_exchange(&w->asleep, 0) == 0)
+		w->owed++;
 }
 
 void kb_wake_signal(struct kb_wake *w)

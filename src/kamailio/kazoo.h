@@ -86,6 +86,9 @@ bool kz_message_check(void);
 bool kz_message_init(void);
 struct kb_outbox *kz_outbox(void);
 
+/* Of the outbox's readers, those before it are the publishers of the zones. */
+size_t kz_question_reader(void);
+
 /* A message with strict JSON and the fields that say who sent it, for one call of kz_message_send(); its parts lie in
  * buffers of the function's own. False and a log line that begins with the script's function when a part is not what it
  * must be. */
@@ -137,8 +140,9 @@ bool kz_event_policy_loads(struct kb_buf *why);
 /* In mod_init: shared memory for the workers. */
 bool kz_event_init(void);
 
-/* What the publisher or the consumer of a zone hands to the workers. */
-struct kb_inbox *kz_inbox(enum kb_broker_role role, size_t zone);
+/* What each process with a connection to a zone hands to the workers; questions are for the primary one alone. */
+enum kz_source { KZ_FROM_CONSUMER, KZ_FROM_PUBLISHER, KZ_FROM_QUESTIONS };
+struct kb_inbox *kz_inbox(enum kz_source source, size_t zone);
 
 /* Forks the workers; in child_init(PROC_MAIN), after mod-init ran. */
 bool kz_event_fork(void);

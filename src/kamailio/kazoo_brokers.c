@@ -1,4 +1,4 @@
-/* The processes that talk to the brokers: a publisher and a consumer for each zone. */
+/* The processes that talk to the brokers: a publisher and a consumer for each zone, and one that asks questions. */
 #include "kamailio/kazoo.h"
 
 #include <core/dprint.h>
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "broker/consumer.h"
-#include "broker/publisher.h"
+#include "broker/questions.h"
 #include "broker/tls_options.h"
 #include "kamailio/kazoo_query.h"
 #include "kamailio/kazoo_stats.h"
@@ -34,7 +34,8 @@ static struct kb_broker_tls tls_of_settings(void)
 		.key_name = "amqps_key"};
 }
 
-static struct kb_broker_config config_of(enum kb_broker_role role, size_t zone, const char *what, const char *name)
+static struct kb_broker_config config_of(
+	enum kb_broker_role role, size_t zone, const char *what, struct kb_inbox *inbox, const char *name)
 {
 	const struct kz_settings *s = kz_settings();
 	return (struct kb_broker_config){.urls = kz_zone(zone)->urls,
@@ -44,7 +45,7 @@ static struct kb_broker_config config_of(enum kb_broker_role role, size_t zone, 
 		.connect_timeout_ms = s->connect_timeout_sec * 1000 + s->connect_timeout_micro / 1000,
 		.heartbeat_s = s->heartbeats,
 		.tls = tls_of_settings(),
-		.message_max = kb_inbox_message_max(kz_inbox(role, zone)) / 2,
+		.message_max = kb_inbox_message_max(inbox) / 2,
 		.index = (uint32_t)zone,
 		.traffic = kz_stats_connection(what, zone)};
 }
@@ -59,14 +60,20 @@ static void name_connection(char name[NAME_BYTES], const char *what, size_t zone
 		snprintf(name, NAME_BYTES, "kamailio@%.200s zone %s %s", node, kz_zone(zone)->name, what);
 }
 
-/* Questions make sense only while they get out. */
-static void on_publisher_connection(void *context, bool open, const char *address)
+/* What the publisher of a zone and the process that asks have in common. */
+static struct kb_publisher publisher_of(size_t zone, const char *what, enum kz_source source, const char *name)
 {
-	(void)context, (void)address;
-	if (open)
-		kb_replies_open_way(kz_replies(), KB_REPLIES_OUT);
-	else
-		kb_replies_close_way(kz_replies(), KB_REPLIES_OUT);
+	return (struct kb_publisher){.api = &kb_amqp,
+		.config = config_of(KB_ROLE_PUBLISH, zone, what, kz_inbox(source, zone), name),
+		.outbox = kz_outbox(),
+		.inbox = kz_inbox(source, zone),
+		.zone = kz_zone(zone)->name,
+		.batch = (unsigned)kz_settings()->internal_loop_count,
+		.timeout_ms = kz_milliseconds(kz_settings()->interprocess_timeout),
+		.retry_ms = kz_settings()->nack_retry_ms,
+		.tick = kb_process_tick,
+		.drain_ms = KB_PROCESS_DRAIN_MS,
+		.stop = kb_process_stop};
 }
 
 static void publisher_main(void *argument)
@@ -74,19 +81,21 @@ static void publisher_main(void *argument)
 	size_t zone = (size_t)(intptr_t)argument;
 	char name[NAME_BYTES];
 	name_connection(name, "publisher", zone);
-	kb_publisher_run(&(struct kb_publisher){.api = &kb_amqp,
-		.config = config_of(KB_ROLE_PUBLISH, zone, "publisher", name),
-		.outbox = kz_outbox(),
-		.inbox = kz_inbox(KB_ROLE_PUBLISH, zone),
-		.zone = kz_zone(zone)->name,
-		.reader = zone,
-		.connection = zone == KZ_PRIMARY ? on_publisher_connection : NULL,
-		.batch = (unsigned)kz_settings()->internal_loop_count,
-		.timeout_ms = kz_milliseconds(kz_settings()->interprocess_timeout),
-		.retry_ms = kz_settings()->nack_retry_ms,
-		.tick = kb_process_tick,
-		.drain_ms = KB_PROCESS_DRAIN_MS,
-		.stop = kb_process_stop});
+	struct kb_publisher p = publisher_of(zone, "publisher", KZ_FROM_PUBLISHER, name);
+	p.reader = zone;
+	kb_publisher_run(&p);
+}
+
+/* Questions and answers have a connection of their own: on the others they would wait behind what is published, or
+ * behind deliveries that no worker has room for. */
+static void questions_main(void *argument)
+{
+	size_t zone = (size_t)(intptr_t)argument;
+	char name[NAME_BYTES];
+	name_connection(name, "questions", zone);
+	struct kb_publisher p = publisher_of(zone, "questions", KZ_FROM_QUESTIONS, name);
+	p.reader = kz_question_reader();
+	kb_questions_run(&p, kz_replies(), kz_reply_prefix());
 }
 
 /* The subscriptions as they are in the other zones: those that are federated, perhaps to another exchange. */
@@ -110,8 +119,8 @@ static void consumer_main(void *argument)
 	char name[NAME_BYTES];
 	name_connection(name, "consumer", zone);
 	struct kb_consumer c = {.api = &kb_amqp,
-		.config = config_of(KB_ROLE_CONSUME, zone, "consumer", name),
-		.inbox = kz_inbox(KB_ROLE_CONSUME, zone),
+		.config = config_of(KB_ROLE_CONSUME, zone, "consumer", kz_inbox(KZ_FROM_CONSUMER, zone), name),
+		.inbox = kz_inbox(KZ_FROM_CONSUMER, zone),
 		.federated_only = zone != KZ_PRIMARY,
 		.ack_batch = (unsigned)kz_settings()->ack_loop_count,
 		.deliver_batch = (unsigned)kz_settings()->consumer_loop_count,
@@ -124,25 +133,6 @@ static void consumer_main(void *argument)
 		.stop = kb_process_stop};
 	c.subscriptions = subscriptions_of(zone, &c.n_subscriptions);
 	kb_consumer_run(&c);
-}
-
-/* Answers have a connection of their own: on that of the deliveries they would wait behind what no worker has room for.
- */
-static void answers_main(void *argument)
-{
-	size_t zone = (size_t)(intptr_t)argument;
-	char name[NAME_BYTES];
-	name_connection(name, "answers", zone);
-	kb_consumer_run(&(struct kb_consumer){.api = &kb_amqp,
-		.config = config_of(KB_ROLE_CONSUME, zone, "answers", name),
-		.deliver_batch = (unsigned)kz_settings()->consumer_loop_count,
-		.ack_timeout_ms = kz_milliseconds(kz_settings()->ack_timeout),
-		.read_timeout_ms = kz_milliseconds(kz_settings()->waitframe_timeout),
-		.replies = kz_replies(),
-		.reply_prefix = kz_reply_prefix(),
-		.zone = kz_zone(zone)->name,
-		.tick = kb_process_tick,
-		.stop = kb_process_stop});
 }
 
 /* -- starting -- */
@@ -212,5 +202,5 @@ bool kz_brokers_fork(void)
 	for (size_t zone = 0; zone < kz_zones(); zone++)
 		if (!fork_for(zone, "consumer", consumer_main) || !fork_for(zone, "publisher", publisher_main))
 			return false;
-	return fork_for(KZ_PRIMARY, "answers", answers_main);
+	return fork_for(KZ_PRIMARY, "questions", questions_main);
 }

@@ -20,8 +20,8 @@
 
 enum { IDLE_MS = 1000 };
 
-/* One of the consumer of each zone, then one of the publisher of each zone. */
-static struct kb_inbox *inboxes[2 * KZ_ZONES_MAX];
+/* By kz_source, and zone for zone. */
+static struct kb_inbox *inboxes[2 * KZ_ZONES_MAX + 1];
 static size_t n_inboxes;
 
 struct worker {
@@ -227,15 +227,15 @@ bool kz_event_check_policy(void)
 	return policy != NULL;
 }
 
-struct kb_inbox *kz_inbox(enum kb_broker_role role, size_t zone)
+struct kb_inbox *kz_inbox(enum kz_source source, size_t zone)
 {
-	return inboxes[role == KB_ROLE_CONSUME ? zone : kz_zones() + zone];
+	return inboxes[(size_t)source * kz_zones() + zone];
 }
 
 bool kz_event_init(void)
 {
 	size_t bytes = (size_t)kz_settings()->inbox_bytes;
-	for (n_inboxes = 0; n_inboxes < 2 * kz_zones(); n_inboxes++) {
+	for (n_inboxes = 0; n_inboxes < 2 * kz_zones() + 1; n_inboxes++) {
 		inboxes[n_inboxes] = n_inboxes ? kb_inbox_create_beside(inboxes[0], bytes)
 									   : kb_inbox_create((size_t)kz_settings()->workers, bytes);
 		if (!inboxes[n_inboxes]) {

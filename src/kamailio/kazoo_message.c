@@ -7,7 +7,7 @@
 #include <errno.h>
 
 #include "broker/amqp_options.h"
-#include "broker/consumer.h"
+#include "broker/questions.h"
 #include "core/json.h"
 #include "core/log.h"
 #include "core/routing_key.h"
@@ -27,8 +27,8 @@ struct kb_outbox *kz_outbox(void)
 
 bool kz_message_init(void)
 {
-	size_t writers = (size_t)get_max_procs() * kz_zones();
-	outbox = kb_outbox_create(writers, (size_t)kz_settings()->outbox_bytes, kz_zones());
+	size_t readers = kz_zones() + 1, writers = (size_t)get_max_procs() * readers;
+	outbox = kb_outbox_create(writers, (size_t)kz_settings()->outbox_bytes, readers);
 	if (!outbox)
 		LM_ERR("amqp_outbox_size: no shared memory for %zu rings of %d bytes: %s\n", writers,
 			kz_settings()->outbox_bytes, strerror(errno));
@@ -146,10 +146,16 @@ bool kz_message_add_properties(const char *function, struct kb_slice text, struc
 	return true;
 }
 
-/* Of the rings of this process, the one that the zone's publisher reads: ring i belongs to reader i % zones. */
+size_t kz_question_reader(void)
+{
+	return kz_zones();
+}
+
+/* Of the rings of this process, the one whose reader the message is for: ring i belongs to reader i % readers. */
 static size_t ring_for(const struct kb_message *m)
 {
-	return (size_t)process_no * kz_zones() + m->origin.broker;
+	size_t reader = m->origin.flags & KB_EXPIRES ? kz_question_reader() : m->origin.broker;
+	return (size_t)process_no * kb_outbox_readers(outbox) + reader;
 }
 
 int kz_message_await(const char *function, const struct kb_message *m)

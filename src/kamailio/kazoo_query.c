@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "broker/consumer.h"
+#include "broker/questions.h"
 #include "core/log.h"
 #include "kamailio/kazoo.h"
 #include "kamailio/kazoo_ask.h"
@@ -92,7 +92,7 @@ static bool build(struct kz_question *q, const char *function, struct sip_msg *m
 			kz_zone(q->message.origin.broker)->name);
 		return false;
 	}
-	if (!kb_replies_open(replies)) {
+	if (!kb_replies_are_open(replies)) {
 		kb_log_limited(&no_broker, KB_LOG_ERROR, "%s: fails at once, no broker is connected", function);
 		return false;
 	}

@@ -115,7 +115,7 @@ static void log_outcome(const char *function, enum kn_outcome outcome, struct kb
 static bool not_connected(const char *function, const struct kb_message *m)
 {
 	static struct kb_log_limit no_server;
-	if (kn_replies() && kb_replies_open(kn_replies()))
+	if (kn_replies() && kb_replies_are_open(kn_replies()))
 		return false;
 	kb_log_limited(&no_server, KB_LOG_ERROR, "%s: \"%.*s\" fails at once: %s", function, KB_SLICE_FMT(m->key),
 		kn_replies() ? "no server is connected" : "called before the server has started");

@@ -120,37 +120,42 @@ static bool on_answer(void *context, const struct kb_message *m)
 static void on_connection(void *context, bool open, const char *address)
 {
 	(void)context, (void)address;
-	if (open) {
-		kb_replies_open_way(replies, KB_REPLIES_OUT);
-		kb_replies_open_way(replies, KB_REPLIES_BACK);
-	} else {
-		kb_replies_close_way(replies, KB_REPLIES_OUT);
-	}
+	if (open)
+		kb_replies_open(replies);
+	else
+		kb_replies_close(replies);
+}
+
+/* All answers come under one subject, whatever the connection. */
+static const struct kb_subscription *to_answers(void *context)
+{
+	static char subject[KN_INBOX_BYTES + 2];
+	static const char *const routing = subject;
+	static const struct kb_subscription subscription = {.exchange = {.name = "", .type = ""},
+		.queue = {.name = ""},
+		.routing = &routing,
+		.n_routing = 1,
+		.no_ack = true,
+		.event_key = "",
+		.event_subkey = ""};
+	(void)context;
+	snprintf(subject, sizeof subject, "%s.*", inbox);
+	return &subscription;
 }
 
 static void requester_main(void *argument)
 {
 	static const char name[] = "kamailio requester";
-	char answers[KN_INBOX_BYTES + 2];
-	const char *const subject = answers;
 	(void)argument;
-	snprintf(answers, sizeof answers, "%s.*", inbox);
-	const struct kb_subscription subscription = {.exchange = {.name = "", .type = ""},
-		.queue = {.name = ""},
-		.routing = &subject,
-		.n_routing = 1,
-		.no_ack = true,
-		.event_key = "",
-		.event_subkey = ""};
 	struct kb_broker_config config = kn_broker_config(KB_ROLE_PUBLISH | KB_ROLE_CONSUME, name);
 	config.traffic = kn_stats_connection(name);
+	kb_traffic_list(config.traffic, to_answers(NULL), 1, false);
 	kb_publisher_run(&(struct kb_publisher){.api = &kb_nats,
 		.config = config,
 		.outbox = outbox,
 		.at_once = true,
 		.batch = BATCH,
-		.subscriptions = &subscription,
-		.n_subscriptions = 1,
+		.subscription = to_answers,
 		.delivered = on_answer,
 		.connection = on_connection,
 		.tick = kb_process_tick,

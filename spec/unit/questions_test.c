@@ -1,0 +1,238 @@
+/* broker/questions with a broker that does as it is told: when questions can be asked, where their answers go, and that
+ * nothing is read where nothing came. */
+#include "broker/questions.h"
+
+#include <poll.h>
+#include <unistd.h>
+#include "check.h"
+
+enum { CALLS_MAX = 16 };
+
+struct kb_broker {
+	struct kb_broker_events events;
+	bool refuses;               /* the subscription */
+	char queues[CALLS_MAX][64]; /* of the subscriptions, in their order */
+	unsigned fail_connects;     /* that many do */
+	unsigned n_queues, n_calls, lose_at, say_at, busy_from;
+	unsigned read_at[CALLS_MAX]; /* whether the n-th process() was to read */
+	bool open_at[CALLS_MAX];
+	const char *answer, *correlation; /* delivered in the first process() */
+	int fds[2];                       /* a pipe for the socket */
+	volatile int stop;
+};
+
+static struct kb_broker fake;
+static struct kb_replies *replies;
+static struct kb_outbox *outbox;
+
+static struct kb_broker *fake_open(
+	const struct kb_broker_config *config, const struct kb_broker_events *events, size_t *bad_url)
+{
+	(void)bad_url;
+	CHECK(config->role == (KB_ROLE_PUBLISH | KB_ROLE_CONSUME));
+	fake.events = *events;
+	return &fake;
+}
+
+static void fake_close(struct kb_broker *b)
+{
+	(void)b;
+}
+
+static enum kb_broker_result fake_connect(struct kb_broker *b)
+{
+	return b->fail_connects && b->fail_connects-- ? KB_BROKER_LOST : KB_BROKER_OK;
+}
+
+static const char *fake_address(const struct kb_broker *b)
+{
+	(void)b;
+	return "fake:1";
+}
+
+static enum kb_broker_result fake_subscribe(struct kb_broker *b, const struct kb_subscription *s, uint32_t index)
+{
+	CHECK(strcmp(s->queue.name, s->routing[0]) == 0 && index == 0);
+	snprintf(b->queues[b->n_queues++], sizeof b->queues[0], "%s", s->queue.name);
+	if (b->refuses)
+		return KB_BROKER_INVALID;
+	b->events.waiting(b->events.context, 0, 0);
+	return KB_BROKER_OK;
+}
+
+static enum kb_broker_result fake_publish(struct kb_broker *b, const struct kb_message *m, uint64_t *sequence)
+{
+	(void)b, (void)m;
+	*sequence = 0; /* settled */
+	return KB_BROKER_OK;
+}
+
+static void deliver(struct kb_broker *b)
+{
+	struct kb_buf properties = {0};
+	if (b->correlation)
+		kb_headers_add(&properties, KB_SLICE_LITERAL("correlation-id"), kb_slice_from(b->correlation));
+	struct kb_message m = {.payload = kb_slice_from(b->answer), .properties = kb_buf_slice(&properties)};
+	CHECK(b->events.delivered(b->events.context, &m));
+	kb_buf_free(&properties);
+}
+
+static enum kb_broker_result fake_process(struct kb_broker *b, unsigned max)
+{
+	unsigned call = b->n_calls++;
+	char byte;
+	b->read_at[call] = max > 0;
+	b->open_at[call] = kb_replies_are_open(replies);
+	if (call == 0 && b->answer)
+		deliver(b);
+	if (max && call == b->say_at + 1 && b->say_at)
+		CHECK(read(b->fds[0], &byte, 1) == 1);
+	if (b->say_at && call == b->say_at)
+		CHECK(write(b->fds[1], "x", 1) == 1);
+	if (b->busy_from && call >= b->busy_from)
+		kb_outbox_put(outbox, 0, &(struct kb_message){.payload = KB_SLICE_LITERAL("{}")});
+	if (b->n_calls == 6)
+		b->stop = 1;
+	return b->lose_at && call == b->lose_at ? KB_BROKER_LOST : KB_BROKER_OK;
+}
+
+static int fake_poll_fd(const struct kb_broker *b)
+{
+	return b->fds[0];
+}
+
+static short fake_poll_events(const struct kb_broker *b)
+{
+	(void)b;
+	return POLLIN;
+}
+
+static int fake_poll_timeout_ms(const struct kb_broker *b)
+{
+	(void)b;
+	return 1;
+}
+
+static const struct kb_broker_api api = {.name = "fake",
+	.open = fake_open,
+	.close = fake_close,
+	.connect = fake_connect,
+	.address = fake_address,
+	.subscribe = fake_subscribe,
+	.publish = fake_publish,
+	.process = fake_process,
+	.poll_fd = fake_poll_fd,
+	.poll_events = fake_poll_events,
+	.poll_timeout_ms = fake_poll_timeout_ms};
+
+static void begin(void)
+{
+	kb_replies_destroy(replies);
+	replies = kb_replies_create(1, 1, 4096);
+	fake = (struct kb_broker){0};
+	CHECK(pipe(fake.fds) == 0);
+}
+
+static void run(void)
+{
+	outbox = kb_outbox_create(1, 65536, 1);
+	kb_questions_run(
+		&(struct kb_publisher){.api = &api, .outbox = outbox, .batch = 5, .timeout_ms = 1, .stop = &fake.stop}, replies,
+		"me");
+	kb_outbox_destroy(outbox);
+	close(fake.fds[0]);
+	close(fake.fds[1]);
+}
+
+static void ask(const char *id)
+{
+	CHECK(kb_reply_ask(replies, 0, kb_slice_from(id), kb_replies_now_ms() + 60000));
+}
+
+static const char *answer_of(struct kb_slice answer)
+{
+	static char text[64];
+	snprintf(text, sizeof text, "%.*s", (int)answer.n, answer.p);
+	return text;
+}
+
+static void test_a_queue_for_each_connection(void)
+{
+	begin();
+	fake.lose_at = 2;
+	run();
+	CHECK(fake.n_queues == 2);
+	CHECK_TEXT(fake.queues[0], "me-targeted-1");
+	CHECK_TEXT(fake.queues[1], "me-targeted-2");
+	CHECK_TEXT(answer_of(kb_reply_address(replies, "me")), "me-targeted-2");
+}
+
+static void test_lost_with_the_connection(void)
+{
+	struct kb_slice answer;
+	begin();
+	ask("id");
+	fake.lose_at = 2;
+	run();
+	CHECK(fake.open_at[2] && fake.open_at[3]); /* and between them not, or the question would not be lost */
+	CHECK(kb_reply_poll(replies, 0, &answer) == KB_REPLY_LOST);
+}
+
+static void test_closed_while_refused(void)
+{
+	begin();
+	fake.refuses = true;
+	run();
+	CHECK(!fake.open_at[0] && !fake.open_at[5]);
+}
+
+static void test_answer(const char *payload, const char *correlation, enum kb_reply_state expected)
+{
+	struct kb_slice answer;
+	begin();
+	ask("the id");
+	fake.answer = payload;
+	fake.correlation = correlation;
+	run();
+	CHECK(kb_reply_poll(replies, 0, &answer) == expected);
+	if (expected == KB_REPLY_ANSWERED)
+		CHECK_TEXT(answer_of(answer), payload);
+}
+
+static void test_reads_what_comes(void)
+{
+	begin();
+	fake.fail_connects = 1;
+	fake.say_at = 2;
+	run();
+	/* A new connection may have left something in the library. */
+	const unsigned expected[] = {1, 0, 0, 1, 0, 0};
+	for (unsigned i = 0; i < 6; i++)
+		CHECK(fake.read_at[i] == expected[i]);
+}
+
+/* A loop with so much to send that it never sleeps hears the broker all the same. */
+static void test_reads_while_it_sends(void)
+{
+	begin();
+	fake.busy_from = 2;
+	run();
+	const unsigned expected[] = {1, 0, 0, 1, 1, 1};
+	for (unsigned i = 0; i < 6; i++)
+		CHECK(fake.read_at[i] == expected[i]);
+}
+
+int main(void)
+{
+	test_a_queue_for_each_connection();
+	test_lost_with_the_connection();
+	test_closed_while_refused();
+	test_answer("{\"Msg-ID\":\"the id\"}", NULL, KB_REPLY_ANSWERED);
+	test_answer("{\"no\":1}", "the id", KB_REPLY_ANSWERED);
+	test_answer("{\"Msg-ID\":\"another\"}", "the id", KB_REPLY_ANSWERED);
+	test_answer("{\"Msg-ID\":\"another\"}", "another", KB_REPLY_WAITING);
+	test_reads_what_comes();
+	test_reads_while_it_sends();
+	kb_replies_destroy(replies);
+	return check_failures != 0;
+}
