@@ -1,11 +1,11 @@
 /*
  * Question and answer over AMQP with bare librabbitmq, to compare kazoo_query with.
  *
- *     amqp_rtt URL ask COUNT    asks one after the other; prints mean, median and own CPU in microseconds each
- *     amqp_rtt URL serve        answers until it is ended
+ *     amqp_rtt URL ask COUNT [EXCHANGE]   asks one after the other; prints mean, median and own CPU in microseconds
+ * each amqp_rtt URL serve                  answers until it is ended
  *
- * The question goes to exchange `callevt`, key `call.status`; the answer to exchange `targeted` with the question's
- * Server-ID as its routing key, as the applications behind kazoo do it.
+ * The question goes to exchange `callevt` or the one given, key `call.status`; the answer to exchange `targeted` with
+ * the question's Server-ID as its routing key, as the applications behind kazoo do it.
  */
 #include <amqp.h>
 #include <amqp_tcp_socket.h>
@@ -141,7 +141,7 @@ static int by_value(const void *a, const void *b)
 	return d < 0 ? -1 : d > 0;
 }
 
-static void ask(int count)
+static void ask(int count, const char *exchange)
 {
 	static char question[1024], answer[65536];
 	double *times = calloc((size_t)count, sizeof *times), sum = 0;
@@ -152,7 +152,7 @@ static void ask(int count)
 			"\"Msg-ID\":\"%032d\",\"Server-ID\":\"amqp_rtt\"}",
 			i);
 		double began = now_us();
-		publish("callevt", "call.status", question);
+		publish(exchange, "call.status", question);
 		receive(answer, sizeof answer);
 		sum += times[i] = now_us() - began;
 	}
@@ -166,11 +166,11 @@ int main(int argc, char **argv)
 	if (argc == 3 && strcmp(argv[2], "serve") == 0) {
 		connect_to(argv[1]);
 		serve();
-	} else if (argc == 4 && strcmp(argv[2], "ask") == 0 && atoi(argv[3]) > 0) {
+	} else if ((argc == 4 || argc == 5) && strcmp(argv[2], "ask") == 0 && atoi(argv[3]) > 0) {
 		connect_to(argv[1]);
-		ask(atoi(argv[3]));
+		ask(atoi(argv[3]), argc == 5 ? argv[4] : "callevt");
 	} else {
-		fprintf(stderr, "usage: amqp_rtt URL serve | URL ask COUNT\n");
+		fprintf(stderr, "usage: amqp_rtt URL serve | URL ask COUNT [EXCHANGE]\n");
 		return 2;
 	}
 	return 0;

@@ -20,7 +20,7 @@ local payload = '{"Event-Category":"bench","Event-Name":"tick","Call-ID":"8f2a1c
 
 local patience = 30 -- seconds that nothing here may take
 
--- Brokers start when the first work needs them and serve all.
+-- Brokers, and a Kamailio that answers, start when the first work needs them and serve all.
 local brokers = {}
 
 local function the_rabbit()
@@ -257,8 +257,8 @@ local function serve_with(program, broker)
   wait.until_(function() return application:log():find("ready", 1, true) end, patience, "the application that answers")
 end
 
-local function ask_bare(program, broker, count)
-  local output = files.must_run(files.quote_all { program_path(program), broker.url, "ask", count })
+local function ask_bare(program, broker, count, ...)
+  local output = files.must_run(files.quote_all { program_path(program), broker.url, "ask", count, ... })
   local mean, cpu = output:match("([%d.]+) [%d.]+ ([%d.]+)")
   return { count = count, seconds = mean * count / 1e6, cpu = cpu * count / 1e6 }
 end
@@ -272,15 +272,36 @@ local function ask_in_route(server, count)
   return result
 end
 
-local function query(which, options)
-  local broker = the_rabbit()
-  serve_with("amqp_rtt", broker)
-  local count = 2000 * options.seconds
-  if which == "stock" then return ask_bare("amqp_rtt", broker, count) end
-  local call = [[kazoo_query("callevt", "call.status", "{'Event-Category':'call_event','Event-Name':'query_req'}")]]
-  local server = start_kamailio(which, 1, query_cfg:format(kazoo_settings(broker), call))
-  server:wait_log("consuming queue", patience)
-  return ask_in_route(server, count)
+local query_call = [[kazoo_query("%s", "call.status", "{'Event-Category':'call_event','Event-Name':'query_req'}")]]
+
+-- What asks the application that is at this exchange.
+local function query_work(exchange, serve)
+  return function(which, options)
+    local broker = the_rabbit()
+    serve(broker)
+    local count = 2000 * options.seconds
+    if which == "stock" then return ask_bare("amqp_rtt", broker, count, exchange) end
+    local server = start_kamailio(which, 1, query_cfg:format(kazoo_settings(broker), query_call:format(exchange)))
+    server:wait_log("consuming queue", patience)
+    return ask_in_route(server, count)
+  end
+end
+
+local answering_cfg = [[
+event_route[kazoo:mod-init] {
+  kazoo_subscribe("callroute", "topic", "callroute", "call.#");
+}
+event_route[kazoo:consumer-event-call-event-query-req] {
+  kazoo_publish("targeted", "$(kzE{kz.json,Server-ID})", "{'Event-Category':'call_event',
+    'Event-Name':'query_resp', 'Msg-ID':'$(kzE{kz.json,Msg-ID})', 'Status':'ok'}");
+}
+]]
+
+local function serve_with_route(broker)
+  if brokers.answering then return end
+  brokers.answering = start_kamailio("ours", 1, kazoo_settings(broker) .. answering_cfg)
+  brokers.answering:wait_log('consuming queue "callroute"', patience)
+  brokers.answering:wait_log('consuming queue "[^"]*%-targeted%-', patience) -- now the exchange for answers is there
 end
 
 -- ---- nats_publish: the server itself counts what has come in
@@ -379,7 +400,10 @@ add("loop", "a call that does nothing, 1 worker", nil, empty_loop)
 add("publish1", "kazoo_publish, 1 SIP worker", "kazoo", publish_work(1), { rate = 5, cpu = 1 / 4 })
 add("publish4", "kazoo_publish, 4 SIP workers", "kazoo", publish_work(4), { rate = 2.5, cpu = 1 / 4 })
 add("deliveries", "AMQP deliveries, two {kz.json}", "kazoo", deliveries, { rate = 2, cpu_us = 10 })
-add("query", "kazoo_query, against bare library", "kazoo", query, { rate = 1 / 1.3, cpu_us = 395 / 4 })
+local query_target = { rate = 1 / 1.3, cpu_us = 395 / 4 }
+add("query", "kazoo_query, against bare library", "kazoo",
+  query_work("callevt", function(broker) serve_with("amqp_rtt", broker) end), query_target)
+add("query_route", "the same, an event_route answers", "kazoo", query_work("callroute", serve_with_route), query_target)
 add("nats1", "nats_publish, 1 SIP worker", "nats", nats_publish_work(1), { rate = 2.5, cpu = 1 / 3 })
 add("nats4", "nats_publish, 4 SIP workers", "nats", nats_publish_work(4))
 add("nats_request", "nats_request, against nats.c", "nats", nats_request, { rate = 1 / 1.3 })
