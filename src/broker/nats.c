@@ -65,8 +65,16 @@ static struct kb_broker *nats_open(
 		free(b);
 		return NULL;
 	}
+	for (size_t i = 0; i < b->servers.n; i++)
+		b->servers.list[i].tls = b->servers.list[i].tls || config->tls.always;
 	kb_nats_server_print(&b->servers.list[0], b->address, sizeof b->address);
 	return b;
+}
+
+/* True when not just everybody has a certificate for any name of their own that we take. */
+static bool few_have_certificates(const struct kb_broker_tls *tls)
+{
+	return tls->ca_file || tls->expected_name || tls->any_name || tls->any_peer;
 }
 
 static void disconnect(struct kb_broker *b, int linger_ms)
@@ -74,7 +82,7 @@ static void disconnect(struct kb_broker *b, int linger_ms)
 	if (!b->link.open)
 		return;
 	kb_nats_link_close(&b->link, linger_ms);
-	kb_nats_servers_announced(&b->servers, b->link.info.servers, b->server);
+	kb_nats_servers_announced(&b->servers, b->link.info.servers, b->server, few_have_certificates(&b->config.tls));
 	b->n_subscriptions = 0;
 	b->unread = 0;
 	b->refused = b->held = false;

@@ -205,16 +205,29 @@ static bool await_info(struct kb_nats_link *link, int64_t deadline)
 	return link->up;
 }
 
-/* What the server wrote behind its INFO would be from somebody in between. */
+/* Why the handshake must not even begin; NULL: it may. */
+static const char *objection_to_tls(const struct kb_nats_link *link, const struct kb_broker_tls *config)
+{
+	if (config->forbidden)
+		return config->forbidden;
+	if (!link->info.tls_required && !link->info.tls_available)
+		return "TLS: the server offers none";
+	if (link->in_at != link->in.n) /* then it would be from somebody in between */
+		return "TLS: the server goes on in the clear";
+	return NULL;
+}
+
 static bool go_over_to_tls(struct kb_nats_link *link, const struct kb_nats_server *server,
 	const struct kb_broker_config *config, int64_t deadline)
 {
 	char why[sizeof link->why];
-	if (link->in_at != link->in.n) {
-		kb_nats_link_fail(link, "TLS: the server goes on in the clear");
+	const char *objection = objection_to_tls(link, &config->tls);
+	const char *name = server->known_as ? server->known_as : server->host;
+	if (objection) {
+		kb_nats_link_fail(link, objection);
 		return false;
 	}
-	link->tls = kb_tls_start(link->tcp, server->host, &config->tls, (int)(deadline - kb_tcp_now_ms()), why, sizeof why);
+	link->tls = kb_tls_start(link->tcp, name, &config->tls, (int)(deadline - kb_tcp_now_ms()), why, sizeof why);
 	if (!link->tls) {
 		link->open = false; /* closed already */
 		kb_nats_link_fail(link, why);

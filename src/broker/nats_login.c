@@ -34,6 +34,7 @@ static void copy_text(struct kb_slice json, struct kb_slice key, char *to, size_
 struct kb_nats_info kb_nats_info_read(struct kb_slice json)
 {
 	struct kb_nats_info info = {.tls_required = is_true(json, KB_SLICE_LITERAL("tls_required")),
+		.tls_available = is_true(json, KB_SLICE_LITERAL("tls_available")),
 		.lame_duck = is_true(json, KB_SLICE_LITERAL("ldm"))};
 	char number[24];
 	struct kb_json_value max = kb_json_member(json, KB_SLICE_LITERAL("max_payload"));

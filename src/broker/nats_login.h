@@ -11,7 +11,7 @@
 /* What of an INFO matters here. */
 struct kb_nats_info {
 	size_t max_payload; /* bytes; 0: it does not say */
-	bool tls_required, lame_duck;
+	bool tls_required, tls_available, lame_duck;
 	char nonce[128];         /* to be signed with an nkey; "": none asked */
 	char server_name[128];   /* "": an old server */
 	struct kb_slice servers; /* JSON array of host:port, borrowed from the INFO */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "broker/tcp.h"
 #include "core/json.h"
 
 enum { DEFAULT_PORT = 4222, ANNOUNCED_MAX = 64 };
@@ -114,6 +115,7 @@ void kb_nats_server_free(struct kb_nats_server *server)
 	free(server->host);
 	free(server->user);
 	free(server->password);
+	free(server->known_as);
 	*server = (struct kb_nats_server){0};
 }
 
@@ -162,36 +164,58 @@ const struct kb_nats_server *kb_nats_servers_next(struct kb_nats_servers *server
 	return &servers->list[servers->next++];
 }
 
+static bool same_address(const struct kb_nats_server *a, const struct kb_nats_server *b)
+{
+	return a->port == b->port && strcmp(a->host, b->host) == 0;
+}
+
 static bool known(const struct kb_nats_servers *servers, const struct kb_nats_server *server)
 {
 	for (size_t i = 0; i < servers->n; i++)
-		if (servers->list[i].port == server->port && strcmp(servers->list[i].host, server->host) == 0)
+		if (same_address(&servers->list[i], server))
 			return true;
 	return false;
 }
 
-static void add_announced(struct kb_nats_servers *servers, const char *url, const struct kb_nats_server *like)
+static char *copy(const char *text)
 {
-	const char *what;
-	struct kb_nats_server server;
-	if (servers->n - servers->n_configured == ANNOUNCED_MAX || !kb_nats_server_parse(url, &server, &what))
-		return;
-	if (known(servers, &server)) {
-		kb_nats_server_free(&server);
-		return;
-	}
-	free(server.user);
-	free(server.password);
-	server.user = like->user ? strdup(like->user) : NULL;
-	server.password = like->password ? strdup(like->password) : NULL;
-	server.tls = like->tls;
-	servers->list[servers->n++] = server;
+	return text ? strdup(text) : NULL;
+}
+
+/* Credentials and TLS as those of `like`. False: it must not have them. */
+static bool equip(struct kb_nats_server *server, const struct kb_nats_server *like, bool trusted)
+{
+	const char *name = like->known_as ? like->known_as : like->host;
+	bool by_name = kb_tcp_is_ip(server->host) && !kb_tcp_is_ip(name);
+	if (like->tls && !by_name && !trusted && strcmp(server->host, name) != 0)
+		return false;
+	free(server->user);
+	free(server->password);
+	server->user = copy(like->user);
+	server->password = copy(like->password);
+	server->known_as = by_name ? copy(name) : NULL;
+	server->tls = like->tls;
+	return !by_name || server->known_as;
 }
 
 struct announcement {
 	struct kb_nats_servers *servers;
 	struct kb_nats_server like;
+	bool trusted;
 };
+
+static void add_announced(struct announcement *a, const char *url)
+{
+	const char *what;
+	struct kb_nats_server server;
+	struct kb_nats_servers *servers = a->servers;
+	if (servers->n - servers->n_configured == ANNOUNCED_MAX || !kb_nats_server_parse(url, &server, &what))
+		return;
+	if (!known(servers, &server) && equip(&server, &a->like, a->trusted))
+		servers->list[servers->n++] = server;
+	else
+		kb_nats_server_free(&server);
+}
 
 static bool add_item(void *context, struct kb_slice key, struct kb_json_value item)
 {
@@ -201,20 +225,56 @@ static bool add_item(void *context, struct kb_slice key, struct kb_json_value it
 	kb_json_text(item, &url);
 	kb_buf_append_byte(&url, '\0');
 	if (item.type == KB_JSON_STRING && !url.failed)
-		add_announced(a->servers, url.p, &a->like);
+		add_announced(a, url.p);
 	kb_buf_free(&url);
 	return true;
 }
 
 void kb_nats_servers_announced(
-	struct kb_nats_servers *servers, struct kb_slice array, const struct kb_nats_server *like)
+	struct kb_nats_servers *servers, struct kb_slice array, const struct kb_nats_server *like, bool trusted)
 {
 	/* A copy, for `like` may be one of those that go now. */
 	struct announcement a = {.servers = servers,
-		.like = {.user = like->user ? strdup(like->user) : NULL,
-			.password = like->password ? strdup(like->password) : NULL,
-			.tls = like->tls}};
+		.like = {.host = strdup(like->host),
+			.user = copy(like->user),
+			.password = copy(like->password),
+			.known_as = copy(like->known_as),
+			.tls = like->tls},
+		.trusted = trusted};
 	forget_announced(servers);
-	kb_json_each(array, add_item, &a);
+	if (a.like.host)
+		kb_json_each(array, add_item, &a);
 	kb_nats_server_free(&a.like);
+}
+
+struct search {
+	const struct kb_nats_server *here;
+	bool found;
+};
+
+static bool look_at(void *context, struct kb_slice key, struct kb_json_value item)
+{
+	struct search *s = context;
+	struct kb_buf url = {0};
+	struct kb_nats_server server;
+	const char *what;
+	(void)key;
+	kb_json_text(item, &url);
+	kb_buf_append_byte(&url, '\0');
+	if (item.type == KB_JSON_STRING && !url.failed && kb_nats_server_parse(url.p, &server, &what)) {
+		s->found = s->found || !same_address(&server, s->here);
+		kb_nats_server_free(&server);
+	}
+	kb_buf_free(&url);
+	return true;
+}
+
+bool kb_nats_servers_others(
+	const struct kb_nats_servers *servers, const struct kb_nats_server *here, struct kb_slice array)
+{
+	struct search s = {.here = here};
+	for (size_t i = 0; i < servers->n; i++)
+		s.found = s.found || !same_address(&servers->list[i], here);
+	kb_json_each(array, look_at, &s);
+	return s.found;
 }

@@ -11,6 +11,7 @@ struct kb_nats_server {
 	int port;
 	char *user;     /* NULL: none; without a password it is a token */
 	char *password; /* NULL: none */
+	char *known_as; /* whom its certificate must be for; NULL: the host */
 	bool tls;
 };
 
@@ -37,9 +38,20 @@ void kb_nats_servers_free(struct kb_nats_servers *servers);
 /* The one to try now, going round; valid until the next kb_nats_servers_announced(). */
 const struct kb_nats_server *kb_nats_servers_next(struct kb_nats_servers *servers);
 
-/* Replaces what was announced earlier by a JSON array of addresses. They are tried after the configured ones, with the
- * credentials of `like`. */
+/*
+ * Replaces what was announced earlier by a JSON array of addresses. They are tried after the configured ones, with the
+ * credentials of `like`, which announced them.
+ *
+ * The first announcement comes before TLS begins, so anybody in between can add to it. With TLS the credentials must
+ * not go to a server only because it has a certificate for the name that was announced: an IP address must have the
+ * certificate of the host that announced it, and others count only with `trusted`, when not everybody has a certificate
+ * that would do.
+ */
 void kb_nats_servers_announced(
-	struct kb_nats_servers *servers, struct kb_slice array, const struct kb_nats_server *like);
+	struct kb_nats_servers *servers, struct kb_slice array, const struct kb_nats_server *like, bool trusted);
+
+/* True when the list or the array holds a server at another address than that of `here`. */
+bool kb_nats_servers_others(
+	const struct kb_nats_servers *servers, const struct kb_nats_server *here, struct kb_slice array);
 
 #endif

@@ -1,5 +1,6 @@
 #include "broker/tcp.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -10,6 +11,12 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+bool kb_tcp_is_ip(const char *host)
+{
+	struct in6_addr any;
+	return inet_pton(AF_INET, host, &any) == 1 || inet_pton(AF_INET6, host, &any) == 1;
+}
 
 int64_t kb_tcp_now_ms(void)
 {

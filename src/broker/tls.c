@@ -1,6 +1,5 @@
 #include "broker/tls.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -96,16 +95,10 @@ const char *kb_tls_check(const struct kb_broker_tls *config)
 
 /* -- the handshake -- */
 
-static bool is_address(const char *host)
-{
-	struct in6_addr any;
-	return inet_pton(AF_INET, host, &any) == 1 || inet_pton(AF_INET6, host, &any) == 1;
-}
-
 static bool expect_host(SSL *ssl, const char *host, const struct kb_broker_tls *config)
 {
 	X509_VERIFY_PARAM *expected = SSL_get0_param(ssl);
-	bool address = is_address(host);
+	bool address = kb_tcp_is_ip(host);
 	if (!address && SSL_set_tlsext_host_name(ssl, host) != 1)
 		return false;
 	if (config->any_name)
@@ -229,6 +222,17 @@ static ssize_t stopped(struct kb_tls *tls, int result, short *wants)
 	return -1;
 }
 
+/* A server that does not like our certificate says so in an alert and then resets the connection, which the next write
+ * may find before the alert was read. */
+static void look_for_alert(struct kb_tls *tls)
+{
+	char byte;
+	ERR_clear_error();
+	if (SSL_peek(tls->ssl, &byte, 1) <= 0 && ERR_peek_last_error())
+		describe(tls->error, sizeof tls->error, "", "");
+	ERR_clear_error();
+}
+
 static int at_most_int(size_t size)
 {
 	return size > INT32_MAX ? INT32_MAX : (int)size;
@@ -249,7 +253,12 @@ ssize_t kb_tls_write(struct kb_tls *tls, const void *from, size_t size)
 	errno = 0;
 	tls->write_wants = 0;
 	int n = SSL_write(tls->ssl, from, at_most_int(size));
-	return n > 0 ? n : stopped(tls, n, &tls->write_wants);
+	if (n > 0)
+		return n;
+	ssize_t result = stopped(tls, n, &tls->write_wants);
+	if (result < 0)
+		look_for_alert(tls);
+	return result;
 }
 
 short kb_tls_wants(const struct kb_tls *tls)
