@@ -105,12 +105,13 @@ end
 
 -- The options of kamailio.start, and: server (the nats-server to use), params (of the module, a list for several),
 -- request_route (instead of the one that runs routes by name), routes (bodies by name, see call), events (bodies by
--- name, without "nats:"), settings (modparams and modules beside). The server, or nil and its log.
+-- name, without "nats:"), settings (modparams and modules beside), before (modules ahead of ours). The server, or nil
+-- and its log.
 function nats.try_start(options)
   local full = {}
   for name, value in pairs(options) do full[name] = value end
   full.cfg = table.concat({
-    'loadmodule "nats.so"', modparams(with_defaults(options)), options.settings or "",
+    options.before or "", 'loadmodule "nats.so"', modparams(with_defaults(options)), options.settings or "",
     options.lua and "" or (options.request_route or request_route) .. routes(options),
   }, "\n")
   local server, log = kamailio.start(full)

@@ -8,25 +8,20 @@
 
 #include "broker/consumer.h"
 #include "broker/questions.h"
-#include "broker/tls_options.h"
 #include "kamailio/kazoo_query.h"
 #include "kamailio/kazoo_stats.h"
 #include "kamailio/process.h"
 #include "kamailio/settings.h"
+#include "kamailio/tls_settings.h"
 
 enum { NAME_BYTES = 300 };
-
-static const char *file(const char *name)
-{
-	return name && name[0] ? name : NULL;
-}
 
 static struct kb_broker_tls tls_of_settings(void)
 {
 	const struct kz_settings *s = kz_settings();
-	return (struct kb_broker_tls){.ca_file = file(s->tls_ca),
-		.cert_file = file(s->tls_cert),
-		.key_file = file(s->tls_key),
+	return (struct kb_broker_tls){.ca_file = kb_tls_file(s->tls_ca),
+		.cert_file = kb_tls_file(s->tls_cert),
+		.key_file = kb_tls_file(s->tls_key),
 		.any_peer = !s->tls_verify_peer,
 		.any_name = !s->tls_verify_hostname,
 		.ca_name = "amqps_ca_cert",
@@ -137,21 +132,6 @@ static void consumer_main(void *argument)
 
 /* -- starting -- */
 
-/* Once, when it matters: with an address that uses TLS. */
-static bool check_tls(void)
-{
-	struct kb_broker_tls tls = tls_of_settings();
-	const char *wrong = kb_tls_check(&tls);
-	if (wrong)
-		LM_ERR("amqps: %s\n", wrong);
-	if (tls.any_peer)
-		LM_WARN(
-			"amqps_verify_peer is 0: whoever answers at the address of a broker gets its password and all messages\n");
-	else if (tls.any_name)
-		LM_WARN("amqps_verify_hostname is 0: whoever has any certificate of the CA can stand in for a broker\n");
-	return !wrong;
-}
-
 static bool any_tls(void)
 {
 	for (size_t i = 0; i < kz_settings()->n_urls; i++)
@@ -160,14 +140,12 @@ static bool any_tls(void)
 	return false;
 }
 
-/* Kamailio's tls module has OpenSSL keep all it allocates in memory that the processes share, its tables too, and two
- * processes that connect at the same moment then break them: seen to end the server now and then. */
-static bool beside_tls_module(void)
+/* Only when it matters: with an address that uses TLS. */
+static bool check_tls(void)
 {
-	if (!any_tls() || !module_loaded("tls"))
-		return false;
-	LM_ERR("amqp_connection: amqps:// cannot be used in a server that loads the tls module (docs/kazoo.md, TLS)\n");
-	return true;
+	struct kb_broker_tls tls = tls_of_settings();
+	return kb_tls_module_absent("amqp_connection: amqps://", "docs/kazoo.md, TLS") &&
+		   kb_tls_settings_check(&tls, "amqps", "amqps_verify_peer", "amqps_verify_hostname");
 }
 
 bool kz_brokers_check(void)
@@ -179,7 +157,7 @@ bool kz_brokers_check(void)
 		LM_ERR("amqp_connection: \"%s\" cannot be used: the line above says why\n",
 			kb_setting_without_password(config.urls[bad]));
 	kb_amqp.close(broker);
-	return broker && !beside_tls_module() && (!any_tls() || check_tls());
+	return broker && (!any_tls() || check_tls());
 }
 
 int kz_brokers_processes(void)

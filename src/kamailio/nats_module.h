@@ -31,6 +31,9 @@ struct kn_settings {
 	int async_requests; /* under way at once from asynchronous functions */
 	char *inbox_prefix; /* of the subjects that answers come to */
 	char *event_callback, *lua_policy;
+	char *token, *creds, *nkey; /* "" or NULL: not set, as with the files below */
+	char *tls_ca, *tls_cert, *tls_key, *tls_expected_name;
+	int tls, tls_verify_peer, tls_verify_hostname;
 };
 
 const struct kn_settings *kn_settings(void);
@@ -41,6 +44,14 @@ bool kn_settings_check(void);
 
 /* What broker.h wants to know; `name` must live as long as the broker. */
 struct kb_broker_config kn_broker_config(enum kb_broker_role role, const char *name);
+
+/* -- security (nats_security.c) -- */
+
+/* In mod_init: as kn_settings_check(), for credentials and TLS; no line holds a secret. */
+bool kn_security_check(void);
+
+/* Fills config->login and config->tls. */
+void kn_security_apply(struct kb_broker_config *config);
 
 /* -- publishing (nats_publish.c) -- */
 

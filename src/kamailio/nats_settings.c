@@ -15,6 +15,8 @@ static struct kn_settings settings = {
 	.request_timeout_ms = 2000,
 	.async_requests = 256,
 	.inbox_prefix = "_INBOX",
+	.tls_verify_peer = 1,
+	.tls_verify_hostname = 1,
 };
 
 const struct kn_settings *kn_settings(void)
@@ -91,18 +93,30 @@ param_export_t kn_parameters[] = {
 	{"nats_request_timeout", PARAM_INT, &settings.request_timeout_ms},
 	{"nats_async_requests", PARAM_INT, &settings.async_requests},
 	{"nats_inbox_prefix", PARAM_STRING, &settings.inbox_prefix},
+	{"nats_token", PARAM_STRING, &settings.token},
+	{"nats_creds", PARAM_STRING, &settings.creds},
+	{"nats_nkey", PARAM_STRING, &settings.nkey},
+	{"tls", PARAM_INT, &settings.tls},
+	{"tls_ca_file", PARAM_STRING, &settings.tls_ca},
+	{"tls_cert_file", PARAM_STRING, &settings.tls_cert},
+	{"tls_key_file", PARAM_STRING, &settings.tls_key},
+	{"tls_expected_hostname", PARAM_STRING, &settings.tls_expected_name},
+	{"tls_verify_peer", PARAM_INT, &settings.tls_verify_peer},
+	{"tls_verify_hostname", PARAM_INT, &settings.tls_verify_hostname},
 	{0, 0, 0},
 };
 
 struct kb_broker_config kn_broker_config(enum kb_broker_role role, const char *name)
 {
-	return (struct kb_broker_config){.urls = settings.urls,
+	struct kb_broker_config config = {.urls = settings.urls,
 		.n_urls = settings.n_urls,
 		.client_name = name,
 		.role = role,
 		.connect_timeout_ms = 2000,
 		.heartbeat_s = 10,
 		.message_max = SIZE_MAX}; /* the server's own bound, max_payload, is the only one */
+	kn_security_apply(&config);
+	return config;
 }
 
 static bool check_addresses(void)
@@ -112,7 +126,7 @@ static bool check_addresses(void)
 	struct kb_broker *broker = kb_nats.open(&config, &(struct kb_broker_events){0}, &bad);
 	if (!broker)
 		LM_ERR("nats_url: \"%s\" cannot be used, the line above says why: it must be of the form "
-			   "nats://[user:password@]host[:port]\n",
+			   "nats://[user:password@]host[:port] or tls://...\n",
 			kb_setting_without_password(settings.urls[bad]));
 	kb_nats.close(broker);
 	return broker != NULL;
@@ -137,5 +151,5 @@ bool kn_settings_check(void)
 		   kb_setting_in_range("nats_outbox_size", settings.outbox_bytes, 65536, 1 << 30) &&
 		   kb_setting_in_range("nats_request_timeout", settings.request_timeout_ms, 1, KN_TIMEOUT_MAX_MS) &&
 		   kb_setting_in_range("nats_async_requests", settings.async_requests, 1, 65536) && check_inbox() &&
-		   check_addresses();
+		   check_addresses() && kn_security_check();
 }
