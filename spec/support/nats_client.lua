@@ -132,6 +132,24 @@ function Client:next(deadline)
   return table.remove(self.queue, 1)
 end
 
+local inboxes = 0
+
+-- Publishes with a reply subject and returns the answer, or nil when none came in time. Other messages stay queued.
+function Client:request(subject, payload, headers, deadline)
+  inboxes = inboxes + 1
+  local inbox = ("_INBOX.request.%d"):format(inboxes)
+  local sid = self:sub(inbox)
+  self:pub(subject, payload, inbox, headers)
+  local others, answer = {}, self:next(deadline)
+  while answer and answer.sid ~= sid do
+    table.insert(others, answer)
+    answer = self:next(deadline)
+  end
+  for i, other in ipairs(others) do table.insert(self.queue, i, other) end
+  self:unsub(sid)
+  return answer
+end
+
 -- Returns when the server has seen all that was sent so far.
 function Client:flush(deadline)
   local pongs = self.pongs

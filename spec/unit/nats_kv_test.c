@@ -41,6 +41,9 @@ static void questions(void)
 	kb_kv_subject(bucket, key, &text);
 	CHECK_TEXT(built(), "$KV.b.k.1");
 	kb_buf_clear(&text);
+	kb_kv_info_subject(bucket, &text);
+	CHECK_TEXT(built(), "$JS.API.STREAM.INFO.KV_b");
+	kb_buf_clear(&text);
 	kb_kv_direct_subject(bucket, key, &text);
 	CHECK_TEXT(built(), "$JS.API.DIRECT.GET.KV_b.$KV.b.k.1");
 	kb_buf_clear(&text);
@@ -110,6 +113,19 @@ static void stored_answers(void)
 		"{\"message\":{\"seq\":99999999999999999999999}}"};
 	for (size_t i = 0; i < sizeof broken / sizeof *broken; i++)
 		CHECK(stored(broken[i]).result == KB_KV_FAILED);
+}
+
+static void descriptions(void)
+{
+	bool direct = false;
+	CHECK(
+		kb_kv_read_info(KB_SLICE_LITERAL("{\"config\":{\"allow_direct\":true}}"), &memory, &direct).result == KB_KV_OK);
+	CHECK(direct);
+	CHECK(kb_kv_read_info(KB_SLICE_LITERAL("{\"config\":{}}"), &memory, &direct).result == KB_KV_OK);
+	CHECK(!direct);
+	CHECK(kb_kv_read_info(KB_SLICE_LITERAL("{\"error\":{\"err_code\":10059}}"), &memory, &direct).result ==
+		  KB_KV_NO_BUCKET);
+	CHECK(kb_kv_read_info(KB_SLICE_LITERAL("{}"), &memory, &direct).result == KB_KV_FAILED);
 }
 
 static enum kb_kv_result acked(const char *payload, uint64_t *revision)
@@ -185,6 +201,7 @@ int main(void)
 	questions();
 	direct_answers();
 	stored_answers();
+	descriptions();
 	acknowledgements();
 	buckets();
 	base64();

@@ -65,6 +65,12 @@ void kb_kv_subject(struct kb_slice bucket, struct kb_slice key, struct kb_buf *o
 	kb_buf_append_slice(out, key);
 }
 
+void kb_kv_info_subject(struct kb_slice bucket, struct kb_buf *out)
+{
+	append_text(out, "$JS.API.STREAM.INFO.KV_");
+	kb_buf_append_slice(out, bucket);
+}
+
 void kb_kv_direct_subject(struct kb_slice bucket, struct kb_slice key, struct kb_buf *out)
 {
 	append_text(out, "$JS.API.DIRECT.GET.KV_");
@@ -196,6 +202,16 @@ struct kb_kv_answer kb_kv_read_ack(struct kb_slice payload, struct kb_buf *memor
 	return found(number_of(kb_json_member(payload, KB_SLICE_LITERAL("seq")).raw), kb_slice(NULL, 0), kb_slice("", 0));
 }
 
+struct kb_kv_answer kb_kv_read_info(struct kb_slice payload, struct kb_buf *memory, bool *direct)
+{
+	struct kb_kv_answer a = {.result = KB_KV_OK};
+	struct kb_json_value config = kb_json_member(payload, KB_SLICE_LITERAL("config"));
+	*direct = kb_json_member(config.raw, KB_SLICE_LITERAL("allow_direct")).type == KB_JSON_TRUE;
+	if (is_error(payload, memory, &a))
+		return a;
+	return config.type == KB_JSON_OBJECT ? a : unreadable();
+}
+
 /* -- making a bucket -- */
 
 static bool read_number(struct kb_slice text, unsigned least, unsigned most, unsigned *to)
@@ -257,13 +273,9 @@ void kb_kv_create_question(const struct kb_kv_bucket *b, struct kb_buf *out)
 
 struct kb_kv_answer kb_kv_read_created(struct kb_slice payload, struct kb_buf *memory)
 {
-	struct kb_kv_answer a;
 	struct kb_json_value error = kb_json_member(payload, KB_SLICE_LITERAL("error"));
 	if (number_of(kb_json_member(error.raw, KB_SLICE_LITERAL("err_code")).raw) == NAME_IN_USE)
 		return (struct kb_kv_answer){.result = KB_KV_OK};
-	if (is_error(payload, memory, &a))
-		return a;
-	if (kb_json_member(payload, KB_SLICE_LITERAL("config")).type != KB_JSON_OBJECT)
-		return unreadable();
-	return (struct kb_kv_answer){.result = KB_KV_OK};
+	bool direct;
+	return kb_kv_read_info(payload, memory, &direct);
 }

@@ -18,7 +18,10 @@ const char *kb_kv_key_fault(struct kb_slice key);
 /* Where a value is published to, and acknowledged (kb_kv_read_ack()). */
 void kb_kv_subject(struct kb_slice bucket, struct kb_slice key, struct kb_buf *out);
 
-/* Where the value itself is the answer (kb_kv_read_direct()); without responders when the stream does not allow it. */
+/* Where the stream is described (kb_kv_read_info()): whether it may be read directly. */
+void kb_kv_info_subject(struct kb_slice bucket, struct kb_buf *out);
+
+/* Where the value itself is the answer (kb_kv_read_direct()); nobody answers when the stream does not allow it. */
 void kb_kv_direct_subject(struct kb_slice bucket, struct kb_slice key, struct kb_buf *out);
 
 /* Where it comes as JSON (kb_kv_read_stored()), and the question. */
@@ -45,6 +48,7 @@ struct kb_kv_answer {
 /* `memory` takes what has to be decoded; its contents are replaced, and must live as long as what they return. */
 struct kb_kv_answer kb_kv_read_direct(const struct kb_message *answer);
 struct kb_kv_answer kb_kv_read_stored(struct kb_slice payload, struct kb_buf *memory);
+struct kb_kv_answer kb_kv_read_info(struct kb_slice payload, struct kb_buf *memory, bool *direct);
 struct kb_kv_answer kb_kv_read_ack(struct kb_slice payload, struct kb_buf *memory);
 
 /* -- making a bucket -- */

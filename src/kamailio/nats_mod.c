@@ -5,6 +5,7 @@
 
 #include "kamailio/log_sink.h"
 #include "kamailio/message_pv.h"
+#include "kamailio/nats_kv.h"
 #include "kamailio/nats_request.h"
 #include "kamailio/nats_stats.h"
 #include "kamailio/policy_reload.h"
@@ -24,6 +25,12 @@ static cmd_export_t functions[] = {
 	{"nats_request_async", KB_FUNCTION(kn_request_async4), 4, kn_fixup_request_async, kb_fixup_text_free, ANY_ROUTE},
 	{"nats_request_async", KB_FUNCTION(kn_request_async5), 5, kn_fixup_request_async, kb_fixup_text_free, ANY_ROUTE},
 	{"nats_request_async", KB_FUNCTION(kn_request_async6), 6, kn_fixup_request_async, kb_fixup_text_free, ANY_ROUTE},
+	{"nats_kv_get", KB_FUNCTION(kn_kv_get), 3, kn_fixup_kv_get, kb_fixup_text_target3_free, ANY_ROUTE},
+	{"nats_kv_put", KB_FUNCTION(kn_kv_put), 3, kn_fixup_kv, kb_fixup_text_free, ANY_ROUTE},
+	{"nats_kv_create", KB_FUNCTION(kn_kv_create), 3, kn_fixup_kv, kb_fixup_text_free, ANY_ROUTE},
+	{"nats_kv_update", KB_FUNCTION(kn_kv_update), 4, kn_fixup_kv, kb_fixup_text_free, ANY_ROUTE},
+	{"nats_kv_delete", KB_FUNCTION(kn_kv_delete2), 2, kn_fixup_kv, kb_fixup_text_free, ANY_ROUTE},
+	{"nats_kv_delete", KB_FUNCTION(kn_kv_delete3), 3, kn_fixup_kv, kb_fixup_text_free, ANY_ROUTE},
 	{"nats_respond", KB_FUNCTION(kn_respond1), 1, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
 	{"nats_respond", KB_FUNCTION(kn_respond2), 2, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
 	{0, 0, 0, 0, 0, 0},
@@ -37,6 +44,8 @@ static pv_export_t variables[] = {
 	{{"natsAnswer", 10}, PVT_OTHER, kn_pv_answer, 0, 0, 0, 0, 0},
 	{{"natsAnswerHdr", 13}, PVT_OTHER, kn_pv_answer_header, 0, kb_pv_parse_name, 0, 0, 0},
 	{{"natsAnswerStatus", 16}, PVT_OTHER, kn_pv_answer_status, 0, 0, 0, 0, 0},
+	{{"natsValue", 9}, PVT_OTHER, kn_pv_value, 0, 0, 0, 0, 0},
+	{{"natsRevision", 12}, PVT_OTHER, kn_pv_revision, 0, 0, 0, 0, 0},
 	{{"natsError", 9}, PVT_OTHER, kn_pv_error, 0, 0, 0, 0, 0},
 	{{0, 0}, 0, 0, 0, 0, 0, 0, 0},
 };
@@ -53,6 +62,12 @@ static sr_kemi_t kemi[] = {
 	KEMI("request_headers", kn_kemi_request_headers, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_INT, SR_KEMIP_STR}),
 	KEMI(
 		"request_async", kn_kemi_request_async, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_INT}),
+	KEMI("kv_get", kn_kemi_kv_get, {SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("kv_put", kn_kemi_kv_put, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("kv_create", kn_kemi_kv_create, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("kv_update", kn_kemi_kv_update, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("kv_delete", kn_kemi_kv_delete, {SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("kv_delete_revision", kn_kemi_kv_delete_revision, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
 	KEMI("respond", kn_kemi_respond, {SR_KEMIP_STR}),
 	KEMI("respond_headers", kn_kemi_respond_headers, {SR_KEMIP_STR, SR_KEMIP_STR}),
 	{{0, 0}, {0, 0}, 0, NULL, {0}},

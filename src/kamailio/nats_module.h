@@ -9,11 +9,13 @@
 #include <stdbool.h>
 
 #include "broker/broker.h"
+#include "broker/nats_kv.h"
 #include "core/outbox.h"
 
 enum {
 	KN_URLS_MAX = 16,
 	KN_SUBSCRIPTIONS_MAX = 256,
+	KN_BUCKETS_MAX = 64,
 	KN_TIMEOUT_MAX_MS = 3600000,
 	KN_INBOX_PREFIX_MAX = 200 /* bytes */
 };
@@ -28,7 +30,9 @@ struct kn_settings {
 	int publish_workers;
 	int outbox_bytes;
 	int request_timeout_ms;
-	int async_requests; /* under way at once from asynchronous functions */
+	int async_requests;                          /* under way at once from asynchronous functions */
+	struct kb_kv_bucket buckets[KN_BUCKETS_MAX]; /* to be made at the start */
+	size_t n_buckets;
 	char *inbox_prefix; /* of the subjects that answers come to */
 	char *event_callback, *lua_policy;
 	char *token, *creds, *nkey; /* "" or NULL: not set, as with the files below */

@@ -12,8 +12,10 @@
 #include "kamailio/nats_module.h"
 #include "kamailio/nats_stats.h"
 
-/* The last answer in this process, as routes see it. */
-static struct kb_buf answer_bytes;
+/* The last answer in this process, as routes see it. There are two, because the parts of a question may lie in the
+ * answer before: nats_request("$natsAnswer", ...). */
+static struct kb_buf answers[2];
+static unsigned turn;
 static struct kb_message answer;
 static bool have_answer;
 static const char *error; /* why there is none; NULL: nothing failed */
@@ -34,6 +36,11 @@ const struct kb_message *kn_answer(void)
 const char *kn_error(void)
 {
 	return error;
+}
+
+void kn_set_error(const char *why)
+{
+	error = why;
 }
 
 void kn_forget_answer(void)
@@ -58,9 +65,10 @@ int kn_refuse(void)
 /* The slot is given back to others, so the answer is copied. */
 static bool copy_answer(struct kb_slice flat)
 {
-	kb_buf_clear(&answer_bytes);
-	kb_buf_append_slice(&answer_bytes, flat);
-	return !answer_bytes.failed && kb_message_decode(answer_bytes.p, answer_bytes.n, &answer);
+	struct kb_buf *bytes = &answers[++turn % 2];
+	kb_buf_clear(bytes);
+	kb_buf_append_slice(bytes, flat);
+	return !bytes->failed && kb_message_decode(bytes->p, bytes->n, &answer);
 }
 
 /* The server's own answer to a question that nobody is subscribed to. */

@@ -63,6 +63,9 @@ void kn_forget_answer(void);
 /* Why the last question of this process failed, a word or two for scripts; NULL: it did not. */
 const char *kn_error(void);
 
+/* Puts it in words of the function that asked; `why` must last until the next question. */
+void kn_set_error(const char *why);
+
 /* For a question that cannot be asked, which is logged already: KN_FAILED. */
 int kn_refuse(void);
 

@@ -12,6 +12,7 @@
 #include "broker/publisher.h"
 #include "core/log.h"
 #include "core/uuid.h"
+#include "kamailio/nats_kv.h"
 #include "kamailio/nats_module.h"
 #include "kamailio/nats_stats.h"
 #include "kamailio/process.h"
@@ -77,6 +78,7 @@ bool kn_requester_init(void)
 	char id[KB_SHORT_ID_CHARS];
 	size_t processes = (size_t)get_max_procs();
 	look_for_kemi();
+	want_requester = want_requester || kn_settings()->n_buckets;
 	size_t suspended = want_resumer ? (size_t)kn_settings()->async_requests : 0;
 	if (!want_requester)
 		return true;
@@ -104,6 +106,8 @@ static bool on_answer(void *context, const struct kb_message *m)
 	static struct kb_buf flat;
 	static struct kb_log_limit too_long;
 	(void)context;
+	if (kn_buckets_answered(id_of(m->key), m))
+		return true;
 	size_t size = kb_message_size(m);
 	kb_buf_clear(&flat);
 	char *to = kb_buf_reserve(&flat, size);
@@ -124,6 +128,7 @@ static void on_connection(void *context, bool open, const char *address)
 		kb_replies_open(replies);
 	else
 		kb_replies_close(replies);
+	kn_buckets_forget();
 }
 
 /* All answers come under one subject, whatever the connection. */
@@ -143,6 +148,13 @@ static const struct kb_subscription *to_answers(void *context)
 	return &subscription;
 }
 
+static void on_tick(void *context)
+{
+	kb_process_tick(context);
+	if (kb_replies_are_open(replies))
+		kn_buckets_ask();
+}
+
 static void requester_main(void *argument)
 {
 	static const char name[] = "kamailio requester";
@@ -158,7 +170,7 @@ static void requester_main(void *argument)
 		.subscription = to_answers,
 		.delivered = on_answer,
 		.connection = on_connection,
-		.tick = kb_process_tick,
+		.tick = on_tick,
 		.stop = kb_process_stop});
 }
 

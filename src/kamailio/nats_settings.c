@@ -83,6 +83,24 @@ static int add_subscription(modparam_t type, void *value)
 	return 0;
 }
 
+static int add_bucket(modparam_t type, void *value)
+{
+	(void)type;
+	if (settings.n_buckets == KN_BUCKETS_MAX) {
+		LM_ERR("nats_kv_bucket: more than %d buckets\n", KN_BUCKETS_MAX);
+		return -1;
+	}
+	const char *fault = kb_kv_bucket_read(kb_slice_from(value), &settings.buckets[settings.n_buckets]);
+	if (fault) {
+		LM_ERR("nats_kv_bucket: \"%s\" must be of the form name[;history=N][;ttl=SECONDS][;replicas=N]"
+			   "[;storage=file|memory]: %s\n",
+			(char *)value, fault);
+		return -1;
+	}
+	settings.n_buckets++;
+	return 0;
+}
+
 param_export_t kn_parameters[] = {
 	{"nats_url", PARAM_STRING | PARAM_USE_FUNC, (void *)add_url},
 	{"num_publish_workers", PARAM_INT, &settings.publish_workers},
@@ -92,6 +110,7 @@ param_export_t kn_parameters[] = {
 	{"nats_outbox_size", PARAM_INT, &settings.outbox_bytes},
 	{"nats_request_timeout", PARAM_INT, &settings.request_timeout_ms},
 	{"nats_async_requests", PARAM_INT, &settings.async_requests},
+	{"nats_kv_bucket", PARAM_STRING | PARAM_USE_FUNC, (void *)add_bucket},
 	{"nats_inbox_prefix", PARAM_STRING, &settings.inbox_prefix},
 	{"nats_token", PARAM_STRING, &settings.token},
 	{"nats_creds", PARAM_STRING, &settings.creds},

@@ -1,0 +1,47 @@
+/* Key-value buckets for scripts: nats_kv_get and its like (nats_kv.c), and the buckets that are made at the start
+ * (nats_kv_buckets.c). */
+#ifndef KB_KAMAILIO_NATS_KV_H
+#define KB_KAMAILIO_NATS_KV_H
+
+#include <core/parser/msg_parser.h>
+#include <core/pvar.h>
+
+#include <stdbool.h>
+
+#include "core/message.h"
+
+/* What the functions return besides enum kn_outcome. */
+enum { KN_NO_KEY = -4, KN_CONFLICT = -5 };
+
+int kn_kv_get(struct sip_msg *msg, char *bucket, char *key, char *target);
+int kn_kv_put(struct sip_msg *msg, char *bucket, char *key, char *value);
+int kn_kv_create(struct sip_msg *msg, char *bucket, char *key, char *value);
+int kn_kv_update(struct sip_msg *msg, char *bucket, char *key, char *value, char *revision);
+int kn_kv_delete2(struct sip_msg *msg, char *bucket, char *key);
+int kn_kv_delete3(struct sip_msg *msg, char *bucket, char *key, char *revision);
+int kn_fixup_kv(void **parameter, int number);
+int kn_fixup_kv_get(void **parameter, int number);
+
+int kn_kemi_kv_get(struct sip_msg *msg, str *bucket, str *key);
+int kn_kemi_kv_put(struct sip_msg *msg, str *bucket, str *key, str *value);
+int kn_kemi_kv_create(struct sip_msg *msg, str *bucket, str *key, str *value);
+int kn_kemi_kv_update(struct sip_msg *msg, str *bucket, str *key, str *value, str *revision);
+int kn_kemi_kv_delete(struct sip_msg *msg, str *bucket, str *key);
+int kn_kemi_kv_delete_revision(struct sip_msg *msg, str *bucket, str *key, str *revision);
+
+/* $natsValue, $natsRevision: of the last of these functions in this process */
+int kn_pv_value(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+int kn_pv_revision(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+
+/* -- the buckets of nats_kv_bucket, in the requester -- */
+
+/* A connection opened: the server may be another one, or have lost them. */
+void kn_buckets_forget(void);
+
+/* While connected: asks for those that the server has not confirmed, and again after a while. */
+void kn_buckets_ask(void);
+
+/* True when m, which came to the inbox with this id, answers kn_buckets_ask(). */
+bool kn_buckets_answered(struct kb_slice id, const struct kb_message *m);
+
+#endif
