@@ -7,6 +7,9 @@ local rabbits = require "support.rabbit"
 local wait = require "support.wait"
 
 local routes = {
+  wait = [[kazoo_publish_wait("$hdr(X-Exchange)", "$hdr(X-Key)", $rb, "$hdr(X-Wait)", "h=1", "$hdr(X-Properties)");]],
+  wait4 = [[kazoo_publish_wait("ox", "$hdr(X-Key)", $rb, "5000");]],
+  wait5 = [[kazoo_publish_wait("ox", "$hdr(X-Key)", $rb, 5000, "h=5");]],
   with = [[kazoo_publish("$hdr(X-Exchange)", "$hdr(X-Key)", $rb, "", "$hdr(X-Properties)");]],
   many = [[
     $var(i) = 0;
@@ -189,7 +192,7 @@ describe("What became of a message", function()
       assert.equal(-2, publish("ox", "any", "{'while' : 'frozen'}"))
       local took = socket.gettime() - started
       assert.is_true(took >= 0.3 and took < 1, "took " .. took)
-      server:wait_log "WARN.*kazoo_publish: no confirm within 300 ms %(amqp_publish_wait%) for routing key \"any\""
+      server:wait_log "WARN.*kazoo_publish: no confirm within 300 ms for routing key \"any\""
       rabbit:thaw()
       assert.equal("frozen", cjson.decode(client:get("o-any").payload)["while"])
       assert.equal(1, publish("ox", "any", "{'after' : 'all'}"))
@@ -202,6 +205,78 @@ describe("What became of a message", function()
         xlog("L_NOTICE", "mod-init: $rc\n");]])
       server:wait_log "mod%-init: 1"
       assert.equal("mod-init", cjson.decode(client:get("o-any").payload).from)
+    end)
+  end)
+
+  describe("is the result of kazoo_publish_wait:", function()
+    local function wait_for(ms, exchange, key, payload, properties)
+      return (server:call("wait", { body = payload or "{'a' : 1}", headers = { "X-Wait: " .. ms,
+        "X-Exchange: " .. exchange, "X-Key: " .. key, "X-Properties: " .. (properties or ";") } }))
+    end
+
+    local function empty_queue() client:consume("o-any", { deadline = 0.2 }) end
+
+    it("1 when the broker has confirmed it, -1 when it refuses it or returns it", function()
+      start { amqp_nack_retry = 0 }
+      empty_queue()
+      assert.equal(1, wait_for(5000, "ox", "any", "{'n' : 1}"))
+      assert.same({ h = "1" }, client:get("o-any").headers)
+      assert.equal(-1, wait_for(5000, "ox", "full"))
+      assert.equal(-1, wait_for(5000, "ox", "nowhere", "{}", "mandatory=1"))
+      assert.equal(-1, wait_for(5000, "no such exchange", "k"))
+      assert.equal(-1, (server:call("wait4", { body = "{}", headers = { "X-Key: full" } })))
+      assert.equal(1, (server:call("wait5", { body = "{}", headers = { "X-Key: any" } })))
+      assert.same({ h = "5" }, client:get("o-any").headers)
+      assert.equal(1, publish("ox", "full")) -- kazoo_publish waits no more than before
+    end)
+
+    it("-2 at its own deadline, and 1 at once with 0, whatever amqp_publish_wait is", function()
+      start { amqp_publish_wait = 60000 }
+      empty_queue()
+      rabbit:freeze()
+      local started = socket.gettime()
+      assert.equal(-2, wait_for(300, "ox", "any", "{'while' : 'frozen'}"))
+      local took = socket.gettime() - started
+      assert.equal(1, wait_for(0, "ox", "any", "{'without' : 'waiting'}"))
+      rabbit:thaw()
+      assert.is_true(took >= 0.3 and took < 1, "took " .. took)
+      server:wait_log "WARN.*kazoo_publish_wait: no confirm within 300 ms for routing key \"any\""
+      assert.equal("frozen", cjson.decode(client:get("o-any").payload)["while"])
+      assert.equal("waiting", cjson.decode(client:get("o-any").payload).without)
+    end)
+
+    it("-1 when there is no such time, and nothing is published", function()
+      start {}
+      empty_queue()
+      for _, bad in ipairs { "soon", "-1", "3600001", "1.5", "4294967297" } do
+        assert.equal(-1, wait_for(bad, "ox", "any"))
+        server:wait_log('ERROR.*kazoo_publish_wait: timeout_ms: "' .. bad:gsub("%p", "%%%0") .. '" must be')
+      end
+      assert.same({}, client:consume("o-any", { deadline = 0.2 }))
+    end)
+
+    it("the same in KEMI", function()
+      server = kazoo.start { rabbit = rabbit, params = { amqp_nack_retry = 0 }, lua = [[
+        function ksr_request_route()
+          local key, k = KSR.pv.get("$hdr(X-Key)"), KSR.kazoo
+          local results = {
+            k.kazoo_publish_wait("ox", key, "{'n' : 1}", 5000), k.kazoo_publish_wait("ox", key, "{'n' : 2}", -1),
+            k.kazoo_publish_wait_properties("ox", key, "{'n' : 3}", "5000", "h=1", "type=T"),
+            k.kazoo_publish_wait_properties("ox", key, "{'n' : 4}", "x", "h=1", "type=T"),
+          }
+          KSR.sl.sl_send_reply(200, table.concat(results, " "))
+          return 1
+        end]] }
+      server:await_connected()
+      empty_queue()
+      local function results(key)
+        return assert(server.sip:request { method = "MESSAGE", body = "x", headers = { "X-Key: " .. key } }).reason
+      end
+      assert.equal("1 -1 1 -1", results "any")
+      local messages = client:consume("o-any", { count = 2 })
+      assert.same({ 1, 3, "T" },
+        { cjson.decode(messages[1].payload).n, cjson.decode(messages[2].payload).n, messages[2].type })
+      assert.equal("-1 -1 -1 -1", results "full")
     end)
   end)
 

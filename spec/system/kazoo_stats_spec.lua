@@ -20,6 +20,8 @@ local routes = {
   ask_nobody = [[kazoo_query("targeted", "nobody", "{}");]],
   ask_nobody_briefly = [[$avp(ms) = 300; kazoo_query("targeted", "nobody", "{}");]],
   ask_nobody_patiently = [[$avp(ms) = 1000; kazoo_query("targeted", "nobody", "{}");]],
+  odd_property = [[kazoo_publish("sx", "k", "{}", "", "colour=red");]],
+  odd_time = [[kazoo_publish_wait("sx", "k", "{}", "soon");]],
   ask_wrongly = [[kazoo_query("targeted", "nobody", "no JSON");]],
   -- "accepted refused" of 100 messages of some 2000 bytes
   fill = [[
@@ -100,9 +102,11 @@ describe("The statistics of kazoo", function()
     assert.is_true(stats.one(server, "kazoo.stats").outbox_bytes_high > 0)
   end)
 
-  it("count payloads that are refused", function()
-    moves(server, { refused = 1, refused_invalid = 1 }, function()
+  it("count payloads, properties and times that are refused", function()
+    moves(server, { refused = 3, refused_invalid = 3 }, function()
       assert.equal(-1, server:publish("sx", "k", "no JSON"))
+      assert.equal(-1, (server:call("odd_property")))
+      assert.equal(-1, (server:call("odd_time")))
     end)
   end)
 

@@ -102,17 +102,25 @@ bool kz_message_add_properties(const char *function, struct kb_slice text, struc
 int kz_message_send(const char *function, const struct kb_message *m);
 
 /* What became of the message sent last: 1 confirmed, -1 refused, -2 and a log line when that is not known in time. */
-int kz_message_await(const char *function, const struct kb_message *m);
+int kz_message_await(const char *function, const struct kb_message *m, unsigned timeout_ms);
 
 /* -- publishing (kazoo_publish.c) -- */
 
 int kz_publish3(struct sip_msg *msg, char *exchange, char *routing_key, char *payload);
 int kz_publish4(struct sip_msg *msg, char *exchange, char *routing_key, char *payload, char *headers);
 int kz_publish5(struct sip_msg *msg, char *exchange, char *routing_key, char *payload, char *headers, char *properties);
+int kz_publish_wait4(struct sip_msg *msg, char *exchange, char *routing_key, char *payload, char *timeout_ms);
+int kz_publish_wait5(
+	struct sip_msg *msg, char *exchange, char *routing_key, char *payload, char *timeout_ms, char *headers);
+int kz_publish_wait6(struct sip_msg *msg, char *exchange, char *routing_key, char *payload, char *timeout_ms,
+	char *headers, char *properties);
 int kz_kemi_publish(struct sip_msg *msg, str *exchange, str *routing_key, str *payload);
 int kz_kemi_publish_headers(struct sip_msg *msg, str *exchange, str *routing_key, str *payload, str *headers);
 int kz_kemi_publish_properties(
 	struct sip_msg *msg, str *exchange, str *routing_key, str *payload, str *headers, str *properties);
+int kz_kemi_publish_wait(struct sip_msg *msg, str *exchange, str *routing_key, str *payload, int timeout_ms);
+int kz_kemi_publish_wait_properties(
+	struct sip_msg *msg, str *exchange, str *routing_key, str *payload, str *timeout_ms, str *headers, str *properties);
 
 /* -- subscribing (kazoo_subscribe.c) -- */
 

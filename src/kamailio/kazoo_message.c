@@ -140,8 +140,10 @@ bool kz_message_add_properties(const char *function, struct kb_slice text, struc
 	static struct kb_buf list;
 	kb_buf_clear(&list);
 	kb_buf_append_slice(&list, m->properties);
-	if (!read_properties(function, text, &list))
+	if (!read_properties(function, text, &list)) {
+		kz_stats_count(KZ_REFUSED_INVALID);
 		return false;
+	}
 	m->properties = kb_buf_slice(&list);
 	return true;
 }
@@ -158,15 +160,15 @@ static size_t ring_for(const struct kb_message *m)
 	return (size_t)process_no * kb_outbox_readers(outbox) + reader;
 }
 
-int kz_message_await(const char *function, const struct kb_message *m)
+int kz_message_await(const char *function, const struct kb_message *m, unsigned timeout_ms)
 {
 	static struct kb_log_limit late;
-	switch (kb_outbox_await(outbox, ring_for(m), (unsigned)kz_settings()->publish_wait_ms)) {
+	switch (kb_outbox_await(outbox, ring_for(m), timeout_ms)) {
 	case KB_DONE: return 1;
 	case KB_PENDING:
 		kb_log_limited(&late, KB_LOG_WARNING,
-			"%s: no confirm within %d ms (amqp_publish_wait) for routing key \"%.*s\"; the message is still being sent",
-			function, kz_settings()->publish_wait_ms, KB_SLICE_FMT(m->key));
+			"%s: no confirm within %u ms for routing key \"%.*s\"; the message is still being sent", function,
+			timeout_ms, KB_SLICE_FMT(m->key));
 		return -2;
 	default: return -1; /* the publisher has logged why */
 	}
