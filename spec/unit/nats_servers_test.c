@@ -133,17 +133,23 @@ static void announcements_do_not_weaken_tls(void)
 static void knows_whether_there_is_another(void)
 {
 	static const char *const one[] = {"a:1"}, *const twice[] = {"u:p@a:1", "a:1"}, *const two[] = {"a:1", "b:1"};
+	static const char *const secure[] = {"tls://a:1"};
 	struct kb_slice same_one = KB_SLICE_LITERAL("[\"a:1\",\"not an address\",7]"), more = KB_SLICE_LITERAL("[\"a:2\"]");
 	struct kb_nats_servers s;
 	const char *what;
 	size_t bad;
 	CHECK(kb_nats_servers_init(&s, one, 1, &bad, &what));
-	CHECK(!kb_nats_servers_others(&s, &s.list[0], kb_slice(NULL, 0)));
-	CHECK(!kb_nats_servers_others(&s, &s.list[0], same_one) && kb_nats_servers_others(&s, &s.list[0], more));
+	CHECK(!kb_nats_servers_others(&s, &s.list[0], kb_slice(NULL, 0), false));
+	CHECK(!kb_nats_servers_others(&s, &s.list[0], same_one, false) &&
+		  kb_nats_servers_others(&s, &s.list[0], more, false));
 	kb_nats_servers_free(&s);
-	CHECK(kb_nats_servers_init(&s, twice, 2, &bad, &what) && !kb_nats_servers_others(&s, &s.list[0], same_one));
+	CHECK(kb_nats_servers_init(&s, secure, 1, &bad, &what));
+	CHECK(!kb_nats_servers_others(&s, &s.list[0], KB_SLICE_LITERAL("[\"b:1\"]"), false)); /* it would not be tried */
+	CHECK(kb_nats_servers_others(&s, &s.list[0], KB_SLICE_LITERAL("[\"b:1\"]"), true));
 	kb_nats_servers_free(&s);
-	CHECK(kb_nats_servers_init(&s, two, 2, &bad, &what) && kb_nats_servers_others(&s, &s.list[0], same_one));
+	CHECK(kb_nats_servers_init(&s, twice, 2, &bad, &what) && !kb_nats_servers_others(&s, &s.list[0], same_one, false));
+	kb_nats_servers_free(&s);
+	CHECK(kb_nats_servers_init(&s, two, 2, &bad, &what) && kb_nats_servers_others(&s, &s.list[0], same_one, false));
 	kb_nats_servers_free(&s);
 }
 

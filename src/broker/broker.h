@@ -47,6 +47,10 @@ struct kb_broker_events {
 
 	/* A subscription started, and so many messages were waiting in its queue. Said by AMQP alone; may be NULL. */
 	void (*waiting)(void *context, uint32_t subscription, uint32_t messages);
+
+	/* Something about the connection that does not end it by itself: a name of letters and `-`, such as "lame-duck".
+	 * Logged already. Said by NATS alone; may be NULL. */
+	void (*notice)(void *context, const char *name);
 };
 
 enum kb_broker_role { KB_ROLE_PUBLISH = 1, KB_ROLE_CONSUME = 2 };

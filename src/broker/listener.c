@@ -66,6 +66,13 @@ static bool on_delivered(void *context, const struct kb_message *m)
 	return true;
 }
 
+static void on_notice(void *context, const char *name)
+{
+	struct loop *loop = context;
+	if (loop->l->notice)
+		loop->l->notice(loop->l->context, name);
+}
+
 static void report(struct loop *loop, bool open)
 {
 	if (loop->l->connection)
@@ -118,7 +125,7 @@ static void connect_and_serve(struct loop *loop)
 void kb_listener_run(const struct kb_listener *l)
 {
 	struct loop loop = {.l = l};
-	struct kb_broker_events events = {.context = &loop, .delivered = on_delivered};
+	struct kb_broker_events events = {.context = &loop, .delivered = on_delivered, .notice = on_notice};
 	size_t bad_url;
 	loop.broker = l->api->open(&l->config, &events, &bad_url);
 	kb_traffic_list(l->config.traffic, l->subscriptions, l->n_subscriptions, false);

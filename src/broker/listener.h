@@ -13,6 +13,7 @@ struct kb_listener {
 	void *context;
 	bool (*delivered)(void *context, const struct kb_message *m);      /* as in kb_broker_events */
 	void (*connection)(void *context, bool open, const char *address); /* the connection opened or closed */
+	void (*notice)(void *context, const char *name);                   /* as in kb_broker_events; may be NULL */
 	void (*tick)(void *context);                                       /* at least once a second; may be NULL */
 	const volatile int *stop;                                          /* ends the loop when not 0; may be NULL */
 };

@@ -3,11 +3,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <poll.h>
+#include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 #include "broker/broker.h"
 #include "broker/nats_link.h"
 #include "broker/nats_message.h"
 #include "broker/nats_servers.h"
+#include "broker/tcp.h"
 #include "broker/traffic.h"
 #include "core/log.h"
 
@@ -18,6 +21,8 @@ enum {
 	LOOK_MS = 500,           /* between two looks at the time since the server was heard */
 	HELD_MS = 10,            /* a delivery that found no room is offered again */
 	LINGER_MS = 500,         /* for the last bytes to reach the server */
+	LEAVE_WITHIN_MS = 5000,  /* a server that says it will close: well before it cuts off its first clients */
+	LEAVING_MS = 1000,       /* for its last words then */
 	REFUSED_S = 30           /* until a subscription is tried again */
 };
 
@@ -43,6 +48,10 @@ struct kb_broker {
 	size_t n_subscriptions;
 	bool refused; /* one of them waits to be tried again */
 	bool held;    /* the delivery that comes next found no room */
+
+	bool lame_duck;             /* the server is about to close */
+	int64_t leave_at, leave_by; /* ms; when to begin to leave it, and when to be gone; 0: not */
+
 	struct kb_buf headers, properties;
 
 	struct kb_log_limit bad_subject, bad_headers, too_long, long_delivery, broken_headers, reported;
@@ -85,7 +94,8 @@ static void disconnect(struct kb_broker *b, int linger_ms)
 	kb_nats_servers_announced(&b->servers, b->link.info.servers, b->server, few_have_certificates(&b->config.tls));
 	b->n_subscriptions = 0;
 	b->unread = 0;
-	b->refused = b->held = false;
+	b->refused = b->held = b->lame_duck = false;
+	b->leave_at = b->leave_by = 0;
 }
 
 static void nats_close(struct kb_broker *b)
@@ -197,6 +207,19 @@ static void note_refusal(struct kb_broker *b, const char *what)
 	}
 }
 
+/* Something that has been logged. */
+static void tell(struct kb_broker *b, const char *name)
+{
+	if (b->events.notice)
+		b->events.notice(b->events.context, name);
+}
+
+static void note_slow_consumer(struct kb_broker *b)
+{
+	kb_traffic_note(b->config.traffic, slow_consumer);
+	tell(b, "slow-consumer");
+}
+
 static void note_error(struct kb_broker *b, struct kb_slice text)
 {
 	char what[256];
@@ -206,6 +229,8 @@ static void note_error(struct kb_broker *b, struct kb_slice text)
 	/* What follows is the end of the connection, which shall have a reason. */
 	if (!strstr(what, "ermissions Violation"))
 		snprintf(b->link.why, sizeof b->link.why, "%s", what);
+	if (strcasestr(what, "slow consumer"))
+		note_slow_consumer(b);
 }
 
 static void retry_refused(struct kb_broker *b)
@@ -259,7 +284,7 @@ static enum kb_broker_result nats_publish(struct kb_broker *b, const struct kb_m
 	if (!b->link.up)
 		return KB_BROKER_LOST;
 	size_t before = kb_nats_link_waiting(&b->link);
-	if (before >= UNSENT_MAX)
+	if (before >= UNSENT_MAX || b->leave_by)
 		return KB_BROKER_AGAIN;
 	if (!acceptable(b, m))
 		return KB_BROKER_INVALID;
@@ -324,6 +349,55 @@ static bool offer(struct kb_broker *b, const struct kb_nats_op *op)
 	return true;
 }
 
+/* -- a server that is about to close -- */
+
+/* Another one for each connection: the clients of a cluster shall not all come to its other servers at once. */
+static int64_t moment_to_leave(void)
+{
+	uint32_t random = 0;
+	if (getrandom(&random, sizeof random, GRND_NONBLOCK) < 0)
+		random = (uint32_t)getpid() * 2654435761u;
+	return kb_tcp_now_ms() + random % LEAVE_WITHIN_MS;
+}
+
+static void note_info(struct kb_broker *b, const struct kb_nats_op *op)
+{
+	kb_nats_link_note_info(&b->link, op);
+	if (!b->link.info.lame_duck || b->lame_duck)
+		return;
+	b->lame_duck = true;
+	if (kb_nats_servers_others(&b->servers, b->server, b->link.info.servers, few_have_certificates(&b->config.tls)))
+		b->leave_at = moment_to_leave();
+	kb_log(KB_LOG_WARNING, "nats: %s is about to close (lame duck mode), %s", b->address,
+		b->leave_at ? "another server will take its place" : "and no other server is known");
+	kb_traffic_note(b->config.traffic, lame_duck);
+	tell(b, "lame-duck");
+}
+
+/* Nothing more is published and nothing more asked for, so with the PONG nothing is on its way in either direction. */
+static void begin_to_leave(struct kb_broker *b)
+{
+	for (size_t i = 0; i < b->n_subscriptions; i++)
+		kb_nats_put_unsubscribe(&b->link.out, i + 1);
+	kb_nats_link_ping(&b->link);
+	b->leave_by = kb_tcp_now_ms() + LEAVING_MS;
+}
+
+static bool leaves_now(const struct kb_broker *b)
+{
+	return b->leave_by && !b->held && (b->link.pongs_due == 0 || kb_tcp_now_ms() >= b->leave_by);
+}
+
+static enum kb_broker_result leave(struct kb_broker *b)
+{
+	kb_log(KB_LOG_NOTICE, "nats: left %s, which is about to close", b->address);
+	kb_traffic_state(b->config.traffic, KB_CONNECTION_CLOSED, b->address, "lame duck mode");
+	disconnect(b, b->link.pongs_due ? LINGER_MS : 0);
+	return KB_BROKER_LOST;
+}
+
+/* -- reading and writing -- */
+
 /* What the server says of itself and the connection. */
 static void heed(struct kb_broker *b, const struct kb_nats_op *op)
 {
@@ -332,7 +406,9 @@ static void heed(struct kb_broker *b, const struct kb_nats_op *op)
 	else if (op->kind == KB_NATS_ERR)
 		note_error(b, op->text);
 	else if (op->kind == KB_NATS_INFO)
-		kb_nats_link_note_info(&b->link, op);
+		note_info(b, op);
+	else if (op->kind == KB_NATS_PONG)
+		kb_nats_link_note_pong(&b->link);
 }
 
 /* Hands over what was read. False: some of it must wait for the next process(). */
@@ -380,6 +456,8 @@ static enum kb_broker_result lost(struct kb_broker *b)
 	if (b->link.open) {
 		kb_log(KB_LOG_ERROR, "nats: connection to %s lost: %s", b->address, b->link.why);
 		kb_traffic_state(b->config.traffic, KB_CONNECTION_CLOSED, b->address, b->link.why);
+		if (b->link.cut_off)
+			note_slow_consumer(b);
 		disconnect(b, 0);
 	}
 	return KB_BROKER_LOST;
@@ -387,15 +465,19 @@ static enum kb_broker_result lost(struct kb_broker *b)
 
 static enum kb_broker_result nats_process(struct kb_broker *b, unsigned max_messages)
 {
-	if (b->refused)
+	if (b->refused && !b->leave_by)
 		retry_refused(b);
+	if (b->leave_at && !b->leave_by && kb_tcp_now_ms() >= b->leave_at)
+		begin_to_leave(b);
 	bool done = !b->link.up || read_and_deliver(b, max_messages);
 	b->published = false;
-	kb_nats_link_keep_alive(&b->link, b->held ? 0 : b->config.heartbeat_s * 1000);
+	kb_nats_link_keep_alive(&b->link, b->held || b->leave_by ? 0 : b->config.heartbeat_s * 1000);
 	if (kb_nats_link_waiting(&b->link))
 		kb_nats_link_write(&b->link);
 	if (!b->link.up)
 		return lost(b);
+	if (done && leaves_now(b))
+		return leave(b);
 	return done || b->held ? KB_BROKER_OK : KB_BROKER_AGAIN;
 }
 

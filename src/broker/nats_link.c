@@ -23,36 +23,50 @@ void kb_nats_link_fail(struct kb_nats_link *link, const char *why)
 
 /* -- bytes -- */
 
-/* Both as kb_tls_read() and kb_tls_write(). */
+/* The end, as a read found it. A server whose socket to us stays full for too long gives us up wherever it is, and
+ * nats-server does so without a word. */
+static void fail_at_end(struct kb_nats_link *link, const char *why)
+{
+	link->cut_off = link->up && !link->why[0] && link->in.n > link->in_at;
+	kb_nats_link_fail(
+		link, link->cut_off ? "the server closed it in the middle of a message, as with a slow consumer" : why);
+}
 
-static ssize_t moved(struct kb_nats_link *link, ssize_t n)
+/* Results of system calls as those of kb_tls_read() and kb_tls_write(). */
+static ssize_t moved(ssize_t n, const char **why)
 {
 	if (n > 0)
 		return n;
 	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
 		return 0;
-	kb_nats_link_fail(link, n < 0 ? strerror(errno) : "the server closed it");
+	*why = n < 0 ? strerror(errno) : NULL;
 	return -1;
 }
 
-static ssize_t moved_tls(struct kb_nats_link *link, ssize_t n)
+static ssize_t moved_tls(struct kb_nats_link *link, ssize_t n, const char **why)
 {
-	const char *why = n < 0 ? kb_tls_reason(link->tls) : NULL;
-	if (n < 0)
-		kb_nats_link_fail(link, why ? why : "the server closed it");
+	*why = n < 0 ? kb_tls_reason(link->tls) : NULL;
 	return n;
 }
 
 static ssize_t receive(struct kb_nats_link *link, char *to, size_t size)
 {
-	return link->tls ? moved_tls(link, kb_tls_read(link->tls, to, size))
-					 : moved(link, recv(link->tcp, to, size, MSG_DONTWAIT));
+	const char *why = NULL;
+	ssize_t n = link->tls ? moved_tls(link, kb_tls_read(link->tls, to, size), &why)
+						  : moved(recv(link->tcp, to, size, MSG_DONTWAIT), &why);
+	if (n < 0)
+		fail_at_end(link, why ? why : "the server closed it");
+	return n;
 }
 
 static ssize_t give(struct kb_nats_link *link, const char *from, size_t size)
 {
-	return link->tls ? moved_tls(link, kb_tls_write(link->tls, from, size))
-					 : moved(link, send(link->tcp, from, size, MSG_DONTWAIT | MSG_NOSIGNAL));
+	const char *why = NULL;
+	ssize_t n = link->tls ? moved_tls(link, kb_tls_write(link->tls, from, size), &why)
+						  : moved(send(link->tcp, from, size, MSG_DONTWAIT | MSG_NOSIGNAL), &why);
+	if (n < 0)
+		kb_nats_link_fail(link, why ? why : "the server closed it");
+	return n;
 }
 
 /* -- reading -- */
@@ -143,9 +157,20 @@ void kb_nats_link_keep_alive(struct kb_nats_link *link, int interval_ms)
 		kb_nats_link_fail(link, "stale: the server does not answer");
 		return;
 	}
-	kb_buf_append_slice(&link->out, KB_SLICE_LITERAL("PING\r\n"));
+	kb_nats_link_ping(link);
 	link->pinged_at = now;
 	link->pings_out++;
+}
+
+void kb_nats_link_ping(struct kb_nats_link *link)
+{
+	kb_buf_append_slice(&link->out, KB_SLICE_LITERAL("PING\r\n"));
+	link->pongs_due++;
+}
+
+void kb_nats_link_note_pong(struct kb_nats_link *link)
+{
+	link->pongs_due -= link->pongs_due > 0;
 }
 
 short kb_nats_link_poll_events(const struct kb_nats_link *link, bool reading)
@@ -265,7 +290,8 @@ bool kb_nats_link_open(
 	if (link->tcp < 0)
 		return false;
 	link->open = link->up = true;
-	link->pings_out = 0;
+	link->cut_off = false;
+	link->pings_out = link->pongs_due = 0;
 	link->heard_at = link->pinged_at = kb_tcp_now_ms();
 	bool good = await_info(link, deadline) &&
 				(!(server->tls || link->info.tls_required) || go_over_to_tls(link, server, config, deadline)) &&

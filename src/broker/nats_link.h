@@ -20,9 +20,11 @@ struct kb_nats_link {
 	size_t out_sent;    /* bytes at its front that are on the wire */
 	int64_t heard_at;   /* ms; when the server last said anything */
 	int64_t pinged_at;  /* ms; when it was last asked to */
-	int pings_out;      /* not answered */
+	int pings_out;      /* not answered, since it last said anything */
+	int pongs_due;      /* for all that were sent on this connection */
 	struct kb_nats_info info;
 	struct kb_buf announced; /* JSON array of the cluster's servers, as the last INFO had it */
+	bool cut_off;            /* the server closed it in the middle of a message, for no reason that it gave */
 	char why[256];           /* it is not up any more; what the server said last has precedence */
 };
 
@@ -59,6 +61,12 @@ void kb_nats_link_note_info(struct kb_nats_link *link, const struct kb_nats_op *
 /* Asks the server for a sign of life when it has said nothing for interval_ms, and gives it up when it does not answer.
  */
 void kb_nats_link_keep_alive(struct kb_nats_link *link, int interval_ms);
+
+/* Asks for a PONG: with it the server has seen all that was written before, and said all that it had to say. */
+void kb_nats_link_ping(struct kb_nats_link *link);
+
+/* To be told of each PONG. */
+void kb_nats_link_note_pong(struct kb_nats_link *link);
 
 /* Ends it for a reason; the first one stands. */
 void kb_nats_link_fail(struct kb_nats_link *link, const char *why);

@@ -182,10 +182,15 @@ static char *copy(const char *text)
 	return text ? strdup(text) : NULL;
 }
 
+static const char *certified_name(const struct kb_nats_server *server)
+{
+	return server->known_as ? server->known_as : server->host;
+}
+
 /* Credentials and TLS as those of `like`. False: it must not have them. */
 static bool equip(struct kb_nats_server *server, const struct kb_nats_server *like, bool trusted)
 {
-	const char *name = like->known_as ? like->known_as : like->host;
+	const char *name = certified_name(like);
 	bool by_name = kb_tcp_is_ip(server->host) && !kb_tcp_is_ip(name);
 	if (like->tls && !by_name && !trusted && strcmp(server->host, name) != 0)
 		return false;
@@ -249,7 +254,7 @@ void kb_nats_servers_announced(
 
 struct search {
 	const struct kb_nats_server *here;
-	bool found;
+	bool trusted, found;
 };
 
 static bool look_at(void *context, struct kb_slice key, struct kb_json_value item)
@@ -262,7 +267,7 @@ static bool look_at(void *context, struct kb_slice key, struct kb_json_value ite
 	kb_json_text(item, &url);
 	kb_buf_append_byte(&url, '\0');
 	if (item.type == KB_JSON_STRING && !url.failed && kb_nats_server_parse(url.p, &server, &what)) {
-		s->found = s->found || !same_address(&server, s->here);
+		s->found = s->found || (!same_address(&server, s->here) && equip(&server, s->here, s->trusted));
 		kb_nats_server_free(&server);
 	}
 	kb_buf_free(&url);
@@ -270,9 +275,9 @@ static bool look_at(void *context, struct kb_slice key, struct kb_json_value ite
 }
 
 bool kb_nats_servers_others(
-	const struct kb_nats_servers *servers, const struct kb_nats_server *here, struct kb_slice array)
+	const struct kb_nats_servers *servers, const struct kb_nats_server *here, struct kb_slice array, bool trusted)
 {
-	struct search s = {.here = here};
+	struct search s = {.here = here, .trusted = trusted};
 	for (size_t i = 0; i < servers->n; i++)
 		s.found = s.found || !same_address(&servers->list[i], here);
 	kb_json_each(array, look_at, &s);

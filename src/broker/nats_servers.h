@@ -50,8 +50,8 @@ const struct kb_nats_server *kb_nats_servers_next(struct kb_nats_servers *server
 void kb_nats_servers_announced(
 	struct kb_nats_servers *servers, struct kb_slice array, const struct kb_nats_server *like, bool trusted);
 
-/* True when the list or the array holds a server at another address than that of `here`. */
+/* True when the list, or the array that `here` announced, holds a server at another address that would be tried. */
 bool kb_nats_servers_others(
-	const struct kb_nats_servers *servers, const struct kb_nats_server *here, struct kb_slice array);
+	const struct kb_nats_servers *servers, const struct kb_nats_server *here, struct kb_slice array, bool trusted);
 
 #endif

@@ -149,6 +149,14 @@ static void on_connection(void *context, bool open, const char *address)
 	kb_event_run_by_name(kn_settings()->event_callback, open ? "nats:connected" : "nats:disconnected");
 }
 
+static void on_notice(void *context, const char *name)
+{
+	char event[64];
+	(void)context;
+	snprintf(event, sizeof event, "nats:%s", name);
+	kb_event_run_by_name(kn_settings()->event_callback, event);
+}
+
 bool kn_event_check_policy(void)
 {
 	struct kb_policy *policy = open_policy();
@@ -174,6 +182,7 @@ static void listener_main(void *argument)
 		.context = &l,
 		.delivered = on_delivered,
 		.connection = on_connection,
+		.notice = on_notice,
 		.tick = on_tick});
 }
 
