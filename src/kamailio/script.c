@@ -2,12 +2,19 @@
 
 #include <core/dprint.h>
 #include <core/mem/mem.h>
-#include <core/ut.h>
 
 #include <stddef.h>
 #include <stdlib.h>
 
 enum { RESULTS = 8 };
+
+/* The core has one buffer for all numbers as text, and a function may have several as parameters. */
+static struct kb_slice number_text(int number)
+{
+	struct kb_buf *text = kb_script_result();
+	kb_buf_printf(text, "%d", number);
+	return kb_buf_slice(text);
+}
 
 /* A lone pseudo-variable, without the copy through the core's buffer, which also bounds its length (pv_buffer_size). */
 static bool variable_text(struct sip_msg *msg, pv_spec_t *variable, struct kb_slice *text)
@@ -15,12 +22,12 @@ static bool variable_text(struct sip_msg *msg, pv_spec_t *variable, struct kb_sl
 	pv_value_t value;
 	if (pv_get_spec_value(msg, variable, &value) < 0)
 		return false;
-	if (value.flags & PV_VAL_STR)
-		*text = kb_slice_of_str(&value.rs);
-	else if (value.flags & PV_VAL_NULL)
+	if (value.flags & PV_VAL_NULL)
 		*text = KB_SLICE_LITERAL("<null>"); /* as inside any other text */
+	else if ((value.flags & PV_VAL_STR) && !(value.flags & PV_TYPE_INT))
+		*text = kb_slice_of_str(&value.rs);
 	else
-		*text = kb_slice_from(sint2str(value.ri, NULL));
+		*text = number_text(value.ri);
 	return true;
 }
 
