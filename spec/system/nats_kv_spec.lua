@@ -30,6 +30,8 @@ local routes = {
     nats_kv_put("$hdr(X-Bucket)", "bytes", $var(p));
     nats_kv_get("$hdr(X-Bucket)", "bytes", "$var(back)"); $var(rc) = $rc;
     if ($var(back) == $var(p) && $natsValue == $var(p)) { $var(out) = $(natsValue{s.len}); } ]],
+  numbers = [[ $var(k) = 17; $var(v) = 4; nats_kv_put("$hdr(X-Bucket)", $var(k), $var(v)); ]] .. seen,
+  quoted = [[ $var(k) = 18; $var(v) = 5; nats_kv_put("$hdr(X-Bucket)", "$var(k)", "$var(v)"); ]] .. seen,
   -- Everything that the second call is given lies in the answer to the first.
   chain = [[ nats_request("names", "", "$var(name)", 5000); nats_kv_get($natsAnswerHdr(bucket), $natsAnswer, "$var(v)"); ]]
     .. seen,
@@ -173,6 +175,14 @@ describe("The bucket functions of nats", function()
       end)
     end)
   end
+
+  it("take numbers, each its own", function()
+    make_bucket(client, "numbers")
+    assert.equal(1, call(server, "numbers", { bucket = "numbers" })[1])
+    assert.equal(1, call(server, "quoted", { bucket = "numbers" })[1])
+    assert.same({ 1, "4" }, call(server, "target", { bucket = "numbers", key = "17" }))
+    assert.same({ 1, "5" }, call(server, "target", { bucket = "numbers", key = "18" }))
+  end)
 
   it("take what the answer before holds for names", function()
     make_bucket(client, "chained")

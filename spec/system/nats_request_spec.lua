@@ -308,6 +308,24 @@ describe("nats_request and a server that", function()
     server:stop()
   end)
 
+  it("brings an answer that has no room fails at once, and says so", function()
+    local broker = nats_server.start { conf = "max_payload: 4194304" }
+    local client = nats_client.connect { port = broker.port }
+    client:sub("ask")
+    local server = nats.start { server = broker, routes = routes, params = { num_publish_workers = 1 } }
+    stats.await(server, "nats.stats", { connections_open = 2 })
+    local finish = server:start_call("ask_for", { body = "q", headers = { "X-Subject: ask", "X-Ms: 10000" } })
+    client:pub(assert(client:next(5)).reply, ("x"):rep(2 * 1024 * 1024))
+    local rc, out, seconds = finish()
+    assert.equal(-1, rc)
+    assert.equal("|||lost", out)
+    assert.is_true(seconds < 5, seconds)
+    server:wait_log("nats: answer of %d+ bytes dropped: there is room for %d+")
+    client:close()
+    server:stop()
+    broker:stop()
+  end)
+
   it("is frozen fails at the deadline, and an answer comes when it goes on", function()
     local broker = nats_server.start()
     local server = nats.start { server = broker, routes = routes, params = { num_publish_workers = 1 } }
