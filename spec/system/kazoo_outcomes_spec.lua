@@ -10,7 +10,7 @@ local routes = {
   wait = [[kazoo_publish_wait("$hdr(X-Exchange)", "$hdr(X-Key)", $rb, "$hdr(X-Wait)", "h=1", "$hdr(X-Properties)");]],
   wait4 = [[kazoo_publish_wait("ox", "$hdr(X-Key)", $rb, "5000");]],
   wait5 = [[kazoo_publish_wait("ox", "$hdr(X-Key)", $rb, 5000, "h=5");]],
-  with = [[kazoo_publish("$hdr(X-Exchange)", "$hdr(X-Key)", $rb, "", "$hdr(X-Properties)");]],
+  with = [[kazoo_publish("$hdr(X-Exchange)", "$hdr(X-Key)", $rb, "", "app-id=$pp;$hdr(X-Properties)");]],
   many = [[
     $var(i) = 0;
     while ($var(i) < 200) {
@@ -115,12 +115,12 @@ describe("What became of a message", function()
       client:publish("ox", "tight", '{"n":0}', { confirm = true })
       start { amqp_publish_wait = 100 } -- one worker refused, the next one not
       for n = 1, 3 do
-        assert.equal(-2, publish("ox", "tight", ("{'n' : %d}"):format(n), "app-id=$pp"))
+        assert.equal(-2, publish("ox", "tight", ("{'n' : %d}"):format(n)))
       end
       local newest = {}
       for n = 0, 3 do
         local message = client:get("o-tight", 10)
-        local sender, number = message.app_id or "", cjson.decode(message.payload).n
+        local sender, number = message.app_id or "the probe", cjson.decode(message.payload).n
         assert.is_true(number > (newest[sender] or -1), n .. ". came " .. message.payload)
         newest[sender] = number
       end
