@@ -5,7 +5,7 @@
 --
 -- @module kemibus.routes
 
-local lower, gsub, format = string.lower, string.gsub, string.format
+local find, lower, gsub, format = string.find, string.lower, string.gsub, string.format
 
 local routes = {
   --- The fields of an AMQP payload that name the event when neither module parameter nor subscription does.
@@ -75,18 +75,25 @@ end
 
 local spelled = { ["."] = "-", ["*"] = "any", [">"] = "all" }
 
---- The routes of a NATS event, named after the subject as it was subscribed.
--- First with the subject as it is. The names of event routes in kamailio.cfg can hold letters, digits, `-` and `_` only,
--- so a subject with others has a second name: `.` becomes `-`, `*` `any`, `>` `all`, anything else `_`. `calls.*` runs
--- `nats:calls-any`.
--- @tparam table event field `subscription`, a table with `subject`; or `key` for an event of the module's own, such as
---   `connected`
--- @treturn {string,...} one name or two
+local function spell(subject)
+  return (gsub(subject, "[^%w_-]", function(char) return spelled[char] or "_" end))
+end
+
+--- The routes of a NATS event: first the subject as it was subscribed, as it is; then from the most special name on.
+-- The names of event routes in kamailio.cfg can hold letters, digits, `-` and `_` only, so subjects with others are
+-- spelled: `.` becomes `-`, `*` `any`, `>` `all`, anything else `_`. Under a wildcard, the subject that the message
+-- really came by has a route before the subscription has: `calls.new` under `calls.*` runs `nats:calls-new` or, if
+-- there is none, `nats:calls-any`.
+-- @tparam table event fields `subscription`, a table with `subject`, and `subject`; or `key` for an event of the
+--   module's own, such as `connected`
+-- @treturn {string,...} one to three names
 function routes.nats_names(event)
-  local subject = event.key or event.subscription.subject
-  local plain = gsub(subject, "[^%w_-]", function(char) return spelled[char] or "_" end)
-  if plain == subject then return { "nats:" .. subject } end
-  return { "nats:" .. subject, "nats:" .. plain }
+  local subscribed = event.key or event.subscription.subject
+  local names = { "nats:" .. subscribed }
+  if event.subject and find(subscribed, "[*>]") then names[2] = "nats:" .. spell(event.subject) end
+  local plain = spell(subscribed)
+  if plain ~= subscribed then names[#names + 1] = "nats:" .. plain end
+  return names
 end
 
 local names_of = { kazoo = routes.kazoo_names, nats = routes.nats_names }

@@ -181,11 +181,10 @@ static void run_blast(void *argument)
 	natsConnection_Destroy(nc);
 }
 
-static bool on_delivered(void *context, const struct kb_message *m)
+static bool on_delivered(void *context, const struct kb_message *m, struct kb_delivery *d)
 {
 	long n = atomic_load_explicit(&shared->received, memory_order_relaxed) + 1;
-	(void)context;
-	(void)m;
+	(void)context, (void)m, (void)d;
 	atomic_store_explicit(&shared->received, n, memory_order_relaxed);
 	if (n == count)
 		shared->stop = 1;
@@ -219,7 +218,7 @@ static void on_bare_message(natsConnection *nc, natsSubscription *sub, natsMsg *
 	(void)sub;
 	(void)closure;
 	natsMsg_Destroy(m);
-	on_delivered(NULL, NULL);
+	on_delivered(NULL, NULL, NULL);
 }
 
 static void run_bare_subscriber(void *argument)

@@ -31,9 +31,10 @@ static void on_connection(void *context, bool open, const char *address)
 		s->reopened = fixture_now_ms();
 }
 
-static bool on_delivered(void *context, const struct kb_message *m)
+static bool on_delivered(void *context, const struct kb_message *m, struct kb_delivery *d)
 {
 	struct scene *s = context;
+	CHECK(!kb_delivery_progress(d) && !kb_delivery_settle(d, KB_DONE, 0)); /* core NATS has nothing of the kind */
 	CHECK(strcmp(s->publisher.api->name, "nats") == 0);
 	CHECK(kb_slice_equal(m->key, KB_SLICE_LITERAL("events.a")) && m->origin.subscription == 0);
 	s->delivered++;

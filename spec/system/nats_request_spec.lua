@@ -511,7 +511,7 @@ describe("KEMI", function()
       server = broker, lua = script,
       params = { num_publish_workers = 1, subject_queue_group = "echo:g", event_callback = "on_nats" },
     }
-    stats.await(server, "nats.stats", { connections_open = 3 })
+    stats.await(server, "nats.stats", { connections_open = 4 })
     stats.await(server, "nats.subscriptions", { state = "active" }, { subject = "echo" })
   end)
 

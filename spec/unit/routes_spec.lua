@@ -92,6 +92,15 @@ describe("kemibus.routes", function()
       assert.same({ "nats:$SYS.x", "nats:_SYS-x" }, names("$SYS.x"))
     end)
 
+    it("puts the subject that a message came by under a wildcard before the subscription's", function()
+      local function names(subject, subscribed)
+        return routes.route_names({ bus = "nats", subject = subject, subscription = { subject = subscribed } })
+      end
+      assert.same({ "nats:calls.*", "nats:calls-new", "nats:calls-any" }, names("calls.new", "calls.*"))
+      assert.same({ "nats:>", "nats:a-b", "nats:all" }, names("a.b", ">"))
+      assert.same({ "nats:calls" }, names("calls", "calls"))
+    end)
+
     it("names the module's own events", function()
       assert.same({ "nats:connected" }, routes.route_names({ bus = "nats", key = "connected", subscription = {} }))
     end)

@@ -111,6 +111,17 @@ struct kb_exchange_binding {
 	size_t n_routing;
 };
 
+/* A consumer of JetStream that outlives its connections and is shared by all that name it. Names are words without dots
+ * and wildcards; 0 and NULL leave a field to the server. */
+struct kb_durable {
+	const char *stream, *name;
+	const char *filter;  /* the subjects that it is for; NULL: all of the stream */
+	const char *deliver; /* from where on, when it is made: "all", "new", "last" */
+	int ack_wait_ms;     /* until a message that was not acknowledged is delivered again */
+	int max_deliver;     /* times that a message is delivered */
+	int max_ack_pending; /* messages that may wait for their acknowledgement */
+};
+
 struct kb_subscription {
 	struct kb_exchange exchange;
 	struct kb_queue queue;
@@ -125,6 +136,7 @@ struct kb_subscription {
 	bool federate;                        /* consume in the other zones too */
 	const char *worker_key;               /* field of the payload: equal values, same worker. NULL: each in turn */
 	const char *event_key, *event_subkey; /* "": the default */
+	const struct kb_durable *durable;     /* NATS: consume from a stream instead of a subject; NULL: do not */
 };
 
 struct kb_broker_api {
@@ -149,7 +161,8 @@ struct kb_broker_api {
 	 * logged with the names; the others go on, and the broker tries it again from process() once in a while. */
 	enum kb_broker_result (*subscribe)(struct kb_broker *b, const struct kb_subscription *s, uint32_t index);
 
-	/* Numbers the message and takes it, or not. *sequence 0: settled at once, no settled() will follow. */
+	/* Numbers the message and takes it, or not. *sequence 0: settled at once, no settled() will follow: so it is with
+	 * NATS, but for messages with KB_STORED. */
 	enum kb_broker_result (*publish)(struct kb_broker *b, const struct kb_message *m, uint64_t *sequence);
 
 	/* Replaces what messages are published on, after one was refused: publish() takes none until settled() has said
@@ -158,6 +171,14 @@ struct kb_broker_api {
 
 	/* Acknowledges, rejects or requeues a delivery. Origins of an earlier connection are ignored. */
 	enum kb_broker_result (*settle)(struct kb_broker *b, const struct kb_origin *origin, enum kb_outcome outcome);
+
+	/* For the message that delivered() is being called with, and only then. Both NULL: there are no such things. */
+
+	/* settle() with KB_REQUEUE, to be delivered again only after delay_ms. */
+	enum kb_broker_result (*postpone)(struct kb_broker *b, const struct kb_origin *origin, unsigned delay_ms);
+
+	/* Tells the broker that the message is still being worked on. */
+	enum kb_broker_result (*progress)(struct kb_broker *b, const struct kb_origin *origin);
 
 	/* Writes what waits, reads what is there, calls back for at most `max_messages` deliveries. 0: there is known to be
 	 * nothing to read. KB_BROKER_AGAIN: there is more, and poll() may not see it. */

@@ -55,14 +55,38 @@ static void pause_for(struct loop *loop, int ms)
 	}
 }
 
+/* -- the delivery that is being handled -- */
+
+struct kb_delivery {
+	const struct kb_broker_api *api;
+	struct kb_broker *broker;
+	const struct kb_origin *origin;
+	bool open; /* it is still to be settled */
+};
+
+bool kb_delivery_settle(struct kb_delivery *d, enum kb_outcome outcome, unsigned delay_ms)
+{
+	if (!d->open)
+		return false;
+	d->open = false;
+	if (outcome == KB_REQUEUE && delay_ms && d->api->postpone)
+		return d->api->postpone(d->broker, d->origin, delay_ms) == KB_BROKER_OK;
+	return d->api->settle(d->broker, d->origin, outcome) == KB_BROKER_OK;
+}
+
+bool kb_delivery_progress(struct kb_delivery *d)
+{
+	return d->open && d->api->progress && d->api->progress(d->broker, d->origin) == KB_BROKER_OK;
+}
+
 static bool on_delivered(void *context, const struct kb_message *m)
 {
 	struct loop *loop = context;
 	const struct kb_listener *l = loop->l;
-	if (!l->delivered(l->context, m))
+	struct kb_delivery d = {l->api, loop->broker, &m->origin, !l->subscriptions[m->origin.subscription].no_ack};
+	if (!l->delivered(l->context, m, &d))
 		return false;
-	if (!l->subscriptions[m->origin.subscription].no_ack)
-		l->api->settle(loop->broker, &m->origin, KB_DONE);
+	kb_delivery_settle(&d, KB_DONE, 0);
 	return true;
 }
 
@@ -72,6 +96,8 @@ static void on_notice(void *context, const char *name)
 	if (loop->l->notice)
 		loop->l->notice(loop->l->context, name);
 }
+
+/* -- the loop -- */
 
 static void report(struct loop *loop, bool open)
 {

@@ -1,15 +1,18 @@
 /* NATS behind the contract of broker.h. Core NATS delivers at most once: what is on its way to the socket counts as
  * sent. */
+#include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <poll.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 #include "broker/broker.h"
+#include "broker/nats_durable.h"
 #include "broker/nats_link.h"
 #include "broker/nats_message.h"
 #include "broker/nats_servers.h"
+#include "broker/nats_store.h"
 #include "broker/tcp.h"
 #include "broker/traffic.h"
 #include "core/log.h"
@@ -23,13 +26,16 @@ enum {
 	LINGER_MS = 500,         /* for the last bytes to reach the server */
 	LEAVE_WITHIN_MS = 5000,  /* a server that says it will close: well before it cuts off its first clients */
 	LEAVING_MS = 1000,       /* for its last words then */
-	REFUSED_S = 30           /* until a subscription is tried again */
+	REFUSED_S = 30,          /* until a subscription is tried again */
+	SETTLED_MS = 10,         /* how long an acknowledgement waits for others to be written with */
+	STORE_SID = 1 << 30      /* of the acknowledgements of streams, beyond those of subscriptions */
 };
 
 struct subscription {
 	const struct kb_subscription *config;
 	uint32_t index;
-	time_t retry_at; /* monotonic second; 0: the server has not refused it */
+	time_t retry_at;                /* monotonic second; 0: the server has not refused it */
+	struct kb_nats_durable durable; /* when config->durable is set */
 };
 
 struct kb_broker {
@@ -53,6 +59,11 @@ struct kb_broker {
 	int64_t leave_at, leave_by; /* ms; when to begin to leave it, and when to be gone; 0: not */
 
 	struct kb_buf headers, properties;
+
+	struct kb_nats_store store;
+	bool renewing;           /* what was published is to be sent again */
+	int64_t settled_ms;      /* when acknowledgements were last written */
+	struct kb_slice offered; /* where the delivery that is being handled is acknowledged; empty: not, or no more */
 
 	struct kb_log_limit bad_subject, bad_headers, too_long, long_delivery, broken_headers, reported;
 };
@@ -94,8 +105,9 @@ static void disconnect(struct kb_broker *b, int linger_ms)
 	kb_nats_servers_announced(&b->servers, b->link.info.servers, b->server, few_have_certificates(&b->config.tls));
 	b->n_subscriptions = 0;
 	b->unread = 0;
-	b->refused = b->held = b->lame_duck = false;
+	b->refused = b->held = b->lame_duck = b->renewing = false;
 	b->leave_at = b->leave_by = 0;
+	kb_nats_store_reset(&b->store);
 }
 
 static void nats_close(struct kb_broker *b)
@@ -105,6 +117,7 @@ static void nats_close(struct kb_broker *b)
 	disconnect(b, LINGER_MS);
 	kb_nats_link_free(&b->link);
 	kb_nats_servers_free(&b->servers);
+	kb_nats_store_free(&b->store);
 	kb_buf_free(&b->headers);
 	kb_buf_free(&b->properties);
 	free(b->subscriptions);
@@ -142,11 +155,51 @@ static const char *nats_address(const struct kb_broker *b)
 
 /* -- subscriptions -- */
 
-static void start(struct kb_broker *b, const struct subscription *s)
+static void start(struct kb_broker *b, struct subscription *s)
 {
-	kb_nats_put_subscribe(&b->link.out, kb_slice_from(s->config->routing[0]), kb_slice_from(s->config->queue.name),
-		(uint64_t)(s - b->subscriptions) + 1);
+	uint64_t sid = (uint64_t)(s - b->subscriptions) + 1;
+	if (s->config->durable) {
+		kb_nats_durable_begin(&s->durable, s->config->durable, &b->link.out, sid);
+		kb_traffic_subscription(b->config.traffic, s->index, s->durable.why);
+		return;
+	}
+	kb_nats_put_subscribe(
+		&b->link.out, kb_slice_from(s->config->routing[0]), kb_slice_from(s->config->queue.name), sid);
 	kb_traffic_subscription(b->config.traffic, s->index, NULL);
+}
+
+static void report_durable(struct kb_broker *b, const struct subscription *s)
+{
+	const struct kb_nats_durable *d = &s->durable;
+	bool good = !d->why[0];
+	kb_traffic_subscription(b->config.traffic, s->index, good ? NULL : d->why);
+	kb_log(good ? KB_LOG_NOTICE : KB_LOG_ERROR, "nats: consumer \"%s\" of stream \"%s\": %s", d->config->name,
+		d->config->stream, good ? "consuming" : d->why);
+}
+
+static void look_after_durables(struct kb_broker *b)
+{
+	for (size_t i = 0; i < b->n_subscriptions; i++) {
+		struct subscription *s = &b->subscriptions[i];
+		bool news = false;
+		if (s->config->durable)
+			kb_nats_durable_tick(&s->durable, &b->link.out, &news);
+		if (news)
+			report_durable(b, s);
+	}
+}
+
+static const char *fault_of(const struct kb_subscription *config)
+{
+	const struct kb_durable *d = config->durable;
+	const char *group = config->queue.name, *fault;
+	if (d) {
+		fault = kb_nats_word_fault(kb_slice_from(d->stream)) ? "its stream is no word" : NULL;
+		fault = kb_nats_word_fault(kb_slice_from(d->name)) ? "its consumer is no word" : fault;
+		return d->filter && kb_nats_pattern_fault(kb_slice_from(d->filter)) ? "its filter is no subject" : fault;
+	}
+	fault = kb_nats_pattern_fault(kb_slice_from(config->n_routing ? config->routing[0] : ""));
+	return !fault && *group && kb_nats_subject_fault(kb_slice_from(group)) ? "its queue group is no word" : fault;
 }
 
 static struct subscription *add_subscription(struct kb_broker *b)
@@ -162,13 +215,10 @@ static enum kb_broker_result nats_subscribe(struct kb_broker *b, const struct kb
 {
 	if (!b->link.up)
 		return KB_BROKER_LOST;
-	const char *subject = config->n_routing ? config->routing[0] : "", *group = config->queue.name;
-	const char *fault = kb_nats_pattern_fault(kb_slice_from(subject));
-	if (!fault && *group && kb_nats_subject_fault(kb_slice_from(group)))
-		fault = "its queue group is no word";
+	const char *fault = fault_of(config);
 	if (fault) {
-		kb_log(
-			KB_LOG_ERROR, "nats: cannot subscribe to \"%.200s\" (queue group \"%.200s\"): %s", subject, group, fault);
+		kb_log(KB_LOG_ERROR, "nats: cannot subscribe to \"%.200s\" (queue group \"%.200s\"): %s",
+			config->n_routing ? config->routing[0] : "", config->queue.name, fault);
 		kb_traffic_subscription(b->config.traffic, index, fault);
 		return KB_BROKER_INVALID;
 	}
@@ -276,6 +326,14 @@ static bool acceptable(struct kb_broker *b, const struct kb_message *m)
 	return true;
 }
 
+static enum kb_broker_result put_message(struct kb_broker *b, const struct kb_message *m, uint64_t *sequence)
+{
+	if (m->origin.flags & KB_STORED)
+		return kb_nats_store_put(&b->store, &b->link, STORE_SID, m, sequence);
+	kb_nats_put_message(&b->link.out, m);
+	return KB_BROKER_OK;
+}
+
 static enum kb_broker_result nats_publish(struct kb_broker *b, const struct kb_message *m, uint64_t *sequence)
 {
 	*sequence = 0;
@@ -288,22 +346,100 @@ static enum kb_broker_result nats_publish(struct kb_broker *b, const struct kb_m
 		return KB_BROKER_AGAIN;
 	if (!acceptable(b, m))
 		return KB_BROKER_INVALID;
-	kb_nats_put_message(&b->link.out, m);
+	enum kb_broker_result result = put_message(b, m, sequence);
 	b->unread += kb_nats_link_waiting(&b->link) - before;
 	b->published = true;
-	kb_traffic_sent(b->config.traffic, m->payload.n);
-	return KB_BROKER_OK;
+	if (result == KB_BROKER_OK)
+		kb_traffic_sent(b->config.traffic, m->payload.n);
+	return result;
 }
 
-/* Core NATS has no acknowledgements. */
-static enum kb_broker_result nats_settle(struct kb_broker *b, const struct kb_origin *origin, enum kb_outcome outcome)
+/* Tells the loop from process(), as it is promised. */
+static void nats_renew(struct kb_broker *b)
 {
-	(void)origin;
-	(void)outcome;
+	b->renewing = true;
+}
+
+static void renew(struct kb_broker *b)
+{
+	b->renewing = false;
+	kb_nats_store_forget(&b->store);
+	b->events.settled(b->events.context, 0, true, KB_REQUEUE, NULL);
+}
+
+/* -- acknowledging deliveries -- */
+
+static bool may_settle(const struct kb_broker *b, const struct kb_origin *origin)
+{
+	return b->link.up && b->offered.n && origin->generation == b->generation;
+}
+
+/* Soon enough for the server not to deliver again what is long done, while slow routes run. */
+static enum kb_broker_result settled(struct kb_broker *b, bool at_once)
+{
+	int64_t now = kb_tcp_now_ms();
+	if (b->link.up && (at_once || now - b->settled_ms >= SETTLED_MS)) {
+		kb_nats_link_write(&b->link);
+		b->settled_ms = now;
+	}
 	return b->link.up ? KB_BROKER_OK : KB_BROKER_LOST;
 }
 
+static enum kb_broker_result settle(
+	struct kb_broker *b, const struct kb_origin *origin, enum kb_outcome outcome, unsigned delay_ms)
+{
+	if (may_settle(b, origin)) {
+		kb_nats_put_verdict(&b->link.out, b->offered, outcome, delay_ms);
+		kb_traffic_settled(b->config.traffic, origin, outcome);
+		b->offered = kb_slice(NULL, 0);
+	}
+	return settled(b, false);
+}
+
+/* Of core NATS nothing is acknowledged. */
+static enum kb_broker_result nats_settle(struct kb_broker *b, const struct kb_origin *origin, enum kb_outcome outcome)
+{
+	return settle(b, origin, outcome, 0);
+}
+
+static enum kb_broker_result nats_postpone(struct kb_broker *b, const struct kb_origin *origin, unsigned delay_ms)
+{
+	return settle(b, origin, KB_REQUEUE, delay_ms);
+}
+
+static enum kb_broker_result nats_progress(struct kb_broker *b, const struct kb_origin *origin)
+{
+	if (may_settle(b, origin))
+		kb_nats_put_progress(&b->link.out, b->offered);
+	return settled(b, true);
+}
+
 /* -- deliveries -- */
+
+static void add_number(struct kb_buf *list, struct kb_slice name, uint64_t number)
+{
+	char text[24];
+	int n = snprintf(text, sizeof text, "%" PRIu64, number);
+	kb_headers_add(list, name, kb_slice(text, (size_t)n));
+}
+
+/* Its reply subject is where it is acknowledged: nothing for a route to answer to. */
+static void fill_stored(struct kb_broker *b, struct kb_message *m)
+{
+	struct kb_nats_stored stored;
+	b->offered = kb_slice(NULL, 0);
+	if (!kb_nats_stored_read(m->reply, &stored))
+		return;
+	b->offered = m->reply;
+	m->reply = kb_slice(NULL, 0);
+	m->origin.tag = stored.sequence;
+	m->origin.flags = stored.delivered > 1 ? KB_REDELIVERED : 0;
+	kb_headers_add(&b->properties, KB_SLICE_LITERAL("stream"), stored.stream);
+	kb_headers_add(&b->properties, KB_SLICE_LITERAL("consumer"), stored.consumer);
+	add_number(&b->properties, KB_SLICE_LITERAL("delivered"), stored.delivered);
+	add_number(&b->properties, KB_SLICE_LITERAL("sequence"), stored.sequence);
+	add_number(&b->properties, KB_SLICE_LITERAL("pending"), stored.pending);
+}
 
 static void fill_message(
 	struct kb_broker *b, const struct subscription *s, const struct kb_nats_op *op, struct kb_message *m)
@@ -312,13 +448,13 @@ static void fill_message(
 		.reply = op->reply,
 		.payload = op->payload,
 		.origin = {.subscription = s->index, .generation = b->generation, .broker = b->config.index}};
-	if (!op->headers.n)
-		return;
 	kb_buf_clear(&b->headers);
 	kb_buf_clear(&b->properties);
 	if (!kb_nats_headers_read(op->headers, &b->headers, &b->properties))
 		kb_log_limited(&b->broken_headers, KB_LOG_WARNING,
 			"nats: delivery on \"%.*s\" goes on without its headers: they cannot be read", KB_SLICE_FMT(m->key));
+	if (s->config->durable)
+		fill_stored(b, m);
 	m->headers = kb_buf_slice(&b->headers);
 	m->properties = kb_buf_slice(&b->properties);
 }
@@ -334,18 +470,44 @@ static bool too_long(struct kb_broker *b, const struct kb_message *m)
 	return true;
 }
 
+/* What of a durable consumer is no message. */
+static bool is_answer(struct kb_broker *b, struct subscription *s, const struct kb_message *m)
+{
+	bool news = false;
+	if (!s->config->durable || !kb_nats_durable_answer(&s->durable, m, &b->link.out, &news))
+		return false;
+	if (news)
+		report_durable(b, s);
+	return true;
+}
+
 /* False: nobody had room for it. */
-static bool offer(struct kb_broker *b, const struct kb_nats_op *op)
+static bool offer_to(struct kb_broker *b, struct subscription *s, const struct kb_nats_op *op)
 {
 	struct kb_message m;
-	if (op->sid == 0 || op->sid > b->n_subscriptions)
+	fill_message(b, s, op, &m);
+	if (is_answer(b, s, &m) || too_long(b, &m))
 		return true;
-	fill_message(b, &b->subscriptions[op->sid - 1], op, &m);
-	if (too_long(b, &m))
-		return true;
-	if (!b->events.delivered(b->events.context, &m))
+	bool taken = b->events.delivered(b->events.context, &m);
+	b->offered = kb_slice(NULL, 0);
+	if (!taken)
 		return false;
 	kb_traffic_delivered(b->config.traffic, &m);
+	if (s->config->durable && !b->leave_by)
+		kb_nats_durable_taken(&s->durable, &b->link.out);
+	return true;
+}
+
+static bool offer(struct kb_broker *b, const struct kb_nats_op *op)
+{
+	if (op->sid > 0 && op->sid <= b->n_subscriptions)
+		return offer_to(b, &b->subscriptions[op->sid - 1], op);
+	if (op->sid == STORE_SID) {
+		kb_buf_clear(&b->headers);
+		kb_buf_clear(&b->properties);
+		kb_nats_headers_read(op->headers, &b->headers, &b->properties);
+		kb_nats_store_heed(&b->store, op->subject, op->payload, kb_buf_slice(&b->properties), &b->events);
+	}
 	return true;
 }
 
@@ -434,7 +596,7 @@ static bool deliver(struct kb_broker *b, unsigned *left)
 /* A connection that only publishes hears little, and mostly when it is idle: looking costs a system call. */
 static bool worth_reading(const struct kb_broker *b)
 {
-	return b->n_subscriptions || !b->published || b->unread >= READ_RARELY;
+	return b->n_subscriptions || b->store.inbox[0] || !b->published || b->unread >= READ_RARELY;
 }
 
 /* True: all that the socket had, as far as the budget goes, was read and delivered. */
@@ -470,6 +632,11 @@ static enum kb_broker_result nats_process(struct kb_broker *b, unsigned max_mess
 	if (b->leave_at && !b->leave_by && kb_tcp_now_ms() >= b->leave_at)
 		begin_to_leave(b);
 	bool done = !b->link.up || read_and_deliver(b, max_messages);
+	if (b->renewing)
+		renew(b);
+	kb_nats_store_expire(&b->store, &b->events);
+	if (!b->leave_by)
+		look_after_durables(b);
 	b->published = false;
 	kb_nats_link_keep_alive(&b->link, b->held || b->leave_by ? 0 : b->config.heartbeat_s * 1000);
 	if (kb_nats_link_waiting(&b->link))
@@ -507,7 +674,10 @@ const struct kb_broker_api kb_nats = {
 	.address = nats_address,
 	.subscribe = nats_subscribe,
 	.publish = nats_publish,
+	.renew = nats_renew,
 	.settle = nats_settle,
+	.postpone = nats_postpone,
+	.progress = nats_progress,
 	.process = nats_process,
 	.poll_fd = nats_poll_fd,
 	.poll_events = nats_poll_events,

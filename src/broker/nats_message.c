@@ -41,6 +41,11 @@ const char *kb_nats_pattern_fault(struct kb_slice pattern)
 	return fault(pattern, SUBSCRIBE);
 }
 
+const char *kb_nats_word_fault(struct kb_slice word)
+{
+	return word.n && memchr(word.p, '.', word.n) ? "it holds a dot" : kb_nats_subject_fault(word);
+}
+
 bool kb_nats_is_header_name(struct kb_slice name)
 {
 	for (size_t i = 0; i < name.n; i++)

@@ -14,6 +14,9 @@ const char *kb_nats_subject_fault(struct kb_slice subject);
 /* The same for subscriptions, where the words `*` and, at the end, `>` are wildcards. */
 const char *kb_nats_pattern_fault(struct kb_slice pattern);
 
+/* NULL for one word of a subject that is no wildcard: the name of a stream, of a consumer. */
+const char *kb_nats_word_fault(struct kb_slice word);
+
 /* NULL when the headers (see kb_headers_next()) can be sent, else why not. *size: their bytes on the wire. */
 const char *kb_nats_headers_fault(struct kb_slice headers, size_t *size);
 

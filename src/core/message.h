@@ -16,7 +16,12 @@ struct kb_origin {
 };
 
 enum { KB_ORIGIN_EVENT = 0xffffffffu }; /* the module's own event, e.g. an open connection */
-enum { KB_REDELIVERED = 1, KB_WANTS_ACK = 2, KB_EXPIRES = 4 };
+enum {
+	KB_REDELIVERED = 1,
+	KB_WANTS_ACK = 2,
+	KB_EXPIRES = 4,
+	KB_STORED = 8 /* of an outgoing message of NATS: it is done when a stream has stored it */
+};
 
 /* All slices are borrowed: after kb_message_decode() they point into the record and end with it. */
 struct kb_message {

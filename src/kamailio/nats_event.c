@@ -16,6 +16,7 @@
 
 /* The message whose route runs in this process; NULL outside of one. */
 static const struct kb_message *current;
+static struct kb_delivery *current_delivery;
 
 struct listener {
 	struct kb_policy *policy;
@@ -28,6 +29,11 @@ struct listener {
 const struct kb_message *kn_current(void)
 {
 	return current;
+}
+
+struct kb_delivery *kn_current_delivery(void)
+{
+	return current_delivery;
 }
 
 /* An empty part is a text of no bytes, not null. */
@@ -57,14 +63,20 @@ int kn_pv_header(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
 	return current ? kb_pv_entry(msg, parameter, value, current->headers) : pv_get_null(msg, parameter, value);
 }
 
+int kn_pv_property(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
+{
+	return current ? kb_pv_entry(msg, parameter, value, current->properties) : pv_get_null(msg, parameter, value);
+}
+
 enum { ASK_POLICY = -100 };
 
-/* The default names depend on the subscription alone, so they are asked for once: a message takes half a microsecond,
- * Lua a fifth of that. */
-static int fixed_route(struct kb_policy *policy)
+/* Without wildcards the default names depend on the subscription alone, so they are asked for once: a message takes
+ * half a microsecond, Lua a fifth of that. */
+static int fixed_route(struct kb_policy *policy, const char *subject)
 {
 	const char *file = kn_settings()->lua_policy;
-	return file && file[0] ? ASK_POLICY : kb_policy_route(policy, &(struct kb_message){0}, kb_slice("", 0));
+	bool fixed = !(file && file[0]) && !strpbrk(subject, "*>");
+	return fixed ? kb_policy_route(policy, &(struct kb_message){0}, kb_slice("", 0)) : ASK_POLICY;
 }
 
 static bool has_callback(void)
@@ -102,7 +114,7 @@ static bool take_policy(struct listener *l)
 	}
 	kb_policy_close(l->policy);
 	l->policy = policy;
-	l->route = fixed_route(policy);
+	l->route = fixed_route(policy, s->routing[0]);
 	return true;
 }
 
@@ -125,11 +137,12 @@ static void on_tick(void *context)
 	take_new_policy(context);
 }
 
-static bool on_delivered(void *context, const struct kb_message *m)
+static bool on_delivered(void *context, const struct kb_message *m, struct kb_delivery *delivery)
 {
 	struct listener *l = context;
 	take_new_policy(l);
 	current = m;
+	current_delivery = delivery;
 	if (has_callback()) {
 		kb_event_callback_run(kn_settings()->event_callback, l->event);
 	} else {
@@ -140,6 +153,7 @@ static bool on_delivered(void *context, const struct kb_message *m)
 			kb_traffic_drop(l->traffic, &m->origin, KB_DROP_NO_ROUTE);
 	}
 	current = NULL;
+	current_delivery = NULL;
 	return true;
 }
 

@@ -8,6 +8,7 @@
 #include "kamailio/nats_kv.h"
 #include "kamailio/nats_request.h"
 #include "kamailio/nats_stats.h"
+#include "kamailio/nats_stream.h"
 #include "kamailio/policy_reload.h"
 #include "kamailio/process.h"
 #include "kamailio/script.h"
@@ -33,6 +34,15 @@ static cmd_export_t functions[] = {
 	{"nats_kv_delete", KB_FUNCTION(kn_kv_delete3), 3, kn_fixup_kv, kb_fixup_text_free, ANY_ROUTE},
 	{"nats_respond", KB_FUNCTION(kn_respond1), 1, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
 	{"nats_respond", KB_FUNCTION(kn_respond2), 2, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
+	{"nats_js_publish", KB_FUNCTION(kn_js_publish2), 2, kn_fixup_stream, kb_fixup_text_free, ANY_ROUTE},
+	{"nats_js_publish", KB_FUNCTION(kn_js_publish3), 3, kn_fixup_stream, kb_fixup_text_free, ANY_ROUTE},
+	{"nats_js_publish_wait", KB_FUNCTION(kn_js_publish_wait3), 3, kn_fixup_stream, kb_fixup_text_free, ANY_ROUTE},
+	{"nats_js_publish_wait", KB_FUNCTION(kn_js_publish_wait4), 4, kn_fixup_stream, kb_fixup_text_free, ANY_ROUTE},
+	{"nats_ack", KB_FUNCTION(kn_ack), 0, 0, 0, ANY_ROUTE},
+	{"nats_nak", KB_FUNCTION(kn_nak0), 0, 0, 0, ANY_ROUTE},
+	{"nats_nak", KB_FUNCTION(kn_nak1), 1, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
+	{"nats_term", KB_FUNCTION(kn_term), 0, 0, 0, ANY_ROUTE},
+	{"nats_progress", KB_FUNCTION(kn_progress), 0, 0, 0, ANY_ROUTE},
 	{0, 0, 0, 0, 0, 0},
 };
 
@@ -41,6 +51,7 @@ static pv_export_t variables[] = {
 	{{"natsSubject", 11}, PVT_OTHER, kn_pv_subject, 0, 0, 0, 0, 0},
 	{{"natsReply", 9}, PVT_OTHER, kn_pv_reply, 0, 0, 0, 0, 0},
 	{{"natsHdr", 7}, PVT_OTHER, kn_pv_header, 0, kb_pv_parse_name, 0, 0, 0},
+	{{"natsProp", 8}, PVT_OTHER, kn_pv_property, 0, kb_pv_parse_name, 0, 0, 0},
 	{{"natsAnswer", 10}, PVT_OTHER, kn_pv_answer, 0, 0, 0, 0, 0},
 	{{"natsAnswerHdr", 13}, PVT_OTHER, kn_pv_answer_header, 0, kb_pv_parse_name, 0, 0, 0},
 	{{"natsAnswerStatus", 16}, PVT_OTHER, kn_pv_answer_status, 0, 0, 0, 0, 0},
@@ -70,6 +81,15 @@ static sr_kemi_t kemi[] = {
 	KEMI("kv_delete_revision", kn_kemi_kv_delete_revision, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
 	KEMI("respond", kn_kemi_respond, {SR_KEMIP_STR}),
 	KEMI("respond_headers", kn_kemi_respond_headers, {SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("js_publish", kn_kemi_js_publish, {SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("js_publish_headers", kn_kemi_js_publish_headers, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("js_publish_wait", kn_kemi_js_publish_wait, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_INT}),
+	KEMI("js_publish_wait_headers", kn_kemi_js_publish_wait_headers,
+		{SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_INT, SR_KEMIP_STR}),
+	KEMI("ack", kn_kemi_ack, {SR_KEMIP_NONE}),
+	KEMI("nak", kn_kemi_nak, {SR_KEMIP_INT}),
+	KEMI("term", kn_kemi_term, {SR_KEMIP_NONE}),
+	KEMI("progress", kn_kemi_progress, {SR_KEMIP_NONE}),
 	{{0, 0}, {0, 0}, 0, NULL, {0}},
 };
 
@@ -78,17 +98,18 @@ static int mod_init(void)
 	kb_log_sink_install();
 	if (!kn_settings_check() || !kn_event_check_policy() || !kn_stats_register() || !kb_policy_reload_init())
 		return -1;
-	kb_process_announce(kn_settings()->publish_workers + (int)kn_settings()->n_subscriptions + KN_REQUEST_PROCESSES);
+	kb_process_announce(kn_settings()->publish_workers + (int)kn_settings()->n_subscriptions + KN_REQUEST_PROCESSES +
+						KN_STREAM_PROCESSES);
 	return 0;
 }
 
 static int child_init(int rank)
 {
 	if (rank == PROC_INIT)
-		return kn_publish_init() && kn_requester_init() && kn_stats_init() ? 0 : -1;
+		return kn_publish_init() && kn_requester_init() && kn_stream_init() && kn_stats_init() ? 0 : -1;
 	if (rank != PROC_MAIN)
 		return 0;
-	return kn_event_fork() && kn_publish_fork() && kn_requester_fork() ? 0 : -1;
+	return kn_event_fork() && kn_publish_fork() && kn_requester_fork() && kn_stream_fork() ? 0 : -1;
 }
 
 struct module_exports exports = {

@@ -25,7 +25,8 @@ struct kn_settings {
 	const char *urls[KN_URLS_MAX];
 	size_t n_urls;
 	struct kb_subscription subscriptions[KN_SUBSCRIPTIONS_MAX]; /* one process each */
-	const char *subjects[KN_SUBSCRIPTIONS_MAX];                 /* what their `routing` points to */
+	const char *subjects[KN_SUBSCRIPTIONS_MAX];       /* what their `routing` points to, and events are named by */
+	struct kb_durable durables[KN_SUBSCRIPTIONS_MAX]; /* of those that consume from a stream */
 	size_t n_subscriptions;
 	int publish_workers;
 	int outbox_bytes;
@@ -95,10 +96,14 @@ bool kn_event_fork(void);
 /* The message whose route runs in this process; NULL outside of one. */
 const struct kb_message *kn_current(void);
 
-/* $natsData, $natsSubject, $natsReply, $natsHdr(name): null outside of an event. */
+/* For what its route says about it (broker/listener.h); NULL outside of one. */
+struct kb_delivery *kn_current_delivery(void);
+
+/* $natsData, $natsSubject, $natsReply, $natsHdr(name), $natsProp(name): null outside of an event. */
 int kn_pv_data(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
 int kn_pv_subject(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
 int kn_pv_reply(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
 int kn_pv_header(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+int kn_pv_property(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
 
 #endif

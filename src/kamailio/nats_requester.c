@@ -39,7 +39,7 @@ void kn_want_resumer(void)
 	want_requester = want_resumer = true;
 }
 
-static bool has_kemi(void)
+bool kn_kemi_is_there(void)
 {
 	static const char *const engines[] = {
 		"app_lua", "app_python", "app_python3", "app_python3s", "app_jsdt", "app_ruby", "app_ruby_proc", "app_sqlang"};
@@ -52,7 +52,7 @@ static bool has_kemi(void)
 /* What a KEMI script will call is not known before it does. */
 static void look_for_kemi(void)
 {
-	if (!has_kemi())
+	if (!kn_kemi_is_there())
 		return;
 	want_requester = true;
 	want_resumer = want_resumer || (module_loaded("tm") && kb_suspend_load(KN_REQUEST_ASYNC));

@@ -8,6 +8,7 @@
 
 #include "kamailio/nats_module.h"
 #include "kamailio/nats_request.h"
+#include "kamailio/nats_stream.h"
 
 enum { CONNECTIONS_MAX = 1024, SUBSCRIPTIONS_MAX = KN_SUBSCRIPTIONS_MAX }; /* address space only */
 
@@ -52,19 +53,19 @@ const struct kb_traffic *kn_stats_traffic(void)
 
 /* -- reading -- */
 
-/* What is published and what is asked have an outbox each. */
+/* What is published, what is asked and what streams are to store have an outbox each. */
 static struct kb_outbox_totals totals(void)
 {
-	struct kb_outbox_totals t = {0}, asked = {0};
-	if (kn_outbox())
-		t = kb_outbox_totals(kn_outbox());
-	if (kn_question_outbox())
-		asked = kb_outbox_totals(kn_question_outbox());
-	t.accepted += asked.accepted;
-	t.refused += asked.refused;
-	t.too_large += asked.too_large;
-	t.bytes_used += asked.bytes_used;
-	t.bytes_high = asked.bytes_high > t.bytes_high ? asked.bytes_high : t.bytes_high;
+	struct kb_outbox *outboxes[] = {kn_outbox(), kn_question_outbox(), kn_stream_outbox()};
+	struct kb_outbox_totals t = {0};
+	for (size_t i = 0; i < sizeof outboxes / sizeof *outboxes; i++) {
+		struct kb_outbox_totals one = outboxes[i] ? kb_outbox_totals(outboxes[i]) : (struct kb_outbox_totals){0};
+		t.accepted += one.accepted;
+		t.refused += one.refused;
+		t.too_large += one.too_large;
+		t.bytes_used += one.bytes_used;
+		t.bytes_high = one.bytes_high > t.bytes_high ? one.bytes_high : t.bytes_high;
+	}
 	return t;
 }
 
@@ -147,7 +148,13 @@ const struct kb_statistic kn_statistics[] = {
 	{"outbox_messages", "messages in the outbox now", outbox_messages, 0},
 	{"outbox_bytes", "bytes of the outbox in use now", OUTBOX(bytes_used)},
 	{"outbox_bytes_high", "the most bytes that the outbox of one process has held", OUTBOX(bytes_high)},
+	{"stored", "messages that a stream has stored", CONNECTIONS(confirmed)},
+	{"store_refused", "accepted messages that no stream would ever store", CONNECTIONS(rejected)},
 	{"delivered", "messages for subscriptions, answers included", SUBSCRIPTIONS(delivered)},
+	{"redelivered", "... of them, those of a stream that had been delivered before", SUBSCRIPTIONS(redelivered)},
+	{"acked", "messages of streams that were acknowledged", SUBSCRIPTIONS(acked)},
+	{"naked", "... that are to be delivered again (nats_nak)", SUBSCRIPTIONS(requeued)},
+	{"terminated", "... that are never to be delivered again (nats_term)", SUBSCRIPTIONS(rejected)},
 	{"dropped_no_route", "deliveries for which there is no event route", SUBSCRIPTIONS(dropped[KB_DROP_NO_ROUTE])},
 	{"requests_answered", "questions that got their answer", REQUESTS(ANSWERED)},
 	{"requests_timeout", "questions without an answer in time", REQUESTS(TIMEOUT)},

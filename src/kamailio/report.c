@@ -127,8 +127,7 @@ void kb_rpc_connections(rpc_t *rpc, void *context, const struct kb_traffic *traf
 
 static void add_names(rpc_t *rpc, void *structure, const struct kb_subscription_traffic *s, enum kb_report_kind kind)
 {
-	if (kind == KB_REPORT_QUEUES)
-		add_line(rpc, structure, "exchange", &s->exchange);
+	add_line(rpc, structure, kind == KB_REPORT_QUEUES ? "exchange" : "stream", &s->exchange);
 	add_line(rpc, structure, kind == KB_REPORT_QUEUES ? "routing" : "subject", &s->routing);
 	add_line(rpc, structure, kind == KB_REPORT_QUEUES ? "queue" : "group", &s->queue);
 }
@@ -143,12 +142,16 @@ static void add_state(
 	add_line(rpc, structure, "reason", &s->reason);
 }
 
-static void add_outcomes(rpc_t *rpc, void *structure, const struct kb_subscription_traffic *s)
+/* With the words of the broker in question. */
+static void add_outcomes(rpc_t *rpc, void *structure, const struct kb_subscription_traffic *s, enum kb_report_kind kind)
 {
+	bool queues = kind == KB_REPORT_QUEUES;
 	kb_rpc_number(rpc, structure, "redelivered", kb_counted(&s->redelivered));
 	kb_rpc_number(rpc, structure, "acked", kb_counted(&s->acked));
-	kb_rpc_number(rpc, structure, "rejected", kb_counted(&s->rejected));
-	kb_rpc_number(rpc, structure, "requeued", kb_counted(&s->requeued));
+	kb_rpc_number(rpc, structure, queues ? "rejected" : "terminated", kb_counted(&s->rejected));
+	kb_rpc_number(rpc, structure, queues ? "requeued" : "naked", kb_counted(&s->requeued));
+	if (!queues)
+		return;
 	kb_rpc_number(rpc, structure, "dropped_too_large", kb_counted(&s->dropped[KB_DROP_TOO_LARGE]));
 	kb_rpc_number(rpc, structure, "dropped_unreadable", kb_counted(&s->dropped[KB_DROP_UNREADABLE]));
 }
@@ -162,8 +165,7 @@ static void add_subscription(rpc_t *rpc, void *context, const struct kb_connecti
 	add_names(rpc, structure, s, kind);
 	add_state(rpc, structure, c, s);
 	kb_rpc_number(rpc, structure, "delivered", kb_counted(&s->delivered));
-	if (kind == KB_REPORT_QUEUES)
-		add_outcomes(rpc, structure, s);
+	add_outcomes(rpc, structure, s, kind);
 	kb_rpc_number(rpc, structure, "dropped_no_route", kb_counted(&s->dropped[KB_DROP_NO_ROUTE]));
 }
 

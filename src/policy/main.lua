@@ -6,7 +6,7 @@
 
 local host = ...
 local type, next, rawget, rawequal, setmetatable, error = type, next, rawget, rawequal, setmetatable, error
-local ipairs, tostring, assert, load = ipairs, tostring, assert, load
+local ipairs, tostring, assert, load, select = ipairs, tostring, assert, load, select
 local is_kazoo = host.bus == "kazoo"
 
 -- -- the modules of kemibus, for the host itself --
@@ -59,6 +59,7 @@ local function subscription_of(fields)
   fields.default_event_key, fields.default_event_subkey = host.event_key, host.event_subkey
   local own = { fields = fields, found = {}, n_found = 0 }
   own.key_name, own.subkey_name = routes.key_names(fields)
+  own.wild = not is_kazoo and fields.subject and fields.subject:find("[*>]") and true
   own.shown = {}
   for name, value in next, fields do own.shown[name] = value end
   return own
@@ -84,16 +85,18 @@ local function remember(s, key, subkey, index)
   by_key[subkey], s.n_found = index, s.n_found + 1
 end
 
--- The default names are a function of the two keys, and so is the route.
+-- The default names are a function of the two keys and, under a wildcard of NATS, of the subject; so is the route.
 local function default_route(s, key, subkey)
-  local by_key = s.found[key or false]
+  local subject
+  if s.wild then subject, key = select(2, host.message()), nil end
+  local by_key = s.found[key or subject or false]
   local index = by_key and by_key[subkey or false]
   if index then return index end
   index = first_existing(route_names({
-    bus = host.bus, key = key, subkey = subkey, key_name = s.key_name, subkey_name = s.subkey_name,
+    bus = host.bus, key = key, subkey = subkey, subject = subject, key_name = s.key_name, subkey_name = s.subkey_name,
     subscription = s.fields,
   }))
-  remember(s, key or false, subkey or false, index)
+  remember(s, key or subject or false, subkey or false, index)
   return index
 end
 

@@ -1,0 +1,67 @@
+-- The JetStream API, over a connection of spec/support/nats_client.
+local cjson = require "cjson"
+local nats_client = require "support.nats_client"
+local socket = require "socket"
+
+local jetstream = {}
+local Api = {}
+Api.__index = Api
+
+function jetstream.connect(options)
+  local self = setmetatable({ client = nats_client.connect(options), asked = 0 }, Api)
+  self.inbox = "_INBOX.spec" .. tostring(self):gsub("%W", "")
+  self.client:sub(self.inbox .. ".*")
+  return self
+end
+
+-- One question, its answer decoded; nil when nobody takes it or none came in time (default 5 s).
+function Api:ask(subject, body, deadline)
+  self.asked = self.asked + 1
+  local inbox = self.inbox .. "." .. self.asked
+  self.client:pub(subject, body and cjson.encode(body) or "", inbox)
+  local give_up = socket.gettime() + (deadline or 5)
+  while socket.gettime() < give_up do
+    local answer = self.client:next(give_up - socket.gettime())
+    if answer and answer.subject == inbox then return not answer.status and cjson.decode(answer.payload) or nil end
+  end
+end
+
+-- The same under $JS.API, again and again until it succeeds: JetStream is up later than its server.
+function Api:must(name, body, deadline)
+  local give_up = socket.gettime() + (deadline or 20)
+  local answer
+  repeat
+    answer = self:ask("$JS.API." .. name, body, 2)
+    if answer and not answer.error then return answer end
+    socket.sleep(0.05)
+  until socket.gettime() > give_up
+  error(("JetStream refuses %s: %s"):format(name, answer and cjson.encode(answer.error) or "no answer"), 2)
+end
+
+-- stream("NAME", {subjects = {...}, ...fields of the configuration})
+function Api:stream(name, config)
+  local full = { name = name, retention = "limits", storage = "file", num_replicas = 1 }
+  for field, value in pairs(config) do full[field] = value end
+  return self:must("STREAM.CREATE." .. name, full)
+end
+
+function Api:delete(name) return self:must("STREAM.DELETE." .. name) end
+
+-- {messages = count, last_seq = ..., ...}
+function Api:state(name) return self:must("STREAM.INFO." .. name).state end
+
+function Api:consumer(stream, name) return self:must(("CONSUMER.INFO.%s.%s"):format(stream, name)) end
+
+-- A stored message: {payload, subject, headers (text)}.
+function Api:message(stream, sequence)
+  local mime = require "mime"
+  local message = self:must("STREAM.MSG.GET." .. stream, { seq = sequence }).message
+  return {
+    subject = message.subject, payload = message.data and mime.unb64(message.data) or "",
+    headers = message.hdrs and mime.unb64(message.hdrs) or "",
+  }
+end
+
+function Api:close() self.client:close() end
+
+return jetstream

@@ -1,0 +1,338 @@
+-- JetStream: messages that a stream stores, and durable consumers.
+local jetstream = require "support.jetstream"
+local nats = require "support.nats"
+local nats_client = require "support.nats_client"
+local nats_server = require "support.nats_server"
+local socket = require "socket"
+local stats = require "support.stats"
+local wait = require "support.wait"
+
+local publish_routes = {
+  store = [[ nats_js_publish("$hdr(X-Subject)", $rb); ]],
+  store_id = [[ nats_js_publish("orders.new", $rb, "Nats-Msg-Id=same;Kind=a b"); ]],
+  store_wait = [[ nats_js_publish_wait("$hdr(X-Subject)", $rb, "5000"); ]],
+  store_brief = [[ nats_js_publish_wait("orders.new", $rb, 300); ]],
+  store_wrong = [[ nats_js_publish_wait("orders.new", $rb, 5000, "Nats-Expected-Last-Sequence=99999"); ]],
+  store_many = [[ $var(i) = 0; $var(bad) = 0;
+    while ($var(i) < 1000) { if (!nats_js_publish("orders.many", "$rb $var(i)")) { $var(bad) = $var(bad) + 1; }
+      $var(i) = $var(i) + 1; } $var(rc) = 1; $var(out) = $var(bad); ]],
+  ack_nothing = [[ nats_ack(); ]],
+}
+
+describe("nats_js_publish", function()
+  local broker, api, server
+
+  setup(function()
+    broker = nats_server.start { jetstream = true }
+    api = jetstream.connect { port = broker.port }
+    api:stream("ORDERS", { subjects = { "orders.>" } })
+    server = nats.start {
+      server = broker, routes = publish_routes, children = 1, settings = "max_while_loops = 2000",
+      params = { num_publish_workers = 1 },
+    }
+    stats.await(server, "nats.stats", { connections_open = 2 })
+  end)
+
+  teardown(function()
+    api:close()
+    server:stop()
+    broker:stop()
+  end)
+
+  local function store(route, subject, body)
+    return server:call(route, { body = body, headers = { "X-Subject: " .. (subject or "orders.new") } })
+  end
+
+  local function await_messages(count)
+    wait.until_(function() return api:state("ORDERS").messages >= count end, 10, count .. " stored messages")
+    assert.equal(count, api:state("ORDERS").messages)
+  end
+
+  it("stores each message once, with an id of its own", function()
+    local before = api:state("ORDERS")
+    assert.equal(1, (store("store", "orders.one", "first")))
+    assert.equal(1, (store("store", "orders.two", "second")))
+    await_messages(before.messages + 2)
+    local first, second = api:message("ORDERS", before.last_seq + 1), api:message("ORDERS", before.last_seq + 2)
+    assert.equal("orders.one", first.subject)
+    assert.equal("first", first.payload)
+    local id = first.headers:match("Nats%-Msg%-Id: (%S+)")
+    assert.equal(36, #id)
+    assert.equal("second", second.payload)
+    assert.not_equal(id, second.headers:match("Nats%-Msg%-Id: (%S+)"))
+    stats.await(server, "nats.stats", { stored = 2 })
+  end)
+
+  it("keeps the script's own id and headers, and the stream drops what it has seen", function()
+    local before = api:state("ORDERS").messages
+    for _ = 1, 3 do assert.equal(1, (store("store_id", nil, "again"))) end
+    assert.equal(1, (store("store_wait", nil, "behind them")))
+    await_messages(before + 2)
+    assert.truthy(api:message("ORDERS", api:state("ORDERS").last_seq - 1).headers:find("Kind: a b", 1, true))
+  end)
+
+  it("waits until it is stored, and says so", function()
+    local before = api:state("ORDERS").messages
+    assert.equal(1, (store("store_wait", nil, "waited for")))
+    assert.equal(before + 1, api:state("ORDERS").messages)
+  end)
+
+  it("drops what its stream refuses for good, tells the one who waits, and goes on", function()
+    assert.equal(-1, (store("store_wrong", nil, "x")))
+    server:wait_log("wrong last sequence", 5)
+    assert.equal(1, (store("store_wait", nil, "next")))
+    stats.await(server, "nats.stats", { store_refused = 1 })
+  end)
+
+  it("drops a message that no stream takes, names its subject, and goes on", function()
+    wait.until_(function() -- there is a line a second of its kind at most
+      assert.equal(-1, (store("store_wait", "nowhere.to.be", "x")))
+      return server:count_log("nowhere.to.be.*no stream takes this subject") > 0
+    end, 10, "the reason in the log")
+    assert.equal(1, (store("store_wait", nil, "next")))
+  end)
+
+  it("stores in the order of its process", function()
+    local before = api:state("ORDERS").last_seq
+    local rc, bad = store("store_many", nil, "n")
+    assert.equal(1, rc)
+    assert.equal("0", bad)
+    wait.until_(function() return api:state("ORDERS").last_seq >= before + 1000 end, 20, "1000 messages")
+    for _, i in ipairs { 0, 1, 499, 998, 999 } do
+      assert.equal("n " .. i, api:message("ORDERS", before + 1 + i).payload)
+    end
+  end)
+
+  it("holds a message back until its stream is there again, and stores those behind it in order", function()
+    api:must("STREAM.UPDATE.ORDERS", {
+      name = "ORDERS", subjects = { "orders.>" }, retention = "limits", storage = "file", num_replicas = 1,
+      max_msgs = api:state("ORDERS").messages, discard = "new",
+    })
+    local last = api:state("ORDERS").last_seq
+    assert.equal(-2, (store("store_brief", nil, "held")))
+    assert.equal(1, (store("store", nil, "behind it")))
+    server:wait_log("maximum messages exceeded", 5)
+    api:must("STREAM.UPDATE.ORDERS", {
+      name = "ORDERS", subjects = { "orders.>" }, retention = "limits", storage = "file", num_replicas = 1,
+      max_msgs = -1, discard = "new",
+    })
+    wait.until_(function() return api:state("ORDERS").last_seq >= last + 2 end, 15, "what was held back")
+    assert.equal("held", api:message("ORDERS", last + 1).payload)
+    assert.equal("behind it", api:message("ORDERS", last + 2).payload)
+  end)
+
+  it("loses nothing while the server is killed and started again", function()
+    local before = api:state("ORDERS").messages
+    assert.equal(1, (store("store_many", nil, "a")))
+    broker:kill9()
+    assert.equal(1, (store("store_many", nil, "b")))
+    assert.equal(-2, (store("store_brief", nil, "c")))
+    broker:start_again()
+    api:close()
+    api = jetstream.connect { port = broker.port }
+    wait.until_(function() return api:state("ORDERS").messages >= before + 2001 end, 30, "all of them")
+    assert.equal(before + 2001, api:state("ORDERS").messages)
+  end)
+
+  it("refuses wrong subjects at once, and acknowledging where there is nothing", function()
+    assert.equal(-1, (store("store", "no good", "x")))
+    assert.equal(-1, (server:call("ack_nothing")))
+    server:wait_log("nats_ack: only in the event route of a message", 5)
+  end)
+end)
+
+describe("nats_js_consumer", function()
+  local broker, api, server, client
+
+  -- What came: "NAME|SUBJECT|PAYLOAD|DELIVERED|STREAM|CONSUMER|REPLY"
+  local function tell(name)
+    return ([[
+      $var(r) = "null";
+      if ($natsReply != $null) $var(r) = $natsReply;
+      nats_publish("seen", "%s|$natsSubject|$natsData|$natsProp(delivered)|$natsProp(stream)|$natsProp(consumer)|$var(r)");
+    ]]):format(name)
+  end
+
+  local events = {
+    jobs = tell("jobs"),
+    ["work-any"] = tell("work-any"),
+    fails = tell("fails") .. [[
+      if ($natsData == "nak" && $natsProp(delivered) == "1") nats_nak();
+      if ($natsData == "later" && $natsProp(delivered) == "1") nats_nak(700);
+      if ($natsData == "term") nats_term();
+      if ($natsData == "twice") { nats_ack(); nats_nak(); }
+    ]],
+    slow = tell("slow") .. [[
+      if ($natsData == "long") { $var(i) = 0;
+        while ($var(i) < 6) { usleep("300000"); nats_progress(); $var(i) = $var(i) + 1; } }
+      if ($natsData == "silent") usleep("1500000");
+    ]],
+  }
+
+  local function start()
+    return nats.start {
+      server = broker, events = events, params = {
+        num_publish_workers = 1,
+        nats_js_consumer = {
+          "stream=JOBS;durable=all;event=jobs", "stream=WORK;durable=some;filter=work.*;max_deliver=3",
+          "stream=FAIL;durable=f;event=fails;ack_wait=1000", "stream=SLOW;durable=s;event=slow;ack_wait=1000",
+        },
+      },
+    }
+  end
+
+  local function await_active(stream)
+    stats.await(server, "nats.subscriptions", { state = "active" }, { stream = stream })
+  end
+
+  setup(function()
+    broker = nats_server.start { jetstream = true }
+    api = jetstream.connect { port = broker.port }
+    for name, subject in pairs { JOBS = "jobs.>", WORK = "work.>", FAIL = "fail", SLOW = "slow" } do
+      api:stream(name, { subjects = { subject } })
+    end
+    client = nats_client.connect { port = broker.port }
+    client:sub("seen")
+    server = start()
+    for _, stream in ipairs { "JOBS", "WORK", "FAIL", "SLOW" } do await_active(stream) end
+  end)
+
+  teardown(function()
+    client:close()
+    api:close()
+    server:stop()
+    broker:stop()
+  end)
+
+  local function seen(deadline)
+    local message = client:next(deadline or 5)
+    if not message then return nil end
+    local e = {}
+    e.name, e.subject, e.payload, e.delivered, e.stream, e.consumer, e.reply =
+      message.payload:match("^(.-)|(.-)|(.-)|(.-)|(.-)|(.-)|(.*)$")
+    return e
+  end
+
+  local function await_acked(stream, durable)
+    wait.until_(function()
+      local info = api:consumer(stream, durable)
+      return info.num_pending == 0 and info.num_ack_pending == 0
+    end, 10, "the acknowledgements of " .. durable)
+  end
+
+  it("makes the consumer with its settings", function()
+    local config = api:consumer("WORK", "some").config
+    assert.equal("work.*", config.filter_subject)
+    assert.equal(3, config.max_deliver)
+    assert.equal("explicit", config.ack_policy)
+    assert.equal(1e9, api:consumer("FAIL", "f").config.ack_wait)
+  end)
+
+  it("runs the event's route, shows where the message comes from, and acknowledges it afterwards", function()
+    api.client:pub("jobs.new.one", "do it")
+    local e = assert(seen())
+    assert.same({
+      name = "jobs", subject = "jobs.new.one", payload = "do it", delivered = "1", stream = "JOBS", consumer = "all",
+      reply = "null",
+    }, e)
+    await_acked("JOBS", "all")
+  end)
+
+  it("names the route after the filter, and passes over what the filter does not take", function()
+    api.client:pub("work.a.b", "not for us")
+    api.client:pub("work.c", "for us")
+    local e = assert(seen())
+    assert.equal("work-any", e.name)
+    assert.equal("for us", e.payload)
+    await_acked("WORK", "some")
+  end)
+
+  it("delivers again what nats_nak gave back, at once or after its delay", function()
+    api.client:pub("fail", "nak")
+    assert.equal("1", assert(seen()).delivered)
+    assert.equal("2", assert(seen(0.6)).delivered)
+    api.client:pub("fail", "later")
+    assert.equal("1", assert(seen()).delivered)
+    local began = socket.gettime()
+    assert.equal("2", assert(seen()).delivered)
+    assert.truthy(socket.gettime() - began > 0.5)
+    await_acked("FAIL", "f")
+  end)
+
+  it("never delivers again what nats_term ended", function()
+    api.client:pub("fail", "term")
+    assert.equal("1", assert(seen()).delivered)
+    assert.is_nil(seen(1.5))
+    await_acked("FAIL", "f")
+    stats.await(server, "nats.stats", { terminated = 1 })
+  end)
+
+  it("takes the first word of a route and refuses the second", function()
+    api.client:pub("fail", "twice")
+    assert.equal("twice", assert(seen()).payload)
+    server:wait_log("nats_nak: the message is settled already", 5)
+    assert.is_nil(seen(1.2))
+  end)
+
+  it("keeps a message that is worked on, and gets it again when it stays silent for too long", function()
+    api.client:pub("slow", "long")
+    assert.equal("1", assert(seen()).delivered)
+    assert.is_nil(seen(3))
+    api.client:pub("slow", "silent")
+    assert.equal("1", assert(seen()).delivered)
+    assert.equal("2", assert(seen()).delivered)
+  end)
+
+  it("takes thousands of messages in order and acknowledges all", function()
+    for i = 1, 5000 do api.client:pub("jobs.bulk", tostring(i)) end
+    for i = 1, 5000 do assert.equal(tostring(i), assert(seen(), "message " .. i).payload) end
+    await_acked("JOBS", "all")
+  end)
+
+  it("goes on where it stopped when Kamailio or the server was away", function()
+    server:stop()
+    api.client:pub("jobs.x", "while kamailio was away")
+    api.client:flush()
+    server = start()
+    assert.equal("while kamailio was away", assert(seen(10)).payload)
+    broker:kill9()
+    broker:start_again()
+    api:close()
+    client:close()
+    api = jetstream.connect { port = broker.port }
+    client = nats_client.connect { port = broker.port }
+    client:sub("seen")
+    wait.until_(function()
+      api:ask("jobs.y", nil, 1)
+      return client:next(0.5)
+    end, 20, "a delivery after the restart")
+  end)
+
+  it("says why a consumer cannot be had, and takes it once it can", function()
+    api:delete("SLOW")
+    server:wait_log('consumer "s" of stream "SLOW": .*', 10)
+    stats.await(server, "nats.subscriptions", { state = "retrying" }, { stream = "SLOW" })
+    server:wait_log("stream not found", 10)
+    api:stream("SLOW", { subjects = { "slow" } })
+    await_active("SLOW")
+    while client:next(0.3) do end
+    api.client:pub("slow", "back")
+    assert.equal("back", assert(seen(10)).payload)
+  end)
+end)
+
+describe("nats_js_consumer at the start", function()
+  for text, said in pairs {
+    ["durable=d"] = "must name a stream and a durable consumer", ["stream=a.b;durable=d"] = "words without dots",
+    ["stream=S;durable=d;ack_wait=x"] = "ack_wait=x", ["stream=S;durable=d;colour=red"] = 'no field "colour"',
+    ["stream=S;durable=d;deliver=some"] = "deliver=some", ["nonsense"] = '"nonsense" is not of the form',
+    ["stream=S;durable=d;filter=a..b"] = "empty",
+  } do
+    it("refuses " .. text, function()
+      local server, log = nats.try_start { params = { nats_js_consumer = text } }
+      if server then server:stop() end
+      assert.is_nil(server)
+      assert.truthy(log:find(said, 1, true), log)
+    end)
+  end
+end)

@@ -1,0 +1,41 @@
+/*
+ * Consuming a stream through a durable consumer of JetStream: made when it is not there, then asked for messages a
+ * batch at a time, so that none waits here longer than its time for the acknowledgement allows.
+ *
+ *     MAKING    the server was asked to make the consumer; it answers, or is asked again
+ *     PULLING   messages come; when half a batch is left, more are asked for
+ *     WAITING   something was refused: it is tried again after a pause
+ */
+#ifndef KB_BROKER_NATS_DURABLE_H
+#define KB_BROKER_NATS_DURABLE_H
+
+#include "broker/nats_js.h"
+
+enum kb_nats_durable_state { KB_NATS_MAKING, KB_NATS_PULLING, KB_NATS_WAITING };
+
+struct kb_nats_durable {
+	const struct kb_durable *config;
+	enum kb_nats_durable_state state;
+	char inbox[40];       /* of this connection; answers come one word below it */
+	int64_t due_ms;       /* when the state has lasted too long */
+	unsigned batch;       /* messages to ask for at a time */
+	unsigned outstanding; /* messages asked for that have not come */
+	unsigned taken;       /* since began_ms */
+	int64_t began_ms;
+	char why[256]; /* it cannot be used now; "": it can */
+};
+
+/* Subscribes to its inbox under `sid` and asks for the consumer. */
+void kb_nats_durable_begin(
+	struct kb_nats_durable *d, const struct kb_durable *config, struct kb_buf *out, uint64_t sid);
+
+/* True for an answer of the server, which it handles; false for a message of the stream. *news: d->why has changed. */
+bool kb_nats_durable_answer(struct kb_nats_durable *d, const struct kb_message *m, struct kb_buf *out, bool *news);
+
+/* A message of the stream was handled. */
+void kb_nats_durable_taken(struct kb_nats_durable *d, struct kb_buf *out);
+
+/* At least twice a second: asks again where an answer did not come. */
+void kb_nats_durable_tick(struct kb_nats_durable *d, struct kb_buf *out, bool *news);
+
+#endif

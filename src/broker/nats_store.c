@@ -1,0 +1,139 @@
+#include "broker/nats_store.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "broker/tcp.h"
+#include "core/uuid.h"
+
+enum { ANSWER_MS = 5000 }; /* for the stream to say that it has stored a message */
+
+static const char no_stream[] = "no stream takes this subject";
+
+void kb_nats_store_forget(struct kb_nats_store *s)
+{
+	s->oldest = s->next;
+}
+
+void kb_nats_store_reset(struct kb_nats_store *s)
+{
+	kb_nats_store_forget(s);
+	s->inbox[0] = '\0';
+}
+
+void kb_nats_store_free(struct kb_nats_store *s)
+{
+	free(s->flights);
+	s->flights = NULL;
+}
+
+static struct kb_nats_flight *flight(struct kb_nats_store *s, uint64_t number)
+{
+	return &s->flights[number & (KB_NATS_UNDER_WAY - 1)];
+}
+
+static bool begin(struct kb_nats_store *s, struct kb_nats_link *link, uint64_t sid)
+{
+	char id[KB_SHORT_ID_CHARS], pattern[sizeof s->inbox + 2];
+	if (!s->flights)
+		s->flights = calloc(KB_NATS_UNDER_WAY, sizeof *s->flights);
+	if (!s->flights)
+		return false;
+	if (!s->inbox[0]) {
+		kb_short_id(id);
+		snprintf(s->inbox, sizeof s->inbox, "_INBOX.%.*s", KB_SHORT_ID_CHARS, id);
+		snprintf(pattern, sizeof pattern, "%s.*", s->inbox);
+		kb_nats_put_subscribe(&link->out, kb_slice_from(pattern), kb_slice(NULL, 0), sid);
+		s->next = s->next ? s->next : 1;
+		s->oldest = s->next;
+	}
+	return true;
+}
+
+/* kind: 'm' for the message itself, 'q' for the question about its subject. */
+static struct kb_slice inbox_of(const struct kb_nats_store *s, char kind, uint64_t number, char *to, size_t size)
+{
+	int n = snprintf(to, size, "%s.%c%" PRIu64, s->inbox, kind, number);
+	return kb_slice(to, (size_t)n);
+}
+
+enum kb_broker_result kb_nats_store_put(
+	struct kb_nats_store *s, struct kb_nats_link *link, uint64_t sid, const struct kb_message *m, uint64_t *sequence)
+{
+	char text[64];
+	if (!begin(s, link, sid) || s->next - s->oldest >= KB_NATS_UNDER_WAY)
+		return KB_BROKER_AGAIN;
+	struct kb_message asking = *m;
+	asking.reply = inbox_of(s, 'm', s->next, text, sizeof text);
+	kb_nats_put_message(&link->out, &asking);
+	*flight(s, s->next) =
+		(struct kb_nats_flight){.sent_ms = kb_tcp_now_ms(), .doubt = s->in_doubt ? KB_NATS_ASKED : KB_NATS_NO_DOUBT};
+	if (s->in_doubt)
+		kb_nats_put_streams_query(&link->out, m->key, inbox_of(s, 'q', s->next, text, sizeof text));
+	*sequence = s->next++;
+	return KB_BROKER_OK;
+}
+
+static void end(struct kb_nats_store *s, uint64_t number, enum kb_outcome outcome, const char *reason,
+	const struct kb_broker_events *events)
+{
+	flight(s, number)->sent_ms = 0;
+	while (s->oldest < s->next && !flight(s, s->oldest)->sent_ms)
+		s->oldest++;
+	events->settled(events->context, number, false, outcome, reason);
+}
+
+static void heed_message(struct kb_nats_store *s, uint64_t number, struct kb_slice payload, struct kb_slice properties,
+	const struct kb_broker_events *events)
+{
+	struct kb_nats_flight *f = flight(s, number);
+	struct kb_nats_answer answer = kb_nats_answer_read(payload, properties);
+	bool nobody = kb_nats_status(properties) == KB_NATS_NO_RESPONDERS;
+	s->in_doubt = !answer.good && (s->in_doubt || nobody);
+	if (answer.good)
+		end(s, number, KB_DONE, NULL, events);
+	else if (nobody && f->doubt == KB_NATS_ASKED)
+		f->doubt = KB_NATS_REFUSED;
+	else if (nobody && f->doubt == KB_NATS_NO_STREAM)
+		end(s, number, KB_REJECTED, no_stream, events);
+	else
+		end(s, number, answer.lasting ? KB_REJECTED : KB_PENDING, answer.what, events);
+}
+
+static void heed_question(struct kb_nats_store *s, uint64_t number, struct kb_slice payload, struct kb_slice properties,
+	const struct kb_broker_events *events)
+{
+	struct kb_nats_flight *f = flight(s, number);
+	bool none = kb_nats_no_stream(payload, properties);
+	if (f->doubt == KB_NATS_REFUSED)
+		end(s, number, none ? KB_REJECTED : KB_PENDING, none ? no_stream : "its stream has no leader", events);
+	else
+		f->doubt = none ? KB_NATS_NO_STREAM : KB_NATS_NO_DOUBT;
+}
+
+void kb_nats_store_heed(struct kb_nats_store *s, struct kb_slice subject, struct kb_slice payload,
+	struct kb_slice properties, const struct kb_broker_events *events)
+{
+	size_t prefix = strlen(s->inbox) + 1;
+	char digits[24];
+	if (subject.n < prefix + 2 || subject.n - prefix > sizeof digits - 1)
+		return;
+	memcpy(digits, subject.p + prefix, subject.n - prefix);
+	digits[subject.n - prefix] = '\0';
+	uint64_t number = strtoull(digits + 1, NULL, 10);
+	if (number < s->oldest || number >= s->next || !flight(s, number)->sent_ms)
+		return; /* it was given up meanwhile */
+	(digits[0] == 'm' ? heed_message : heed_question)(s, number, payload, properties, events);
+}
+
+void kb_nats_store_expire(struct kb_nats_store *s, const struct kb_broker_events *events)
+{
+	int64_t since = s->oldest < s->next ? kb_tcp_now_ms() - ANSWER_MS : 0;
+	for (uint64_t number = s->oldest; number < s->next; number++) {
+		const struct kb_nats_flight *f = flight(s, number);
+		if (f->sent_ms > since)
+			return;
+		if (f->sent_ms)
+			end(s, number, KB_PENDING, "the stream does not answer", events);
+	}
+}

@@ -1,0 +1,52 @@
+/*
+ * Messages that a JetStream stream is to store (KB_STORED): each asks for its acknowledgement at an inbox of this
+ * connection, under its number. What is not stored now is sent again by the loop; the Nats-Msg-Id in its headers lets
+ * the stream drop what it had stored after all.
+ *
+ * When nobody takes a message, no answer says whether there is no stream for its subject, which is a mistake, or
+ * whether the stream has lost its leader, which passes. So the next ones are sent together with the question which
+ * streams take their subject.
+ */
+#ifndef KB_BROKER_NATS_STORE_H
+#define KB_BROKER_NATS_STORE_H
+
+#include "broker/nats_js.h"
+#include "broker/nats_link.h"
+
+enum { KB_NATS_UNDER_WAY = 8192 }; /* messages without an acknowledgement; a power of two */
+
+enum kb_nats_doubt {
+	KB_NATS_NO_DOUBT,
+	KB_NATS_ASKED,    /* which streams take it */
+	KB_NATS_REFUSED,  /* nobody took it, and the answer to that question is waited for */
+	KB_NATS_NO_STREAM /* no stream takes its subject */
+};
+
+struct kb_nats_flight {
+	int64_t sent_ms; /* 0: none */
+	enum kb_nats_doubt doubt;
+};
+
+/* Zero-initialise. */
+struct kb_nats_store {
+	char inbox[32];        /* "": nothing subscribed yet */
+	uint64_t oldest, next; /* numbers: flights are those in [oldest, next) */
+	bool in_doubt;         /* nobody took a message, and none was stored since */
+	struct kb_nats_flight *flights;
+};
+
+/* Forgets what is on its way; after the connection was lost, the inbox too. */
+void kb_nats_store_forget(struct kb_nats_store *s);
+void kb_nats_store_reset(struct kb_nats_store *s);
+void kb_nats_store_free(struct kb_nats_store *s);
+
+/* Sends one under the next number. KB_BROKER_AGAIN: too many are under way. */
+enum kb_broker_result kb_nats_store_put(
+	struct kb_nats_store *s, struct kb_nats_link *link, uint64_t sid, const struct kb_message *m, uint64_t *sequence);
+
+/* Answers at the inbox, and what has waited too long for one: calls events->settled(). */
+void kb_nats_store_heed(struct kb_nats_store *s, struct kb_slice subject, struct kb_slice payload,
+	struct kb_slice properties, const struct kb_broker_events *events);
+void kb_nats_store_expire(struct kb_nats_store *s, const struct kb_broker_events *events);
+
+#endif

@@ -1,0 +1,97 @@
+/* What an event route says about the message of a durable consumer that it handles. */
+#include "kamailio/nats_stream.h"
+
+#include <core/dprint.h>
+
+#include "broker/listener.h"
+#include "kamailio/nats_module.h"
+#include "kamailio/nats_request.h"
+#include "kamailio/script.h"
+
+static bool is_of_stream(const char *function)
+{
+	const struct kb_message *m = kn_current();
+	if (!m)
+		LM_ERR("%s: only in the event route of a message\n", function);
+	else if (!kb_headers_find(m->properties, KB_SLICE_LITERAL("stream")).p)
+		LM_ERR("%s: the message on \"%.*s\" comes from no stream: there is nothing to acknowledge\n", function,
+			KB_SLICE_FMT(m->key));
+	else
+		return true;
+	return false;
+}
+
+static int settle(const char *function, enum kb_outcome outcome, unsigned delay_ms)
+{
+	if (!is_of_stream(function))
+		return -1;
+	if (kb_delivery_settle(kn_current_delivery(), outcome, delay_ms))
+		return 1;
+	LM_ERR("%s: the message is settled already, or the connection is lost\n", function);
+	return -1;
+}
+
+int kn_kemi_ack(struct sip_msg *msg)
+{
+	(void)msg;
+	return settle("nats_ack", KB_DONE, 0);
+}
+
+int kn_kemi_nak(struct sip_msg *msg, int delay_ms)
+{
+	(void)msg;
+	if (delay_ms && !kn_timeout_in_range("nats_nak", delay_ms))
+		return -1;
+	return settle("nats_nak", KB_REQUEUE, (unsigned)delay_ms);
+}
+
+int kn_kemi_term(struct sip_msg *msg)
+{
+	(void)msg;
+	return settle("nats_term", KB_REJECTED, 0);
+}
+
+int kn_kemi_progress(struct sip_msg *msg)
+{
+	(void)msg;
+	if (!is_of_stream("nats_progress"))
+		return -1;
+	if (kb_delivery_progress(kn_current_delivery()))
+		return 1;
+	LM_ERR("nats_progress: the message is settled already, or the connection is lost\n");
+	return -1;
+}
+
+int kn_ack(struct sip_msg *msg, char *unused1, char *unused2)
+{
+	(void)unused1, (void)unused2;
+	return kn_kemi_ack(msg);
+}
+
+int kn_nak0(struct sip_msg *msg, char *unused1, char *unused2)
+{
+	(void)unused1, (void)unused2;
+	return kn_kemi_nak(msg, 0);
+}
+
+int kn_nak1(struct sip_msg *msg, char *delay, char *unused)
+{
+	struct kb_slice text;
+	unsigned delay_ms;
+	(void)unused;
+	if (!kb_script_get(msg, "nats_nak", "delay", delay, &text) || !kn_read_timeout("nats_nak", text, &delay_ms))
+		return -1;
+	return kn_kemi_nak(msg, (int)delay_ms);
+}
+
+int kn_term(struct sip_msg *msg, char *unused1, char *unused2)
+{
+	(void)unused1, (void)unused2;
+	return kn_kemi_term(msg);
+}
+
+int kn_progress(struct sip_msg *msg, char *unused1, char *unused2)
+{
+	(void)unused1, (void)unused2;
+	return kn_kemi_progress(msg);
+}
