@@ -603,7 +603,7 @@ static bool worth_reading(const struct kb_broker *b)
 static bool read_and_deliver(struct kb_broker *b, unsigned left)
 {
 	bool done = deliver(b, &left);
-	if (!done || !worth_reading(b))
+	if (!done || !left || !worth_reading(b))
 		return done;
 	do {
 		b->unread = 0;

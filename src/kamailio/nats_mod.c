@@ -86,10 +86,10 @@ static sr_kemi_t kemi[] = {
 	KEMI("js_publish_wait", kn_kemi_js_publish_wait, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_INT}),
 	KEMI("js_publish_wait_headers", kn_kemi_js_publish_wait_headers,
 		{SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_INT, SR_KEMIP_STR}),
-	KEMI("ack", kn_kemi_ack, {SR_KEMIP_NONE}),
+	KEMI("ack", kn_kemi_ack, {0}),
 	KEMI("nak", kn_kemi_nak, {SR_KEMIP_INT}),
-	KEMI("term", kn_kemi_term, {SR_KEMIP_NONE}),
-	KEMI("progress", kn_kemi_progress, {SR_KEMIP_NONE}),
+	KEMI("term", kn_kemi_term, {0}),
+	KEMI("progress", kn_kemi_progress, {0}),
 	{{0, 0}, {0, 0}, 0, NULL, {0}},
 };
 

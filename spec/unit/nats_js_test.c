@@ -1,0 +1,104 @@
+/* broker/nats_js: what JetStream answers, and what it is asked. */
+#include "broker/nats_js.h"
+
+#include "check.h"
+
+static struct kb_nats_answer read_answer(const char *payload, const char *status)
+{
+	struct kb_buf properties = {0};
+	if (status)
+		kb_headers_add(&properties, KB_SLICE_LITERAL("status"), kb_slice_from(status));
+	struct kb_nats_answer answer = kb_nats_answer_read(kb_slice_from(payload), kb_buf_slice(&properties));
+	kb_buf_free(&properties);
+	return answer;
+}
+
+static void answers(void)
+{
+	static const char refused[] =
+		"{\"error\":{\"code\":400,\"err_code\":10071,\"description\":\"wrong last sequence: 7\"}}";
+	struct kb_nats_answer a = read_answer("{\"stream\":\"S\",\"seq\":12}", NULL);
+	CHECK(a.good && a.what[0] == '\0');
+	a = read_answer(refused, NULL);
+	CHECK(!a.good && a.lasting);
+	CHECK_TEXT(a.what, "wrong last sequence: 7 (code 400, error 10071)");
+	a = read_answer("{\"error\":{\"code\":503,\"description\":\"no leader\"}}", NULL);
+	CHECK(!a.good && !a.lasting);
+	a = read_answer("", "503");
+	CHECK(!a.good && !a.lasting);
+	CHECK_CONTAINS(a.what, "nobody takes it");
+	static const char *const foreign[] = {"", "hello %s", "[1]", "7", "{\"error\":", "null"};
+	for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++) {
+		a = read_answer(foreign[i], NULL);
+		CHECK(!a.good && a.lasting);
+	}
+	CHECK(read_answer("{\"error\":7}", NULL).good); /* says nothing of an error */
+}
+
+static void streams(void)
+{
+	CHECK(kb_nats_no_stream(KB_SLICE_LITERAL("{\"total\":0,\"streams\":null}"), kb_slice(NULL, 0)));
+	CHECK(kb_nats_no_stream(KB_SLICE_LITERAL("{\"total\":0,\"streams\":[]}"), kb_slice(NULL, 0)));
+	CHECK(!kb_nats_no_stream(KB_SLICE_LITERAL("{\"total\":1,\"streams\":[\"S\"]}"), kb_slice(NULL, 0)));
+	CHECK(!kb_nats_no_stream(KB_SLICE_LITERAL("{\"error\":{\"code\":503}}"), kb_slice(NULL, 0)));
+	CHECK(!kb_nats_no_stream(kb_slice(NULL, 0), kb_slice(NULL, 0)));
+}
+
+static bool stored(const char *subject, struct kb_nats_stored *s)
+{
+	return kb_nats_stored_read(kb_slice_from(subject), s);
+}
+
+static void origins(void)
+{
+	struct kb_nats_stored s;
+	CHECK(stored("$JS.ACK.ORDERS.c1.2.345.67.1700000000000000000.89", &s));
+	CHECK(kb_slice_equal(s.stream, KB_SLICE_LITERAL("ORDERS")) && kb_slice_equal(s.consumer, KB_SLICE_LITERAL("c1")));
+	CHECK(s.delivered == 2 && s.sequence == 345 && s.pending == 89);
+	CHECK(stored("$JS.ACK.hub.hash.ORDERS.c1.1.5.6.1700000000000000000.7.token", &s));
+	CHECK(kb_slice_equal(s.stream, KB_SLICE_LITERAL("ORDERS")) && s.sequence == 5 && s.pending == 7);
+	static const char *const no[] = {"", "reply", "$JS.ACK", "$JS.ACK.a.b.1.2.3.4", "$JS.ACK.a.b.1.2.3.4.5.6",
+		"$JS.API.a.b.1.2.3.4.5", "$JS.ACK.a.b.0.2.3.4.5", "$JS.ACK.a.b.x.2.3.4.5", "........", "a.b.c.d.e.f.g.h.i"};
+	for (size_t i = 0; i < sizeof no / sizeof *no; i++)
+		CHECK(!stored(no[i], &s));
+}
+
+static void check_said(struct kb_buf *out, const char *wanted)
+{
+	kb_buf_append_byte(out, '\0');
+	CHECK_TEXT(out->p, wanted);
+	kb_buf_clear(out);
+}
+
+static void requests(void)
+{
+	struct kb_buf out = {0};
+	struct kb_slice inbox = KB_SLICE_LITERAL("in"), ack = KB_SLICE_LITERAL("ack.here");
+	struct kb_durable durable = {.stream = "S", .name = "D"};
+	kb_nats_put_durable(&out, &durable, inbox);
+	check_said(&out,
+		"PUB $JS.API.CONSUMER.DURABLE.CREATE.S.D in 73\r\n{\"stream_name\":\"S\",\"config\":{\"ack_policy\":"
+		"\"explicit\",\"durable_name\":\"D\"}}\r\n");
+	kb_nats_put_pull(&out, &durable, inbox, 5, 30000, 0);
+	check_said(&out, "PUB $JS.API.CONSUMER.MSG.NEXT.S.D in 33\r\n{\"batch\":5,\"expires\":30000000000}\r\n");
+	kb_nats_put_streams_query(&out, KB_SLICE_LITERAL("a\"b"), inbox);
+	check_said(&out, "PUB $JS.API.STREAM.NAMES in 18\r\n{\"subject\":\"a\\\"b\"}\r\n");
+	kb_nats_put_verdict(&out, ack, KB_DONE, 0);
+	kb_nats_put_verdict(&out, ack, KB_REJECTED, 7);
+	kb_nats_put_verdict(&out, ack, KB_REQUEUE, 0);
+	check_said(&out, "PUB ack.here 4\r\n+ACK\r\nPUB ack.here 5\r\n+TERM\r\nPUB ack.here 4\r\n-NAK\r\n");
+	kb_nats_put_verdict(&out, ack, KB_REQUEUE, 250);
+	check_said(&out, "PUB ack.here 24\r\n-NAK {\"delay\":250000000}\r\n");
+	kb_nats_put_progress(&out, ack);
+	check_said(&out, "PUB ack.here 4\r\n+WPI\r\n");
+	kb_buf_free(&out);
+}
+
+int main(void)
+{
+	answers();
+	streams();
+	origins();
+	requests();
+	return check_failures ? 1 : 0;
+}
