@@ -1,0 +1,221 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include "broker/nats_broker.h"
+#include "broker/tcp.h"
+#include "broker/traffic.h"
+
+enum {
+	READ_RARELY = 64 * 1024, /* bytes between two looks of a busy publisher at what the server says */
+	SETTLED_MS = 10          /* how long an acknowledgement waits for others to be written with */
+};
+
+/* -- acknowledging deliveries -- */
+
+static bool may_settle(const struct kb_broker *b, const struct kb_origin *origin)
+{
+	return b->link.up && b->offered.n && origin->generation == b->generation;
+}
+
+/* Soon enough for the server not to deliver again what is long done, while slow routes run. */
+static enum kb_broker_result settled(struct kb_broker *b, bool at_once)
+{
+	int64_t now = kb_tcp_now_ms();
+	if (b->link.up && (at_once || now - b->settled_ms >= SETTLED_MS)) {
+		kb_nats_link_write(&b->link);
+		b->settled_ms = now;
+	}
+	return b->link.up ? KB_BROKER_OK : KB_BROKER_LOST;
+}
+
+static enum kb_broker_result settle(
+	struct kb_broker *b, const struct kb_origin *origin, enum kb_outcome outcome, unsigned delay_ms)
+{
+	if (may_settle(b, origin)) {
+		kb_nats_put_verdict(&b->link.out, b->offered, outcome, delay_ms);
+		kb_traffic_settled(b->config.traffic, origin, outcome);
+		b->offered = kb_slice(NULL, 0);
+	}
+	return settled(b, false);
+}
+
+/* Of core NATS nothing is acknowledged. */
+enum kb_broker_result kb_nats_settle(struct kb_broker *b, const struct kb_origin *origin, enum kb_outcome outcome)
+{
+	return settle(b, origin, outcome, 0);
+}
+
+enum kb_broker_result kb_nats_postpone(struct kb_broker *b, const struct kb_origin *origin, unsigned delay_ms)
+{
+	return settle(b, origin, KB_REQUEUE, delay_ms);
+}
+
+enum kb_broker_result kb_nats_progress(struct kb_broker *b, const struct kb_origin *origin)
+{
+	if (may_settle(b, origin))
+		kb_nats_put_progress(&b->link.out, b->offered);
+	return settled(b, true);
+}
+
+/* -- deliveries -- */
+
+static void add_number(struct kb_buf *list, struct kb_slice name, uint64_t number)
+{
+	char text[24];
+	int n = snprintf(text, sizeof text, "%" PRIu64, number);
+	kb_headers_add(list, name, kb_slice(text, (size_t)n));
+}
+
+/* Its reply subject is where it is acknowledged: nothing for a route to answer to. */
+static void fill_stored(struct kb_broker *b, struct kb_message *m)
+{
+	struct kb_nats_stored stored;
+	b->offered = kb_slice(NULL, 0);
+	if (!kb_nats_stored_read(m->reply, &stored))
+		return;
+	b->offered = m->reply;
+	m->reply = kb_slice(NULL, 0);
+	m->origin.tag = stored.sequence;
+	m->origin.flags = stored.delivered > 1 ? KB_REDELIVERED : 0;
+	kb_headers_add(&b->properties, KB_SLICE_LITERAL("stream"), stored.stream);
+	kb_headers_add(&b->properties, KB_SLICE_LITERAL("consumer"), stored.consumer);
+	add_number(&b->properties, KB_SLICE_LITERAL("delivered"), stored.delivered);
+	add_number(&b->properties, KB_SLICE_LITERAL("sequence"), stored.sequence);
+	add_number(&b->properties, KB_SLICE_LITERAL("pending"), stored.pending);
+}
+
+static void fill_message(
+	struct kb_broker *b, const struct kb_nats_subscription *s, const struct kb_nats_op *op, struct kb_message *m)
+{
+	*m = (struct kb_message){.key = op->subject,
+		.reply = op->reply,
+		.payload = op->payload,
+		.origin = {.subscription = s->index, .generation = b->generation, .broker = b->config.index}};
+	kb_buf_clear(&b->headers);
+	kb_buf_clear(&b->properties);
+	if (!kb_nats_headers_read(op->headers, &b->headers, &b->properties))
+		kb_log_limited(&b->broken_headers, KB_LOG_WARNING,
+			"nats: delivery on \"%.*s\" goes on without its headers: they cannot be read", KB_SLICE_FMT(m->key));
+	if (s->config->durable)
+		fill_stored(b, m);
+	m->headers = kb_buf_slice(&b->headers);
+	m->properties = kb_buf_slice(&b->properties);
+}
+
+static bool too_long(struct kb_broker *b, const struct kb_message *m)
+{
+	if (!b->config.message_max || m->payload.n <= b->config.message_max)
+		return false;
+	kb_log_limited(&b->long_delivery, KB_LOG_ERROR,
+		"nats: delivery on \"%.*s\" dropped: it has %zu bytes, and %zu are allowed", KB_SLICE_FMT(m->key), m->payload.n,
+		b->config.message_max);
+	kb_traffic_drop(b->config.traffic, &m->origin, KB_DROP_TOO_LARGE);
+	return true;
+}
+
+/* What of a durable consumer is no message. */
+static bool is_answer(struct kb_broker *b, struct kb_nats_subscription *s, const struct kb_message *m)
+{
+	bool news = false;
+	if (!s->config->durable || !kb_nats_durable_answer(&s->durable, m, &b->link.out, &news))
+		return false;
+	if (news)
+		kb_nats_report_durable(b, s);
+	return true;
+}
+
+/* False: nobody had room for it. */
+static bool offer_to(struct kb_broker *b, struct kb_nats_subscription *s, const struct kb_nats_op *op)
+{
+	struct kb_message m;
+	fill_message(b, s, op, &m);
+	if (is_answer(b, s, &m) || too_long(b, &m))
+		return true;
+	bool taken = b->events.delivered(b->events.context, &m);
+	b->offered = kb_slice(NULL, 0);
+	if (!taken)
+		return false;
+	kb_traffic_delivered(b->config.traffic, &m);
+	if (s->config->durable && !b->leave_by)
+		kb_nats_durable_taken(&s->durable, &b->link.out);
+	return true;
+}
+
+static bool offer(struct kb_broker *b, const struct kb_nats_op *op)
+{
+	if (op->sid > 0 && op->sid <= b->n_subscriptions)
+		return offer_to(b, &b->subscriptions[op->sid - 1], op);
+	if (op->sid == KB_NATS_STORE_SID) {
+		kb_buf_clear(&b->headers);
+		kb_buf_clear(&b->properties);
+		kb_nats_headers_read(op->headers, &b->headers, &b->properties);
+		kb_nats_store_heed(&b->store, op->subject, op->payload, kb_buf_slice(&b->properties), &b->events);
+	}
+	return true;
+}
+
+/* -- reading -- */
+
+static void note_error(struct kb_broker *b, struct kb_slice text)
+{
+	char what[256];
+	snprintf(what, sizeof what, "%.*s", KB_SLICE_FMT(text));
+	kb_log_limited(&b->reported, KB_LOG_ERROR, "nats: %s: %s", b->address, what);
+	kb_nats_note_refusal(b, what);
+	/* What follows is the end of the connection, which shall have a reason. */
+	if (!strstr(what, "ermissions Violation"))
+		snprintf(b->link.why, sizeof b->link.why, "%s", what);
+	if (strcasestr(what, "slow consumer"))
+		kb_nats_note_slow_consumer(b);
+}
+
+/* What the server says of itself and the connection. */
+static void heed(struct kb_broker *b, const struct kb_nats_op *op)
+{
+	if (op->kind == KB_NATS_PING)
+		kb_buf_append_slice(&b->link.out, KB_SLICE_LITERAL("PONG\r\n"));
+	else if (op->kind == KB_NATS_ERR)
+		note_error(b, op->text);
+	else if (op->kind == KB_NATS_INFO)
+		kb_nats_note_info(b, op);
+	else if (op->kind == KB_NATS_PONG)
+		kb_nats_link_note_pong(&b->link);
+}
+
+/* Hands over what was read. False: some of it must wait for the next process(). */
+static bool deliver(struct kb_broker *b, unsigned *left)
+{
+	struct kb_nats_op op;
+	size_t size;
+	b->held = false;
+	while (b->link.up && kb_nats_link_peek(&b->link, &op, &size)) {
+		if (op.kind != KB_NATS_MSG)
+			heed(b, &op);
+		else if (!*left)
+			return false;
+		else if (b->held = !offer(b, &op), b->held)
+			return false;
+		else
+			--*left;
+		kb_nats_link_take(&b->link, size);
+	}
+	return true;
+}
+
+/* A connection that only publishes hears little, and mostly when it is idle: looking costs a system call. */
+static bool worth_reading(const struct kb_broker *b)
+{
+	return b->n_subscriptions || b->store.inbox[0] || !b->published || b->unread >= READ_RARELY;
+}
+
+bool kb_nats_read_and_deliver(struct kb_broker *b, unsigned left)
+{
+	bool done = deliver(b, &left);
+	if (!done || !left || !worth_reading(b))
+		return done;
+	do {
+		b->unread = 0;
+		kb_nats_link_read(&b->link);
+		done = deliver(b, &left);
+	} while (done && kb_nats_link_has_more(&b->link));
+	return done;
+}
