@@ -47,6 +47,9 @@ extern param_export_t kn_parameters[];
 /* In mod_init: false and a log line that names the parameter, its value and what would be right. */
 bool kn_settings_check(void);
 
+/* Reads a nats_js_consumer, and what its events are named after. False and a log line. (nats_consumer.c) */
+bool kn_consumer_read(const char *value, struct kb_durable *durable, const char **event);
+
 /* What broker.h wants to know; `name` must live as long as the broker. */
 struct kb_broker_config kn_broker_config(enum kb_broker_role role, const char *name);
 

@@ -2,7 +2,6 @@
 
 #include <core/dprint.h>
 
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,75 +101,8 @@ static int add_bucket(modparam_t type, void *value)
 	return 0;
 }
 
-/* -- nats_js_consumer: stream=NAME;durable=NAME;... -- */
-
-static bool take_number(const char *name, struct kb_slice value, int *to)
-{
-	uint64_t n = 0;
-	for (size_t i = 0; i < value.n && n <= INT_MAX; i++) {
-		if (value.p[i] < '0' || value.p[i] > '9')
-			n = INT_MAX + 1ul;
-		n = n * 10 + (uint64_t)(value.p[i] - '0');
-	}
-	if (value.n && n > 0 && n <= INT_MAX) {
-		*to = (int)n;
-		return true;
-	}
-	LM_ERR("nats_js_consumer: %s=%.*s must be a number from 1 on\n", name, KB_SLICE_FMT(value));
-	return false;
-}
-
-struct consumer_text {
-	const char *stream, *durable, *filter, *deliver, *event;
-};
-
-static bool take_field(struct kb_slice name, struct kb_slice value, struct consumer_text *text, struct kb_durable *d)
-{
-	const struct {
-		const char *name;
-		const char **text;
-		int *number;
-	} fields[] = {{"stream", &text->stream, NULL}, {"durable", &text->durable, NULL}, {"filter", &text->filter, NULL},
-		{"deliver", &text->deliver, NULL}, {"event", &text->event, NULL}, {"ack_wait", NULL, &d->ack_wait_ms},
-		{"max_deliver", NULL, &d->max_deliver}, {"max_ack_pending", NULL, &d->max_ack_pending}};
-	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
-		if (!kb_slice_equal(name, kb_slice_from(fields[i].name)))
-			continue;
-		if (fields[i].number)
-			return take_number(fields[i].name, value, fields[i].number);
-		*fields[i].text = strndup(value.p, value.n);
-		return *fields[i].text != NULL;
-	}
-	LM_ERR("nats_js_consumer: there is no field \"%.*s\", there are stream, durable, filter, deliver, ack_wait, "
-		   "max_deliver, max_ack_pending and event\n",
-		KB_SLICE_FMT(name));
-	return false;
-}
-
-static bool is_deliver_policy(const char *deliver)
-{
-	static const char *const all[] = {"all", "new", "last", "last_per_subject"};
-	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-		if (strcmp(deliver, all[i]) == 0)
-			return true;
-	LM_ERR("nats_js_consumer: deliver=%s must be all, new, last or last_per_subject\n", deliver);
-	return false;
-}
-
-static const char *fault_of(const struct consumer_text *t)
-{
-	if (!t->stream || !t->durable)
-		return "it must name a stream and a durable consumer: stream=NAME;durable=NAME";
-	if (kb_nats_word_fault(kb_slice_from(t->stream)) || kb_nats_word_fault(kb_slice_from(t->durable)))
-		return "names of streams and consumers are words without dots, wildcards and blanks";
-	return t->filter ? kb_nats_pattern_fault(kb_slice_from(t->filter)) : NULL;
-}
-
 static int add_consumer(modparam_t type, void *value)
 {
-	struct consumer_text text = {0};
-	struct kb_buf fields = {0};
-	struct kb_slice bad, rest, name, field;
 	size_t i = settings.n_subscriptions;
 	(void)type;
 	if (i == KN_SUBSCRIPTIONS_MAX) {
@@ -178,23 +110,8 @@ static int add_consumer(modparam_t type, void *value)
 		return -1;
 	}
 	struct kb_durable *d = &settings.durables[i];
-	bool good = kb_headers_parse(kb_slice_from(value), &fields, &bad);
-	if (!good)
-		LM_ERR("nats_js_consumer: \"%.*s\" is not of the form field=value\n", KB_SLICE_FMT(bad));
-	rest = kb_buf_slice(&fields);
-	while (good && kb_headers_next(&rest, &name, &field))
-		good = take_field(name, field, &text, d);
-	kb_buf_free(&fields);
-	const char *fault = good ? fault_of(&text) : NULL;
-	if (fault)
-		LM_ERR("nats_js_consumer: \"%s\": %s\n", (char *)value, fault);
-	if (!good || fault || (text.deliver && !is_deliver_policy(text.deliver)))
+	if (!kn_consumer_read(value, d, &settings.subjects[i]))
 		return -1;
-	d->stream = text.stream;
-	d->name = text.durable;
-	d->filter = text.filter;
-	d->deliver = text.deliver;
-	settings.subjects[i] = text.event ? text.event : text.filter ? text.filter : text.stream;
 	settings.subscriptions[i] = (struct kb_subscription){.exchange = {.name = d->stream, .type = ""},
 		.queue = {.name = d->name},
 		.routing = &settings.subjects[i],
