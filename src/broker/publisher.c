@@ -23,7 +23,6 @@ struct lane {
 	struct kb_ring *ring;
 	uint64_t cursor;
 	uint64_t under_way; /* its open flights */
-	bool passed_over;   /* the cursor went past records that were not sent */
 	struct kb_retry retry;
 };
 
@@ -104,16 +103,10 @@ static void tell_rejected(struct loop *l, const struct kb_record *record, const 
 	kb_own_event_message(&l->own, "refused", &m, reason);
 }
 
-/* The lane goes back to what it passed over once it may send that. */
 static void land(struct flight *f)
 {
-	struct lane *lane = f->lane;
 	f->record = NULL;
-	lane->under_way--;
-	if (!lane->passed_over || lane->under_way || kb_retry_holds(&lane->retry, 0))
-		return;
-	lane->cursor = kb_ring_cursor(lane->ring);
-	lane->passed_over = false;
+	f->lane->under_way--;
 }
 
 static void settle(struct loop *l, uint64_t sequence, enum kb_outcome outcome, const char *reason)
@@ -200,7 +193,6 @@ static uint64_t rewind_lanes(struct loop *l)
 	for (size_t i = 0; i < l->n_lanes; i++) {
 		l->lanes[i].cursor = kb_ring_cursor(l->lanes[i].ring);
 		l->lanes[i].under_way = 0;
-		l->lanes[i].passed_over = false;
 		kb_retry_resume(&l->lanes[i].retry);
 	}
 	l->renew_since = 0;
@@ -291,29 +283,22 @@ static bool send_record(struct loop *l, struct lane *lane, struct kb_record *rec
 	return true;
 }
 
-/* A lane that is held is passed over, but for questions: they are in no order with the rest, and cannot wait. */
-static bool passes(struct lane *lane, const struct kb_record *record)
+static bool holds(const struct lane *lane)
 {
-	struct kb_message m;
-	if (!lane->passed_over && !kb_retry_holds(&lane->retry, lane->under_way))
-		return true;
-	if (kb_message_decode(record->data, record->size, &m) && (m.origin.flags & KB_EXPIRES))
-		return true;
-	lane->passed_over = true;
-	return false;
+	return kb_retry_holds(&lane->retry, lane->under_way);
 }
 
 /* Up to `batch` messages of one lane. False: the broker or the window takes no more. */
 static bool send_lane(struct loop *l, struct lane *lane)
 {
-	for (unsigned i = 0; i < l->p->batch; i++) {
+	for (unsigned i = 0; i < l->p->batch && !holds(lane); i++) {
 		if (!window_open(l))
 			return false;
 		uint64_t before = lane->cursor;
 		struct kb_record *record = kb_ring_next(lane->ring, &lane->cursor);
 		if (!record)
 			return true;
-		if (passes(lane, record) && !send_record(l, lane, record)) {
+		if (!send_record(l, lane, record)) {
 			lane->cursor = before;
 			return false;
 		}
@@ -334,7 +319,7 @@ static void send_lanes(struct loop *l)
 static bool has_work(const struct loop *l)
 {
 	for (size_t i = 0; i < l->n_lanes; i++)
-		if (kb_ring_has_next(l->lanes[i].ring, l->lanes[i].cursor))
+		if (!holds(&l->lanes[i]) && kb_ring_has_next(l->lanes[i].ring, l->lanes[i].cursor))
 			return true;
 	return false;
 }
