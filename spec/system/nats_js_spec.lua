@@ -287,6 +287,9 @@ describe("nats_js_consumer", function()
     for i = 1, 5000 do api.client:pub("jobs.bulk", tostring(i)) end
     for i = 1, 5000 do assert.equal(tostring(i), assert(seen(), "message " .. i).payload) end
     await_acked("JOBS", "all")
+    local shown = stats.await(server, "nats.subscriptions", { pending = 0 }, { stream = "JOBS" })
+    assert.equal("all", shown.group)
+    assert.truthy(shown.acked >= 5000)
   end)
 
   it("goes on where it stopped when Kamailio or the server was away", function()

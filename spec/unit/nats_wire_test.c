@@ -1,6 +1,7 @@
 /* broker/nats_wire: what a server may say, in whatever pieces it comes, and what we say. */
 #include "broker/nats_wire.h"
 
+#include <stdlib.h>
 #include "check.h"
 
 static struct kb_nats_op op;
@@ -61,6 +62,41 @@ static void refuses_what_is_no_protocol(void)
 	memset(endless, 'I', sizeof endless);
 	CHECK(kb_nats_read(kb_slice(endless, sizeof endless - 1), &op, &need, &fault) == -1);
 	CHECK(kb_nats_read(kb_slice(endless, 1000), &op, &need, &fault) == 0);
+}
+
+/* Whatever a server says, cut and bent: nothing behind the end is read (the sanitizer sees that), and what is taken
+ * lies inside. */
+static void survives_anything(void)
+{
+	static const char sound[] = "MSG a.b 7 back 3\r\nxyz\r\nHMSG a 1 28 30\r\nNATS/1.0 503 No\r\nA: b\r\n\r\nhi\r\n"
+								"INFO {\"a\":1}\r\nPING\r\n-ERR 'x'\r\n+OK\r\n";
+	struct kb_buf headers = {0}, properties = {0};
+	unsigned random = 4711;
+	for (int round = 0; round < 200000; round++) {
+		size_t size = 1 + random % (sizeof sound - 1);
+		char *bytes = malloc(size);
+		memcpy(bytes, sound, size);
+		for (int bend = 0; bend < 3; bend++) {
+			random = random * 1103515245u + 12345;
+			bytes[(random >> 8) % size] = (char)(random >> 16 & (bend ? 0x3f : 0xff));
+		}
+		size_t at = 0;
+		for (ssize_t n = 1; n > 0 && at < size; at += (size_t)n) {
+			n = kb_nats_read(kb_slice(bytes + at, size - at), &op, &need, &fault);
+			CHECK(n <= (ssize_t)(size - at) && (n != 0 || need > size - at) && (n >= 0 || fault));
+			if (n <= 0)
+				break;
+			if (op.kind != KB_NATS_MSG)
+				continue;
+			CHECK(op.payload.p >= bytes && op.payload.p + op.payload.n <= bytes + size);
+			kb_buf_clear(&headers);
+			kb_buf_clear(&properties);
+			kb_nats_headers_read(op.headers, &headers, &properties);
+		}
+		free(bytes);
+	}
+	kb_buf_free(&headers);
+	kb_buf_free(&properties);
 }
 
 /* As "name=value;". */
@@ -147,6 +183,7 @@ int main(void)
 	reads_what_servers_say();
 	waits_for_the_rest();
 	refuses_what_is_no_protocol();
+	survives_anything();
 	reads_headers();
 	says();
 	return check_failures ? 1 : 0;

@@ -81,6 +81,7 @@ static void fill_stored(struct kb_broker *b, struct kb_message *m)
 	add_number(&b->properties, KB_SLICE_LITERAL("delivered"), stored.delivered);
 	add_number(&b->properties, KB_SLICE_LITERAL("sequence"), stored.sequence);
 	add_number(&b->properties, KB_SLICE_LITERAL("pending"), stored.pending);
+	kb_traffic_pending(b->config.traffic, m->origin.subscription, stored.pending);
 }
 
 static void fill_message(

@@ -137,6 +137,13 @@ void kb_traffic_delivered(struct kb_connection *c, const struct kb_message *m)
 		kb_count(&t->redelivered, 1);
 }
 
+void kb_traffic_pending(struct kb_connection *c, uint32_t i, uint64_t messages)
+{
+	struct kb_subscription_traffic *t = subscription(c, i);
+	if (t)
+		kb_count_set(&t->pending, messages);
+}
+
 void kb_traffic_settled(struct kb_connection *c, const struct kb_origin *origin, enum kb_outcome outcome)
 {
 	struct kb_subscription_traffic *t = subscription(c, origin->subscription);

@@ -36,7 +36,8 @@ enum kb_drop {
 
 struct kb_subscription_traffic {
 	_Alignas(64) kb_counter delivered, redelivered, acked, rejected, requeued;
-	kb_counter state; /* enum kb_subscription_state */
+	kb_counter pending; /* messages that waited at the broker when one was last delivered; NATS streams alone */
+	kb_counter state;   /* enum kb_subscription_state */
 	kb_counter dropped[KB_DROP_REASONS];
 	struct kb_line exchange, queue, routing, reason; /* reason: of KB_SUBSCRIPTION_RETRYING */
 };
@@ -79,6 +80,9 @@ void kb_traffic_state(struct kb_connection *c, enum kb_connection_state state, c
 void kb_traffic_subscription(struct kb_connection *c, uint32_t subscription, const char *reason);
 
 void kb_traffic_delivered(struct kb_connection *c, const struct kb_message *m);
+/* How many messages wait for a subscription, now that the broker says so. */
+void kb_traffic_pending(struct kb_connection *c, uint32_t subscription, uint64_t messages);
+
 void kb_traffic_settled(struct kb_connection *c, const struct kb_origin *origin, enum kb_outcome outcome);
 void kb_traffic_drop(struct kb_connection *c, const struct kb_origin *origin, enum kb_drop reason);
 

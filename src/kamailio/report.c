@@ -150,8 +150,10 @@ static void add_outcomes(rpc_t *rpc, void *structure, const struct kb_subscripti
 	kb_rpc_number(rpc, structure, "acked", kb_counted(&s->acked));
 	kb_rpc_number(rpc, structure, queues ? "rejected" : "terminated", kb_counted(&s->rejected));
 	kb_rpc_number(rpc, structure, queues ? "requeued" : "naked", kb_counted(&s->requeued));
-	if (!queues)
+	if (!queues) {
+		kb_rpc_number(rpc, structure, "pending", kb_counted(&s->pending));
 		return;
+	}
 	kb_rpc_number(rpc, structure, "dropped_too_large", kb_counted(&s->dropped[KB_DROP_TOO_LARGE]));
 	kb_rpc_number(rpc, structure, "dropped_unreadable", kb_counted(&s->dropped[KB_DROP_UNREADABLE]));
 }
