@@ -99,12 +99,11 @@ for module, prefix in pairs { kazoo = "kz", nats = "kn" } do
       local commands = add_all({}, c_table(source_of_commands, "commands"), '{"([%w_.]+)",')
       assert.same(sorted(commands), sorted(first_column(text)))
       local shared = read("src/kamailio/report.c")
-      if module == "nats" then -- has no zones and exchanges, and words of its own for outcomes
-        shared = shared:gsub('"exchange"', "")
-        for _, name in ipairs { "add_zone", "add_outcomes" } do
-          shared = shared:gsub("static void " .. name .. "%b()%s*%b{}", "")
-        end
-      end
+      local not_of = { -- nats has no zones and exchanges, and each has words of its own for outcomes
+        nats = { "add_zone", "add_queue_outcomes" }, kazoo = { "add_stream_outcomes" },
+      }
+      for _, name in ipairs(not_of[module]) do shared = shared:gsub("static void " .. name .. "%b()%s*%b{}", "") end
+      if module == "nats" then shared = shared:gsub('"exchange"', "") end
       local fields = add_all({}, shared .. source_of_commands, 'structure, "(%l[%l_]+)"')
       for field in pairs(add_all(fields, shared .. source_of_commands, 'structure, "[s{]", "([%l_]+)"')) do
         assert(text:find("%f[%w_]" .. field .. "%f[^%w_]"), "the field " .. field)

@@ -142,20 +142,23 @@ static void add_state(
 	add_line(rpc, structure, "reason", &s->reason);
 }
 
-/* With the words of the broker in question. */
-static void add_outcomes(rpc_t *rpc, void *structure, const struct kb_subscription_traffic *s, enum kb_report_kind kind)
+static void add_queue_outcomes(rpc_t *rpc, void *structure, const struct kb_subscription_traffic *s)
 {
-	bool queues = kind == KB_REPORT_QUEUES;
 	kb_rpc_number(rpc, structure, "redelivered", kb_counted(&s->redelivered));
 	kb_rpc_number(rpc, structure, "acked", kb_counted(&s->acked));
-	kb_rpc_number(rpc, structure, queues ? "rejected" : "terminated", kb_counted(&s->rejected));
-	kb_rpc_number(rpc, structure, queues ? "requeued" : "naked", kb_counted(&s->requeued));
-	if (!queues) {
-		kb_rpc_number(rpc, structure, "pending", kb_counted(&s->pending));
-		return;
-	}
+	kb_rpc_number(rpc, structure, "rejected", kb_counted(&s->rejected));
+	kb_rpc_number(rpc, structure, "requeued", kb_counted(&s->requeued));
 	kb_rpc_number(rpc, structure, "dropped_too_large", kb_counted(&s->dropped[KB_DROP_TOO_LARGE]));
 	kb_rpc_number(rpc, structure, "dropped_unreadable", kb_counted(&s->dropped[KB_DROP_UNREADABLE]));
+}
+
+static void add_stream_outcomes(rpc_t *rpc, void *structure, const struct kb_subscription_traffic *s)
+{
+	kb_rpc_number(rpc, structure, "redelivered", kb_counted(&s->redelivered));
+	kb_rpc_number(rpc, structure, "acked", kb_counted(&s->acked));
+	kb_rpc_number(rpc, structure, "terminated", kb_counted(&s->rejected));
+	kb_rpc_number(rpc, structure, "naked", kb_counted(&s->requeued));
+	kb_rpc_number(rpc, structure, "pending", kb_counted(&s->pending));
 }
 
 static void add_subscription(rpc_t *rpc, void *context, const struct kb_connection *c,
@@ -167,7 +170,7 @@ static void add_subscription(rpc_t *rpc, void *context, const struct kb_connecti
 	add_names(rpc, structure, s, kind);
 	add_state(rpc, structure, c, s);
 	kb_rpc_number(rpc, structure, "delivered", kb_counted(&s->delivered));
-	add_outcomes(rpc, structure, s, kind);
+	(kind == KB_REPORT_QUEUES ? add_queue_outcomes : add_stream_outcomes)(rpc, structure, s);
 	kb_rpc_number(rpc, structure, "dropped_no_route", kb_counted(&s->dropped[KB_DROP_NO_ROUTE]));
 }
 
