@@ -121,6 +121,7 @@ int main(void)
 	print_jwt("account_jwt", &op, &account, in_account, 0);
 	print_jwt("user_jwt", &account, &user, in_user, 0);
 	print_jwt("expired_jwt", &account, &user, in_user, -10);
+	print_jwt("brief_jwt", &account, &user, in_user, 6);
 	print_jwt("unknown_account_jwt", &elsewhere, &user, in_user, 0);
 	printf("account %s\nuser %s\nuser_seed %s\n", account.public_key, user.public_key, user.seed);
 	printf("stranger %s\nstranger_seed %s\n", stranger.public_key, stranger.seed);

@@ -165,6 +165,20 @@ describe("Credentials of nats:", function()
       end)
     end
 
+    it("that expire end the connection, with the server's reason, until the file holds new ones", function()
+      local brief = nats_keys.make() -- expires 6 s from now
+      local broker = nats_server.start { conf = brief:operator_conf() }
+      local server = start(broker, { nats_creds = brief:creds("brief.creds", brief.brief_jwt, brief.user_seed) })
+      server:wait_log("connected to 127.0.0.1:%d+ with the cred", 5, 2)
+      server:wait_log("ERROR.*connection to 127.0.0.1:%d+ lost: User Authentication Expired", 15, 2)
+      server:wait_log("ERROR.*cannot connect to 127.0.0.1:%d+: Authorization Violation", 10, 2)
+      brief:creds("brief.creds", brief.user_jwt, brief.user_seed)
+      server:wait_log("connected to 127.0.0.1:%d+ with the cred", 15, 4)
+      assert_carries(server)
+      server:stop()
+      broker:stop()
+    end)
+
     it("with the seed of somebody else are refused", function()
       local server = start(jwt_server, { nats_creds = keys:creds("mixed.creds", keys.user_jwt, keys.stranger_seed) })
       server:wait_log("ERROR.*cannot connect to 127.0.0.1:%d+: Authorization Violation", 10, 2)

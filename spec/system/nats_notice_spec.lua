@@ -5,6 +5,7 @@ local nats = require "support.nats"
 local nats_client = require "support.nats_client"
 local nats_server = require "support.nats_server"
 local ports = require "support.ports"
+local process = require "support.process"
 local stats = require "support.stats"
 local wait = require "support.wait"
 
@@ -150,6 +151,27 @@ local function serve(listener)
   peer:send("PONG\r\n")
   return peer, name
 end
+
+describe("A server that closes a connection", function()
+  -- Linux tells a writer of the end before it shows a reader what came before.
+  it("has its last word in the log, also when it is a write that finds the end", function()
+    local listener = assert(socket.bind("127.0.0.1", 0))
+    local _, port = listener:getsockname()
+    local server = start { nats_url = "nats://127.0.0.1:" .. port, subject_queue_group = {} }
+    local peer = serve(listener)
+    local publisher = assert(server:rpc("core.psx"):match("PID: (%d+)%s+DSC: nats publisher 0"), server:rpc("core.psx"))
+    assert.equal(1, server:publish("out", "never read")) -- so the connection is reset at the end
+    assert.equal(peer, socket.select({ peer }, nil, 10)[1])
+    process.signal(publisher, "STOP")
+    peer:send("-ERR 'A Reason Of Its Own'\r\n")
+    peer:close()
+    assert.equal(1, server:publish("out", "too late"))
+    process.signal(publisher, "CONT")
+    server:wait_log("ERROR: nats: connection to 127.0.0.1:" .. port .. " lost: A Reason Of Its Own")
+    listener:close()
+    server:stop()
+  end)
+end)
 
 describe("A slow consumer", function()
   it("that the server only speaks of stays connected", function()

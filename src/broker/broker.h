@@ -42,7 +42,8 @@ struct kb_broker_events {
 	 * during the call; without a payload when that is longer than message_max. Said by AMQP alone; may be NULL. */
 	void (*returned)(void *context, const struct kb_message *m, const char *reason);
 
-	/* The broker takes no messages for now, and why, or takes them again. Said by AMQP alone; may be NULL. */
+	/* The broker takes no messages for now, and why, or takes them again; so it does on the next connection in any
+	 * case. May be NULL. */
 	void (*blocked)(void *context, bool blocked, const char *reason);
 
 	/* A subscription started, and so many messages were waiting in its queue. Said by AMQP alone; may be NULL. */

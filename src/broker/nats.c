@@ -148,11 +148,14 @@ static void begin_to_leave(struct kb_broker *b)
 		kb_nats_put_unsubscribe(&b->link.out, i + 1);
 	kb_nats_link_ping(&b->link);
 	b->leave_by = kb_tcp_now_ms() + LEAVING_MS;
+	if (b->events.blocked)
+		b->events.blocked(b->events.context, true, "lame duck mode");
 }
 
 static bool leaves_now(const struct kb_broker *b)
 {
-	return b->leave_by && !b->held && (b->link.pongs_due == 0 || kb_tcp_now_ms() >= b->leave_by);
+	bool all_said = b->link.pongs_due == 0 && b->store.oldest == b->store.next;
+	return b->leave_by && !b->held && (all_said || kb_tcp_now_ms() >= b->leave_by);
 }
 
 static enum kb_broker_result leave(struct kb_broker *b)
@@ -215,7 +218,7 @@ static int nats_poll_fd(const struct kb_broker *b)
 
 static int nats_poll_timeout_ms(const struct kb_broker *b)
 {
-	return b->held ? HELD_MS : LOOK_MS;
+	return b->held || b->leave_by ? HELD_MS : LOOK_MS;
 }
 
 const struct kb_broker_api kb_nats = {

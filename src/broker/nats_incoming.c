@@ -205,7 +205,7 @@ static bool deliver(struct kb_broker *b, unsigned *left)
 /* A connection that only publishes hears little, and mostly when it is idle: looking costs a system call. */
 static bool worth_reading(const struct kb_broker *b)
 {
-	return b->n_subscriptions || b->store.inbox[0] || !b->published || b->unread >= READ_RARELY;
+	return b->n_subscriptions || b->store.inbox[0] || !b->published || b->unread >= READ_RARELY || b->link.mute;
 }
 
 bool kb_nats_read_and_deliver(struct kb_broker *b, unsigned left)

@@ -59,12 +59,15 @@ static ssize_t receive(struct kb_nats_link *link, char *to, size_t size)
 	return n;
 }
 
+/* A server often says why before it closes the connection, and a write finds the end first. OpenSSL does not read on
+ * after a write that failed, but then has looked for an alert. */
 static ssize_t give(struct kb_nats_link *link, const char *from, size_t size)
 {
 	const char *why = NULL;
 	ssize_t n = link->tls ? moved_tls(link, kb_tls_write(link->tls, from, size), &why)
 						  : moved(send(link->tcp, from, size, MSG_DONTWAIT | MSG_NOSIGNAL), &why);
-	if (n < 0)
+	link->mute = n < 0;
+	if (n < 0 && link->tls)
 		kb_nats_link_fail(link, why ? why : "the server closed it");
 	return n;
 }
@@ -131,10 +134,12 @@ void kb_nats_link_write(struct kb_nats_link *link)
 	ssize_t n = 1;
 	if (link->out.failed)
 		kb_nats_link_fail(link, "out of memory");
-	while (link->up && n > 0 && kb_nats_link_waiting(link)) {
+	while (link->up && !link->mute && n > 0 && kb_nats_link_waiting(link)) {
 		n = give(link, link->out.p + link->out_sent, kb_nats_link_waiting(link));
 		link->out_sent += n > 0 ? (size_t)n : 0;
 	}
+	if (link->mute)
+		link->out_sent = link->out.n;
 	if (link->out_sent == link->out.n || link->out_sent > COMPACT_AT) {
 		kb_buf_consume(&link->out, link->out_sent);
 		link->out_sent = 0;
@@ -290,7 +295,7 @@ bool kb_nats_link_open(
 	if (link->tcp < 0)
 		return false;
 	link->open = link->up = true;
-	link->cut_off = false;
+	link->cut_off = link->mute = false;
 	link->pings_out = link->pongs_due = 0;
 	link->heard_at = link->pinged_at = kb_tcp_now_ms();
 	bool good = await_info(link, deadline) &&

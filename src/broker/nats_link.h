@@ -25,6 +25,7 @@ struct kb_nats_link {
 	struct kb_nats_info info;
 	struct kb_buf announced; /* JSON array of the cluster's servers, as the last INFO had it */
 	bool cut_off;            /* the server closed it in the middle of a message, for no reason that it gave */
+	bool mute;               /* the server reads no more; what it said before that can still be read, up to the end */
 	char why[256];           /* it is not up any more; what the server said last has precedence */
 };
 

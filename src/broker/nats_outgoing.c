@@ -47,7 +47,7 @@ enum kb_broker_result kb_nats_publish(struct kb_broker *b, const struct kb_messa
 	*sequence = 0;
 	if (b->link.up && kb_nats_link_waiting(&b->link) >= WRITE_BYTES)
 		kb_nats_link_write(&b->link);
-	if (!b->link.up)
+	if (!b->link.up || b->link.mute)
 		return KB_BROKER_LOST;
 	size_t before = kb_nats_link_waiting(&b->link);
 	if (before >= UNSENT_MAX || b->leave_by)
