@@ -125,5 +125,8 @@ int main(void)
 	print_jwt("unknown_account_jwt", &elsewhere, &user, in_user, 0);
 	printf("account %s\nuser %s\nuser_seed %s\n", account.public_key, user.public_key, user.seed);
 	printf("stranger %s\nstranger_seed %s\n", stranger.public_key, stranger.seed);
+	EVP_PKEY *made[] = {op.key, account.key, user.key, stranger.key, elsewhere.key};
+	for (size_t i = 0; i < sizeof made / sizeof *made; i++)
+		EVP_PKEY_free(made[i]);
 	return 0;
 }

@@ -1,6 +1,7 @@
 -- What a server says of a connection before it ends it: that it is about to close, that we are too slow.
 local socket = require "socket"
 local files = require "support.files"
+local jetstream = require "support.jetstream"
 local nats = require "support.nats"
 local nats_client = require "support.nats_client"
 local nats_server = require "support.nats_server"
@@ -95,6 +96,40 @@ describe("A server in lame duck mode", function()
       return server:count_log("got after the move") > 0
     end, 10, "a delivery")
     client:close()
+    server:stop()
+    first:stop()
+    second:stop()
+  end)
+
+  it("is left so that a stream has all, once and in order", function()
+    local conf = "server_name: %s\ncluster { name: t, listen: 127.0.0.1:%d, routes: [nats://127.0.0.1:%d] }\n"
+      .. lame_duck "20s"
+    local a, b = ports.free(), ports.free()
+    local first = nats_server.start { jetstream = true, conf = conf:format("first", a, b) }
+    local second = nats_server.start { jetstream = true, conf = conf:format("second", b, a) }
+    local api = jetstream.connect { port = second.port }
+    api:stream("OUT", { subjects = { "out" }, placement = { cluster = "t" }, num_replicas = 2 })
+    local server = start({ nats_url = first.url, subject_queue_group = {} }, {
+      routes = { store = [[nats_js_publish("out", $rb);]] },
+    })
+    server:await_connections(1)
+    local sent = 0
+    local function store()
+      sent = sent + 1
+      assert.equal(1, server:call("store", { body = tostring(sent) }))
+    end
+    for _ = 1, 50 do store() end
+    signal_lame_duck(first)
+    wait.until_(function()
+      for _ = 1, 20 do store() end
+      return server:count_log("nats: left " .. address(first)) > 0
+    end, 15, "the connection to leave")
+    server:wait_log("nats: connected to " .. address(second))
+    for _ = 1, 50 do store() end
+    stats.await(server, "nats.stats", { stored = sent, outbox_messages = 0 }, nil, 20)
+    assert.equal(sent, api:state("OUT").messages)
+    for n = 1, sent do assert.equal(tostring(n), api:message("OUT", n).payload) end
+    api:close()
     server:stop()
     first:stop()
     second:stop()

@@ -1,6 +1,7 @@
 -- TLS to nats-server: what passes, what is refused and why, and that nothing goes out in the clear.
 local socket = require "socket"
 local certificates = require "support.certificates"
+local files = require "support.files"
 local nats = require "support.nats"
 local nats_client = require "support.nats_client"
 local nats_server = require "support.nats_server"
@@ -157,6 +158,17 @@ describe("Over TLS, with a client certificate,", function()
     assert.equal(1, server:publish("out", "and on"))
     wait.until_(function() return assert(client:next(5)).payload == "and on" end, 10, "what is published")
   end)
+end)
+
+it("tls_cert_file may hold the key, too", function()
+  local broker = nats_server.start { conf = tls_conf { verify = true } }
+  local both = authority.folder .. "/both.pem"
+  files.write(both, files.read(cert) .. files.read(key))
+  local server = start { nats_url = address(broker), tls_cert_file = both }
+  await_tls(server)
+  assert.equal(1, server:count_log('WARNING.*tls_cert_file: ".*both.pem" holds a secret'))
+  server:stop()
+  broker:stop()
 end)
 
 describe("TLS is used", function()
