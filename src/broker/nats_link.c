@@ -104,6 +104,7 @@ void kb_nats_link_read(struct kb_nats_link *link)
 		return;
 	link->in.n += (size_t)n;
 	link->heard_at = kb_tcp_now_ms();
+	link->pings_out = 0; /* here: the answer may come within the millisecond of its question */
 }
 
 bool kb_nats_link_has_more(const struct kb_nats_link *link)
@@ -153,8 +154,6 @@ void kb_nats_link_keep_alive(struct kb_nats_link *link, int interval_ms)
 	int64_t now = kb_tcp_now_ms();
 	if (!link->up || interval_ms <= 0)
 		return;
-	if (link->heard_at > link->pinged_at)
-		link->pings_out = 0;
 	int64_t since = link->pings_out ? link->pinged_at : link->heard_at;
 	if (now - since < interval_ms)
 		return;

@@ -1,0 +1,61 @@
+/* broker/nats_link: how a server that answers is told from one that does not. */
+#include "broker/nats_link.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+#include "broker/tcp.h"
+#include "check.h"
+
+enum { INTERVAL_MS = 1000 };
+
+static void let_pass(struct kb_nats_link *link, int ms)
+{
+	link->heard_at -= ms;
+	link->pinged_at -= ms;
+}
+
+static void say_pong(struct kb_nats_link *link, int server)
+{
+	CHECK(write(server, "PONG\r\n", 6) == 6);
+	kb_nats_link_read(link);
+}
+
+/* The loopback is faster than the clock of milliseconds: the answer comes at the very time of the question. */
+static void an_answer_at_once_is_one(struct kb_nats_link *link, int server)
+{
+	for (int i = 0; i < 5; i++) {
+		let_pass(link, INTERVAL_MS);
+		size_t before = kb_nats_link_waiting(link);
+		kb_nats_link_keep_alive(link, INTERVAL_MS);
+		CHECK(kb_nats_link_waiting(link) > before);
+		say_pong(link, server);
+		link->heard_at = link->pinged_at;
+	}
+	CHECK(link->up);
+}
+
+static void silence_ends_it(struct kb_nats_link *link)
+{
+	for (int i = 0; i < 2; i++) {
+		let_pass(link, INTERVAL_MS);
+		kb_nats_link_keep_alive(link, INTERVAL_MS);
+		CHECK(link->up);
+	}
+	let_pass(link, INTERVAL_MS);
+	kb_nats_link_keep_alive(link, INTERVAL_MS);
+	CHECK(!link->up);
+	CHECK_CONTAINS(link->why, "does not answer");
+}
+
+int main(void)
+{
+	int ends[2];
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0)
+		return 2;
+	struct kb_nats_link link = {.open = true, .up = true, .tcp = ends[0], .heard_at = kb_tcp_now_ms()};
+	an_answer_at_once_is_one(&link, ends[1]);
+	silence_ends_it(&link);
+	kb_nats_link_free(&link);
+	close(ends[1]);
+	return check_failures ? 1 : 0;
+}
