@@ -92,6 +92,12 @@ describe("nats_js_publish", function()
     assert.equal(1, (store("store_wait", nil, "next")))
   end)
 
+  it("drops a subject that is too long together with its inbox, and goes on", function()
+    assert.equal(-1, (store("store_wait", "orders." .. ("x"):rep(4040), "x")))
+    assert.equal(1, (store("store_wait", nil, "next")))
+    assert.equal(0, server:count_log("connection to .* lost"))
+  end)
+
   it("stores in the order of its process", function()
     local before = api:state("ORDERS").last_seq
     local rc, bad = store("store_many", nil, "n")
@@ -321,6 +327,31 @@ describe("nats_js_consumer", function()
     while client:next(0.3) do end
     api.client:pub("slow", "back")
     assert.equal("back", assert(seen(10)).payload)
+  end)
+end)
+
+-- What the stream's acknowledgements, and the messages of a durable consumer, come to.
+describe("nats_inbox_prefix", function()
+  it("is where streams answer, for a user who may subscribe to nothing else", function()
+    local broker = nats_server.start { jetstream = true, conf = [[
+      authorization { users: [
+        { user: spec, password: spec }
+        { user: sip, password: sip, permissions: { publish: ">", subscribe: "MINE.>" } } ] } ]] }
+    local api = jetstream.connect { port = broker.port, user = "spec", pass = "spec" }
+    api:stream("ORDERS", { subjects = { "orders.>" } })
+    local server = nats.start {
+      routes = publish_routes, events = { orders = [[xlog("L_NOTICE", "handled $natsData\n");]] }, params = {
+        nats_url = "nats://sip:sip@127.0.0.1:" .. broker.port, nats_inbox_prefix = "MINE", num_publish_workers = 1,
+        nats_js_consumer = "stream=ORDERS;durable=d;event=orders",
+      },
+    }
+    local fields = { body = "permitted", headers = { "X-Subject: orders.new" } }
+    assert.equal(1, (server:call("store_wait", fields)))
+    server:wait_log("handled permitted", 5)
+    assert.equal(0, server:count_log("Permissions Violation"))
+    api:close()
+    server:stop()
+    broker:stop()
   end)
 end)
 

@@ -35,6 +35,37 @@ static void answers(void)
 	CHECK(read_answer("{\"error\":7}", NULL).good); /* says nothing of an error */
 }
 
+/* All of these may succeed later, though their codes are those of mistakes. */
+static void refusals_that_pass(void)
+{
+	static const char *const passing[] = {
+		"{\"error\":{\"code\":400,\"err_code\":10002,\"description\":\"resource limits exceeded for account\"}}",
+		"{\"error\":{\"code\":409,\"err_code\":10158,\"description\":\"duplicate message id is in process\"}}",
+		"{\"error\":{\"code\":429,\"err_code\":10167,\"description\":\"too many requests\"}}"};
+	for (size_t i = 0; i < sizeof passing / sizeof *passing; i++) {
+		struct kb_nats_answer a = read_answer(passing[i], NULL);
+		CHECK(!a.good && !a.lasting);
+	}
+}
+
+static struct kb_nats_answer read_stored(const char *payload)
+{
+	return kb_nats_stored_answer_read(kb_slice_from(payload), kb_slice(NULL, 0));
+}
+
+/* An application that answers on the subject stores nothing. */
+static void only_streams_acknowledge(void)
+{
+	CHECK(read_stored("{\"stream\":\"S\", \"seq\":12}").good);
+	CHECK(read_stored("{\"stream\":\"S\",\"seq\":12,\"domain\":\"hub\",\"duplicate\":true}").good);
+	static const char *const foreign[] = {"{\"ok\":true}", "{}", "{\"stream\":7}", "[\"stream\"]", "+OK"};
+	for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++) {
+		struct kb_nats_answer a = read_stored(foreign[i]);
+		CHECK(!a.good && a.lasting);
+		CHECK_CONTAINS(a.what, "not that of a stream");
+	}
+}
+
 static void streams(void)
 {
 	CHECK(kb_nats_no_stream(KB_SLICE_LITERAL("{\"total\":0,\"streams\":null}"), kb_slice(NULL, 0)));
@@ -97,6 +128,8 @@ static void requests(void)
 int main(void)
 {
 	answers();
+	refusals_that_pass();
+	only_streams_acknowledge();
 	streams();
 	origins();
 	requests();

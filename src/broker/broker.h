@@ -85,7 +85,8 @@ struct kb_broker_config {
 	size_t message_max;       /* bytes; longer deliveries are refused with one log line */
 	struct kb_broker_tls tls;
 	struct kb_broker_login login;
-	uint32_t index; /* goes into kb_origin.broker */
+	uint32_t index;           /* goes into kb_origin.broker */
+	const char *inbox_prefix; /* of the subjects that answers come to; NULL: "_INBOX". Known to NATS alone */
 
 	struct kb_connection *traffic; /* where what passes is counted (traffic.h); may be NULL */
 };

@@ -28,6 +28,7 @@ static struct kb_broker *nats_open(
 		return NULL;
 	b->config = *config;
 	b->events = *events;
+	b->store.inbox_prefix = config->inbox_prefix;
 	if (!kb_nats_servers_init(&b->servers, config->urls, config->n_urls, bad_url, &what)) {
 		kb_log(KB_LOG_ERROR, "nats: address %zu cannot be read: %s", *bad_url + 1, what);
 		kb_nats_servers_free(&b->servers);

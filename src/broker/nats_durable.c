@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 #include "broker/tcp.h"
-#include "core/uuid.h"
 
 enum {
 	ANSWER_MS = 5000,    /* for the server to make a consumer */
@@ -57,13 +56,13 @@ static void pause_for(struct kb_nats_durable *d, const char *why, bool *news)
 	d->outstanding = 0;
 }
 
-void kb_nats_durable_begin(struct kb_nats_durable *d, const struct kb_durable *config, struct kb_buf *out, uint64_t sid)
+void kb_nats_durable_begin(struct kb_nats_durable *d, const struct kb_durable *config, const char *inbox_prefix,
+	struct kb_buf *out, uint64_t sid)
 {
-	char id[KB_SHORT_ID_CHARS], pattern[sizeof d->inbox + 2];
+	char pattern[sizeof d->inbox + 2];
 	*d = (struct kb_nats_durable){
 		.config = config, .batch = BATCH_FIRST, .began_ms = kb_tcp_now_ms(), .why = "not made yet"};
-	kb_short_id(id);
-	snprintf(d->inbox, sizeof d->inbox, "_INBOX.%.*s", KB_SHORT_ID_CHARS, id);
+	kb_nats_inbox(inbox_prefix, d->inbox);
 	kb_nats_put_subscribe(out, inbox_of(d, '*', pattern, sizeof pattern), kb_slice(NULL, 0), sid);
 	make(d, out);
 }

@@ -16,18 +16,18 @@ enum kb_nats_durable_state { KB_NATS_MAKING, KB_NATS_PULLING, KB_NATS_WAITING };
 struct kb_nats_durable {
 	const struct kb_durable *config;
 	enum kb_nats_durable_state state;
-	char inbox[40];       /* of this connection; answers come one word below it */
-	int64_t due_ms;       /* when the state has lasted too long */
-	unsigned batch;       /* messages to ask for at a time */
-	unsigned outstanding; /* messages asked for that have not come */
-	unsigned taken;       /* since began_ms */
+	char inbox[KB_NATS_INBOX_BYTES]; /* of this connection; answers come one word below it */
+	int64_t due_ms;                  /* when the state has lasted too long */
+	unsigned batch;                  /* messages to ask for at a time */
+	unsigned outstanding;            /* messages asked for that have not come */
+	unsigned taken;                  /* since began_ms */
 	int64_t began_ms;
 	char why[256]; /* it cannot be used now; "": it can */
 };
 
-/* Subscribes to its inbox under `sid` and asks for the consumer. */
-void kb_nats_durable_begin(
-	struct kb_nats_durable *d, const struct kb_durable *config, struct kb_buf *out, uint64_t sid);
+/* Subscribes to its inbox (kb_nats_inbox()) under `sid` and asks for the consumer. */
+void kb_nats_durable_begin(struct kb_nats_durable *d, const struct kb_durable *config, const char *inbox_prefix,
+	struct kb_buf *out, uint64_t sid);
 
 /* True for an answer of the server, which it handles; false for a message of the stream. *news: d->why has changed. */
 bool kb_nats_durable_answer(struct kb_nats_durable *d, const struct kb_message *m, struct kb_buf *out, bool *news);

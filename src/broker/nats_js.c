@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "core/json.h"
+#include "core/uuid.h"
 
 /* -- reading -- */
 
@@ -24,16 +25,33 @@ int kb_nats_status(struct kb_slice properties)
 	return status < 1000 ? (int)status : 0;
 }
 
+/* Codes are those of HTTP. Of 400 to 499, where the mistake is ours, these pass: the same message is being stored (409:
+ * its acknowledgement was late, and it was sent again), the server has too much to do (429), and the storage of the
+ * account is full. */
+static bool is_lasting(uint64_t code, uint64_t error)
+{
+	enum { CONFLICT = 409, TOO_MANY = 429, ACCOUNT_FULL = 10002 };
+	return code >= 400 && code < 500 && code != CONFLICT && code != TOO_MANY && error != ACCOUNT_FULL;
+}
+
 static void read_error(struct kb_slice error, struct kb_nats_answer *answer)
 {
 	struct kb_buf text = {0};
 	uint64_t code = kb_nats_number(kb_json_member(error, KB_SLICE_LITERAL("code")).raw);
+	uint64_t number = kb_nats_number(kb_json_member(error, KB_SLICE_LITERAL("err_code")).raw);
 	kb_json_text(kb_json_member(error, KB_SLICE_LITERAL("description")), &text);
 	snprintf(answer->what, sizeof answer->what, "%.*s (code %" PRIu64 ", error %" PRIu64 ")",
-		KB_SLICE_FMT(kb_buf_slice(&text)), code,
-		kb_nats_number(kb_json_member(error, KB_SLICE_LITERAL("err_code")).raw));
-	answer->lasting = code >= 400 && code < 500;
+		KB_SLICE_FMT(kb_buf_slice(&text)), code, number);
+	answer->lasting = is_lasting(code, number);
 	kb_buf_free(&text);
+}
+
+/* Somebody else listens on the subject, too. */
+static void note_foreign(struct kb_nats_answer *answer, struct kb_slice payload)
+{
+	snprintf(answer->what, sizeof answer->what, "the answer is not that of a stream: %.*s", KB_SLICE_FMT(payload));
+	answer->lasting = true;
+	answer->good = false;
 }
 
 struct kb_nats_answer kb_nats_answer_read(struct kb_slice payload, struct kb_slice properties)
@@ -46,11 +64,19 @@ struct kb_nats_answer kb_nats_answer_read(struct kb_slice payload, struct kb_sli
 	} else if (error.type == KB_JSON_OBJECT) {
 		read_error(error.raw, &answer);
 	} else if (kb_json_get(payload, kb_slice(NULL, 0), '\0').type != KB_JSON_OBJECT) {
-		snprintf(answer.what, sizeof answer.what, "the answer is not that of a stream: %.*s", KB_SLICE_FMT(payload));
-		answer.lasting = status == 0; /* somebody else listens on the subject, too */
+		note_foreign(&answer, payload);
+		answer.lasting = status == 0;
 	} else {
 		answer.good = true;
 	}
+	return answer;
+}
+
+struct kb_nats_answer kb_nats_stored_answer_read(struct kb_slice payload, struct kb_slice properties)
+{
+	struct kb_nats_answer answer = kb_nats_answer_read(payload, properties);
+	if (answer.good && kb_json_member(payload, KB_SLICE_LITERAL("stream")).type != KB_JSON_STRING)
+		note_foreign(&answer, payload);
 	return answer;
 }
 
@@ -85,6 +111,13 @@ bool kb_nats_stored_read(struct kb_slice ack_subject, struct kb_nats_stored *sto
 }
 
 /* -- writing -- */
+
+void kb_nats_inbox(const char *prefix, char to[KB_NATS_INBOX_BYTES])
+{
+	char id[KB_SHORT_ID_CHARS];
+	kb_short_id(id);
+	snprintf(to, KB_NATS_INBOX_BYTES, "%s.%.*s", prefix ? prefix : "_INBOX", KB_SHORT_ID_CHARS, id);
+}
 
 static void put(struct kb_buf *out, struct kb_slice subject, struct kb_slice inbox, struct kb_slice payload)
 {

@@ -22,8 +22,10 @@ struct kb_nats_answer {
 	char what[200]; /* why it is not good; NUL-terminated */
 };
 
-/* An answer of the JetStream API, or a stream's acknowledgement of a message. */
+/* An answer of the JetStream API; and a stream's acknowledgement of a message, which names the stream: anybody may
+ * answer on a subject with an object. */
 struct kb_nats_answer kb_nats_answer_read(struct kb_slice payload, struct kb_slice properties);
+struct kb_nats_answer kb_nats_stored_answer_read(struct kb_slice payload, struct kb_slice properties);
 
 /* True when the answer to kb_nats_put_streams_query() names no stream. */
 bool kb_nats_no_stream(struct kb_slice payload, struct kb_slice properties);
@@ -36,6 +38,10 @@ struct kb_nats_stored {
 	uint64_t pending;   /* how many wait behind it */
 };
 bool kb_nats_stored_read(struct kb_slice ack_subject, struct kb_nats_stored *stored);
+
+/* A subject for answers that is of one connection alone: PREFIX.RANDOM; NULL: "_INBOX". */
+enum { KB_NATS_INBOX_BYTES = 256 };
+void kb_nats_inbox(const char *prefix, char to[KB_NATS_INBOX_BYTES]);
 
 /* -- requests: each appends one whole message that asks for its answer at `inbox` -- */
 

@@ -12,7 +12,8 @@ static bool acceptable(struct kb_broker *b, const struct kb_message *m)
 	size_t headers = 0;
 	const char *fault = kb_nats_subject_fault(m->key);
 	const char *reply_fault = m->reply.n ? kb_nats_subject_fault(m->reply) : NULL;
-	if (!fault && !reply_fault && m->key.n + m->reply.n > KB_NATS_LINE_MAX)
+	size_t reply = m->origin.flags & KB_STORED ? KB_NATS_STORE_INBOX_BYTES : m->reply.n;
+	if (!fault && !reply_fault && m->key.n + reply > KB_NATS_LINE_MAX)
 		fault = "together with the reply subject it is too long";
 	if (fault || reply_fault) {
 		kb_log_limited(&b->bad_subject, KB_LOG_ERROR, "nats: message dropped: %s \"%.*s\" cannot be published to: %s",

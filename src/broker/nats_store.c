@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "broker/tcp.h"
-#include "core/uuid.h"
 
 enum { ANSWER_MS = 5000 }; /* for the stream to say that it has stored a message */
 
@@ -34,14 +33,13 @@ static struct kb_nats_flight *flight(struct kb_nats_store *s, uint64_t number)
 
 static bool begin(struct kb_nats_store *s, struct kb_nats_link *link, uint64_t sid)
 {
-	char id[KB_SHORT_ID_CHARS], pattern[sizeof s->inbox + 2];
+	char pattern[sizeof s->inbox + 2];
 	if (!s->flights)
 		s->flights = calloc(KB_NATS_UNDER_WAY, sizeof *s->flights);
 	if (!s->flights)
 		return false;
 	if (!s->inbox[0]) {
-		kb_short_id(id);
-		snprintf(s->inbox, sizeof s->inbox, "_INBOX.%.*s", KB_SHORT_ID_CHARS, id);
+		kb_nats_inbox(s->inbox_prefix, s->inbox);
 		snprintf(pattern, sizeof pattern, "%s.*", s->inbox);
 		kb_nats_put_subscribe(&link->out, kb_slice_from(pattern), kb_slice(NULL, 0), sid);
 		s->next = s->next ? s->next : 1;
@@ -60,7 +58,7 @@ static struct kb_slice inbox_of(const struct kb_nats_store *s, char kind, uint64
 enum kb_broker_result kb_nats_store_put(
 	struct kb_nats_store *s, struct kb_nats_link *link, uint64_t sid, const struct kb_message *m, uint64_t *sequence)
 {
-	char text[64];
+	char text[KB_NATS_STORE_INBOX_BYTES];
 	if (!begin(s, link, sid) || s->next - s->oldest >= KB_NATS_UNDER_WAY)
 		return KB_BROKER_AGAIN;
 	struct kb_message asking = *m;
@@ -87,7 +85,7 @@ static void heed_message(struct kb_nats_store *s, uint64_t number, struct kb_sli
 	const struct kb_broker_events *events)
 {
 	struct kb_nats_flight *f = flight(s, number);
-	struct kb_nats_answer answer = kb_nats_answer_read(payload, properties);
+	struct kb_nats_answer answer = kb_nats_stored_answer_read(payload, properties);
 	bool nobody = kb_nats_status(properties) == KB_NATS_NO_RESPONDERS;
 	s->in_doubt = !answer.good && (s->in_doubt || nobody);
 	if (answer.good)

@@ -13,7 +13,10 @@
 #include "broker/nats_js.h"
 #include "broker/nats_link.h"
 
-enum { KB_NATS_UNDER_WAY = 8192 }; /* messages without an acknowledgement; a power of two */
+enum {
+	KB_NATS_UNDER_WAY = 8192,                            /* messages without an acknowledgement; a power of two */
+	KB_NATS_STORE_INBOX_BYTES = KB_NATS_INBOX_BYTES + 24 /* where one is acknowledged */
+};
 
 enum kb_nats_doubt {
 	KB_NATS_NO_DOUBT,
@@ -27,11 +30,12 @@ struct kb_nats_flight {
 	enum kb_nats_doubt doubt;
 };
 
-/* Zero-initialise. */
+/* Zero-initialise but for the prefix. */
 struct kb_nats_store {
-	char inbox[32];        /* "": nothing subscribed yet */
-	uint64_t oldest, next; /* numbers: flights are those in [oldest, next) */
-	bool in_doubt;         /* nobody took a message, and none was stored since */
+	const char *inbox_prefix;        /* see kb_nats_inbox() */
+	char inbox[KB_NATS_INBOX_BYTES]; /* "": nothing subscribed yet */
+	uint64_t oldest, next;           /* numbers: flights are those in [oldest, next) */
+	bool in_doubt;                   /* nobody took a message, and none was stored since */
 	struct kb_nats_flight *flights;
 };
 

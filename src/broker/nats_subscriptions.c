@@ -9,7 +9,7 @@ static void start(struct kb_broker *b, struct kb_nats_subscription *s)
 {
 	uint64_t sid = (uint64_t)(s - b->subscriptions) + 1;
 	if (s->config->durable) {
-		kb_nats_durable_begin(&s->durable, s->config->durable, &b->link.out, sid);
+		kb_nats_durable_begin(&s->durable, s->config->durable, b->config.inbox_prefix, &b->link.out, sid);
 		kb_traffic_subscription(b->config.traffic, s->index, s->durable.why);
 		return;
 	}

@@ -156,7 +156,8 @@ struct kb_broker_config kn_broker_config(enum kb_broker_role role, const char *n
 		.role = role,
 		.connect_timeout_ms = 2000,
 		.heartbeat_s = 10,
-		.message_max = SIZE_MAX}; /* the server's own bound, max_payload, is the only one */
+		.message_max = SIZE_MAX, /* the server's own bound, max_payload, is the only one */
+		.inbox_prefix = settings.inbox_prefix};
 	kn_security_apply(&config);
 	return config;
 }
