@@ -1,5 +1,6 @@
 local amqp = require "support.amqp"
 local kazoo = require "support.kazoo"
+local stats = require "support.stats"
 local wait = require "support.wait"
 
 local function subscribe(text) return ('kazoo_subscribe("%s");\n'):format(text) end
@@ -192,6 +193,32 @@ describe("kazoo_subscribe to an exchange that exists otherwise", function()
     server:wait_log('consuming queue "tq"')
     client:publish("taken", "a", '{"id":"no longer taken"}')
     server:event("no longer taken")
+    server:stop()
+  end)
+end)
+
+describe("kazoo_subscribe with a type of exchange that the broker does not know", function()
+  it("costs the others one reconnect and no more, says why, and is tried again after 30 s, then after longer", function()
+    local rabbit = kazoo.shared_rabbit()
+    local client = amqp.client(rabbit)
+    local server = kazoo.start {
+      rabbit = rabbit, events = kazoo.notes { "consumer-event" },
+      mod_init = 'kazoo_subscribe("ux", "x-delayed-message", "uq", "a"); kazoo_subscribe("kx", "topic", "kq", "a");',
+    }
+    local reason = 'declaring exchange "ux": 503 COMMAND_INVALID'
+    local failed = 'subscription to queue "uq" of exchange "ux" failed, next try in %d s: '
+    server:wait_log(failed:format(30) .. reason)
+    server:wait_log('consuming queue "kq"')
+    client:publish("kx", "a", '{"id":"beside an unknown type"}')
+    server:event("beside an unknown type")
+    stats.await(server, "kazoo.subscriptions", { state = "active" }, { queue = "kq" })
+    local guilty = stats.await(server, "kazoo.subscriptions", { state = "retrying" }, { queue = "uq" })
+    assert.matches("^" .. reason, guilty.reason)
+    assert.matches("^" .. reason, stats.one(server, "kazoo.connections", { name = "consumer" }).last_error)
+    server:wait_log(failed:format(60) .. reason, 45)
+    server:wait_log('consuming queue "kq"', 10, 2)
+    assert.equal(2, server:count_log("connection to .* lost: " .. reason))
+    assert.equal(2, server:count_log 'failed, next try in')
     server:stop()
   end)
 end)

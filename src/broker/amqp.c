@@ -144,6 +144,32 @@ void kb_amqp_subscription_fell(struct kb_amqp_subscription *sub)
 	sub->retry_at = kb_amqp_now_ms() + KB_AMQP_RESUBSCRIBE_MS;
 }
 
+static void log_failed(const struct kb_amqp_subscription *sub, int next_ms, const char *why)
+{
+	kb_log(KB_LOG_ERROR, "amqp: subscription to queue \"%s\" of exchange \"%s\" failed, next try in %d s: %s",
+		sub->s->queue.name, sub->s->exchange.name, next_ms / 1000, why);
+}
+
+/* The broker closed the connection over it. Each further try costs the others a reconnect, too. */
+static enum kb_broker_result subscription_offended(
+	struct kb_broker *b, struct kb_amqp_subscription *sub, const char *why)
+{
+	struct kb_amqp_offence *o = &sub->offence;
+	int doubled = o->pause_ms ? o->pause_ms * 2 : KB_AMQP_OFFENCE_MS;
+	o->pause_ms = doubled > KB_AMQP_OFFENCE_MAX_MS ? KB_AMQP_OFFENCE_MAX_MS : doubled;
+	o->until = kb_amqp_now_ms() + (uint64_t)o->pause_ms;
+	snprintf(o->why, sizeof o->why, "%s", why);
+	log_failed(sub, o->pause_ms, why);
+	kb_amqp_put_method(&b->link.out, 0, AMQP_CONNECTION_CLOSE_OK_METHOD, &(amqp_connection_close_ok_t){0});
+	kb_amqp_link_flush(&b->link); /* a courtesy */
+	return kb_amqp_lost(b, o->why);
+}
+
+static bool is_paused(const struct kb_amqp_subscription *sub)
+{
+	return sub->offence.until > kb_amqp_now_ms();
+}
+
 static enum kb_broker_result start_subscription(struct kb_broker *b, struct kb_amqp_subscription *sub)
 {
 	struct kb_amqp_declared declared;
@@ -155,13 +181,15 @@ static enum kb_broker_result start_subscription(struct kb_broker *b, struct kb_a
 	sub->retry_at = 0;
 	kb_traffic_subscription(b->config->traffic, (uint32_t)(sub - b->subscriptions), stands ? NULL : declared.error);
 	if (stands) {
+		sub->offence = (struct kb_amqp_offence){0};
 		subscription_stands(b, sub, declared.waiting);
 		return KB_BROKER_OK;
 	}
-	kb_log(KB_LOG_ERROR, "amqp: subscription to queue \"%s\" of exchange \"%s\" failed, next try in %d s: %s",
-		sub->s->queue.name, sub->s->exchange.name, KB_AMQP_RESUBSCRIBE_MS / 1000, declared.error);
+	if (declared.offended)
+		return subscription_offended(b, sub, declared.error);
+	log_failed(sub, KB_AMQP_RESUBSCRIBE_MS, declared.error);
 	if (declared.connection_lost)
-		return kb_amqp_lost(b, "while subscribing");
+		return kb_amqp_lost(b, declared.error);
 	kb_amqp_put_method(&b->link.out, channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
 	kb_amqp_subscription_fell(sub);
 	return KB_BROKER_INVALID;
@@ -175,7 +203,11 @@ static enum kb_broker_result amqp_subscribe(struct kb_broker *b, const struct kb
 	if (!sub)
 		return KB_BROKER_INVALID;
 	sub->s = s;
-	return start_subscription(b, sub);
+	if (!is_paused(sub))
+		return start_subscription(b, sub);
+	sub->retry_at = sub->offence.until;
+	kb_traffic_subscription(b->config->traffic, index, sub->offence.why);
+	return KB_BROKER_INVALID;
 }
 
 static bool retry_due(const struct kb_amqp_subscription *sub)

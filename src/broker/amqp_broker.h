@@ -12,7 +12,17 @@ enum {
 	KB_AMQP_PUBLISH_CHANNEL = 1,
 	KB_AMQP_QUESTION_CHANNEL = 2, /* without confirms: a question's confirm is its answer */
 	KB_AMQP_FIRST_SUBSCRIPTION_CHANNEL = 3,
-	KB_AMQP_RESUBSCRIBE_MS = 2000
+	KB_AMQP_RESUBSCRIBE_MS = 2000,
+	KB_AMQP_OFFENCE_MS = 30000, /* the first pause of a subscription that costs the connection; doubles */
+	KB_AMQP_OFFENCE_MAX_MS = 3600000
+};
+
+/* A subscription over which the broker closed the connection, and with it all others. It stays out of the connections
+ * that follow until its pause is over. Outlives them. */
+struct kb_amqp_offence {
+	uint64_t until; /* ms; 0: none */
+	int pause_ms;
+	char why[500];
 };
 
 struct kb_amqp_subscription {
@@ -21,6 +31,7 @@ struct kb_amqp_subscription {
 	uint64_t retry_at;   /* ms; 0 while it stands */
 	uint32_t generation; /* of its channel: a tag means nothing on the next one; 0: the channel is closed */
 	bool closing;        /* we closed the channel, and its end is still to come */
+	struct kb_amqp_offence offence;
 };
 
 struct kb_broker {

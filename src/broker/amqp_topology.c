@@ -32,6 +32,15 @@ struct declaring {
 	amqp_bytes_t queue; /* the server may have chosen the name */
 };
 
+/* Unknown types of exchanges, for one, are not the channel's end but the connection's; 320 is an operator's doing. */
+static bool closes_connection_over_us(amqp_rpc_reply_t reply)
+{
+	if (reply.reply_type != AMQP_RESPONSE_SERVER_EXCEPTION || reply.reply.id != AMQP_CONNECTION_CLOSE_METHOD)
+		return false;
+	const amqp_connection_close_t *close = reply.reply.decoded;
+	return close->reply_code >= 500;
+}
+
 /* True when the last call was answered well. */
 static bool step(struct declaring *d, const char *what, const char *name)
 {
@@ -40,6 +49,7 @@ static bool step(struct declaring *d, const char *what, const char *name)
 		return true;
 	d->result->connection_lost =
 		reply.reply_type != AMQP_RESPONSE_SERVER_EXCEPTION || reply.reply.id != AMQP_CHANNEL_CLOSE_METHOD;
+	d->result->offended = closes_connection_over_us(reply);
 	snprintf(d->result->error, sizeof d->result->error, "%s \"%.100s\": %s", what, name, kb_amqp_reason(reply));
 	return false;
 }

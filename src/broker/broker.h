@@ -160,7 +160,8 @@ struct kb_broker_api {
 	const char *(*address)(const struct kb_broker *b);
 
 	/* Starts a subscription on this connection; `s` must outlive it. KB_BROKER_INVALID: the server refused it, which is
-	 * logged with the names; the others go on, and the broker tries it again from process() once in a while. */
+	 * logged with the names; the others go on, and the broker tries it again from process() once in a while. One that
+	 * costs the connection is KB_BROKER_LOST, and refused on the next ones for a while. */
 	enum kb_broker_result (*subscribe)(struct kb_broker *b, const struct kb_subscription *s, uint32_t index);
 
 	/* Numbers the message and takes it, or not. *sequence 0: settled at once, no settled() will follow: so it is with
