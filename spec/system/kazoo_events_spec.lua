@@ -1,6 +1,7 @@
 local cjson = require "cjson"
 local amqp = require "support.amqp"
 local kazoo = require "support.kazoo"
+local wait = require "support.wait"
 
 local servers = 0
 
@@ -180,27 +181,61 @@ describe("An event from the bus", function()
   end)
 end)
 
-describe("The connection to a broker", function()
-  it("is an event when it opens and when it closes, with host and zone", function()
-    local rabbit = kazoo.shared_rabbit()
-    local server = kazoo.start {
-      rabbit = rabbit, params = { amqp_primary_zone = "dresden" },
-      events = kazoo.notes { "consumer-event-connection-open", "consumer-event-connection-closed" },
-    }
-    local function check(event, name)
-      assert.equal("consumer-event-connection-" .. name, event.route)
-      assert.equal("<null>", event.key)
-      assert.equal("connection", event.payload["Event-Category"])
-      assert.equal(name, event.payload["Event-Name"])
-      assert.equal("127.0.0.1", event.payload.host)
-      assert.equal("dresden", event.payload.zone)
+describe("A connection to a broker", function()
+  local rabbit, server
+
+  local names = {
+    consumer = { "open", "closed" }, publisher = { "publisher-open", "publisher-closed" },
+    questions = { "questions-open", "questions-closed" },
+  }
+
+  before_each(function()
+    rabbit = kazoo.shared_rabbit()
+    local routes = {}
+    for _, pair in pairs(names) do
+      for _, name in ipairs(pair) do routes[#routes + 1] = "consumer-event-connection-" .. name end
     end
-    check(server:event '"open"', "open")
-    rabbit:ctl("close_all_connections", "spec")
-    check(server:event '"closed"', "closed")
-    server:wait_log("event|consumer%-event%-connection%-open|", 10, 2)
-    server:stop()
+    server = kazoo.start {
+      rabbit = rabbit, params = { amqp_primary_zone = "dresden", node_hostname = "closed.example" },
+      events = kazoo.notes(routes),
+    }
+    server:await_connected()
   end)
+
+  after_each(function() server:stop() end)
+
+  local function pid_of(connection)
+    for line in rabbit:ctl("list_connections", "pid", "client_properties"):gmatch("[^\n]+") do
+      if line:find("kamailio@closed.example " .. connection, 1, true) then return line:match("^(<[^>]+>)") end
+    end
+    error("the broker knows no connection of the " .. connection)
+  end
+
+  local function await_event(name, count)
+    return wait.until_(function()
+      local events = server:events("consumer-event-connection-" .. name)
+      return #events >= count and events[count]
+    end, 10, ("event %d %s"):format(count, name))
+  end
+
+  local function check(event, connection, name)
+    assert.equal("<null>", event.key)
+    assert.equal("connection", event.payload["Event-Category"])
+    assert.equal(name, event.payload["Event-Name"])
+    assert.equal("127.0.0.1", event.payload.host)
+    assert.equal("dresden", event.payload.zone)
+    assert.equal(connection, event.payload.connection)
+  end
+
+  for connection, pair in pairs(names) do
+    it(("is an event when it opens and when it closes, that of the %s too, and of no other"):format(connection), function()
+      for _, other in pairs(names) do await_event(other[1], 1) end
+      rabbit:ctl("close_connection", pid_of(connection), "spec")
+      check(await_event(pair[1], 2), connection, pair[1])
+      check(await_event(pair[2], 1), connection, pair[2])
+      assert.equal(5, #server:events()) -- three that opened, and these two
+    end)
+  end
 end)
 
 describe("event_route[kazoo:mod-init]", function()

@@ -288,8 +288,9 @@ describe("What became of a message", function()
     rabbit:ctl("set_vm_memory_high_watermark", "0.00001")
     assert.equal(1, publish("ox", "keep", "{'n' : 0}")) -- RabbitMQ tells who publishes
     local event = wait.until_(function() return server:events("consumer-event-connection-blocked")[1] end, 10, "blocked")
-    assert.same({ "connection", "blocked", "127.0.0.1", "local", "low on memory" }, { event.payload["Event-Category"],
-      event.payload["Event-Name"], event.payload.host, event.payload.zone, event.payload.reason })
+    local p = event.payload
+    assert.same({ "connection", "blocked", "127.0.0.1", "local", "publisher", "low on memory" },
+      { p["Event-Category"], p["Event-Name"], p.host, p.zone, p.connection, p.reason })
     for n = 1, 50 do assert.equal(1, publish("ox", "keep", ("{'n' : %d}"):format(n))) end
     -- The probe would be blocked too.
     rabbit:ctl("eval", [[rabbit_basic:publish(rabbit_misc:r(<<"/">>, exchange, <<"ox">>), <<"in">>, [],

@@ -161,7 +161,7 @@ static void put_event(struct loop *l, const char *state)
 	kb_json_quote(host_of(l->c->api->address(l->broker)), &payload);
 	kb_buf_printf(&payload, ",\"zone\":");
 	kb_json_quote(kb_slice_from(l->c->zone), &payload);
-	kb_buf_append_byte(&payload, '}');
+	kb_buf_printf(&payload, ",\"connection\":\"consumer\"}");
 	struct kb_message m = {.exchange = KB_SLICE_LITERAL("connection"),
 		.key = kb_slice_from(state),
 		.payload = kb_buf_slice(&payload),

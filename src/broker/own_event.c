@@ -66,6 +66,7 @@ void kb_own_event_connection(struct kb_own_events *e, const char *state, const c
 	if (!e->inbox)
 		return;
 	begin(&json, e, "connection", state);
+	add(&json, "connection", kb_slice_from(e->connection));
 	if (reason)
 		add(&json, "reason", kb_slice_from(reason));
 	if (!finish(e, &json, "connection", state))

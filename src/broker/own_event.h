@@ -9,7 +9,8 @@
 struct kb_own_events {
 	struct kb_inbox *inbox; /* written by nobody else; NULL: nobody wants to know */
 	const char *zone, *address;
-	uint32_t broker; /* as in kb_origin */
+	const char *connection; /* its name, in the payload of the events of the connection itself */
+	uint32_t broker;        /* as in kb_origin */
 	size_t turn;
 	struct kb_log_limit lost;
 };

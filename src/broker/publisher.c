@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include "broker/backoff.h"
@@ -401,6 +402,15 @@ static void sleep_until_work(struct loop *l, int timeout_ms)
 		kb_wake_disarm(wake);
 }
 
+/* With a subkey of their own: routes for `open` and `closed`, which are the consumer's, expect one for each of its
+ * connections. */
+static void tell_state(struct loop *l, bool open)
+{
+	char state[64];
+	snprintf(state, sizeof state, "%s-%s", l->own.connection, open ? "open" : "closed");
+	kb_own_event_connection(&l->own, state, NULL);
+}
+
 static void report(struct loop *l, bool open)
 {
 	l->connected = open;
@@ -408,6 +418,7 @@ static void report(struct loop *l, bool open)
 	l->own.address = l->p->api->address(l->broker);
 	if (l->blocked)
 		on_blocked(l, false, "the connection is lost");
+	tell_state(l, open);
 	if (l->p->connection)
 		l->p->connection(l->p->context, open, l->p->api->address(l->broker));
 }
@@ -465,8 +476,11 @@ static struct loop *make_loop(const struct kb_publisher *p)
 		.waiting = on_waiting,
 		.returned = on_returned,
 		.blocked = on_blocked};
-	l->own = (struct kb_own_events){
-		.inbox = p->inbox, .zone = p->zone ? p->zone : "", .address = "", .broker = p->config.index};
+	l->own = (struct kb_own_events){.inbox = p->inbox,
+		.zone = p->zone ? p->zone : "",
+		.connection = p->name ? p->name : "",
+		.address = "",
+		.broker = p->config.index};
 	l->broker = l->lanes ? p->api->open(&p->config, &events, &bad_url) : NULL;
 	for (size_t i = p->reader; l->lanes && i < writers; i += readers)
 		l->lanes[l->n_lanes++].ring = kb_outbox_ring(p->outbox, i);

@@ -11,6 +11,7 @@ struct kb_publisher {
 	struct kb_outbox *outbox;
 	struct kb_inbox *inbox; /* for the events of messages and of the connection; NULL: none */
 	const char *zone;       /* goes into their payload */
+	const char *name;       /* of the connection; goes into the payload and the subkey of its events */
 	size_t reader;          /* serves the rings i of the outbox with i % readers == reader */
 	bool at_once;           /* never lets messages gather under load (pace.h): somebody waits for each */
 	unsigned batch;         /* messages taken from one ring before the next has its turn */

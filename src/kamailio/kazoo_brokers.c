@@ -63,6 +63,7 @@ static struct kb_publisher publisher_of(size_t zone, const char *what, enum kz_s
 		.outbox = kz_outbox(),
 		.inbox = kz_inbox(source, zone),
 		.zone = kz_zone(zone)->name,
+		.name = what,
 		.batch = (unsigned)kz_settings()->internal_loop_count,
 		.timeout_ms = kz_milliseconds(kz_settings()->interprocess_timeout),
 		.retry_ms = kz_settings()->nack_retry_ms,
