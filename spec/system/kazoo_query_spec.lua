@@ -377,6 +377,32 @@ describe("kazoo_async_query", function()
     assert.equal(504, (final(second)))
   end)
 
+  it("asks once for a request that is sent again, and leaves the transaction to it", function()
+    server = kazoo.start {
+      rabbit = broker, children = 1, -- each request is done when the next one is read
+      request_route = async_route:gsub("  t_newtran%(%);\n", ""),
+    }
+    server:await_connected()
+    local questions = client:tap("qx", "again.*")
+    local phone = sip.client(server.port)
+    local request = sip.build(phone:complete {
+      method = "MESSAGE", uri = ("sip:again.one@127.0.0.1:%d"):format(server.port),
+      headers = { "X-Answer: ANSWER", "X-Failure: FAILURE" },
+    })
+    for _ = 1, 3 do phone:send(request) end
+    local other = invite("again.two", {})
+    local asked = client:consume(questions, { count = 2, deadline = 10 })
+    assert.equal("again.one", asked[1].routing_key)
+    assert.equal("again.two", asked[2].routing_key)
+    for _, question in ipairs(asked) do
+      local answer, reply_key = answer_text(question, "answer")
+      client:publish("targeted", reply_key, answer)
+    end
+    assert.equal(480, (final(phone)))
+    assert.equal(480, (final(other)))
+    assert.equal(0, server:count_log("is gone"))
+  end)
+
   it("goes on in the error route at once when the broker is lost", function()
     local own = rabbit.start()
     amqp.client(own):exchange("qx", "topic")

@@ -379,10 +379,12 @@ describe("nats_request_async", function()
     broker:stop()
   end)
 
-  local function start(params)
+  local function start(params, more)
     params = params or {}
     params.num_publish_workers = 1
-    server = nats.start { server = broker, request_route = async_routes, params = params }
+    local options = { server = broker, request_route = async_routes, params = params }
+    for name, value in pairs(more or {}) do options[name] = value end
+    server = nats.start(options)
     stats.await(server, "nats.stats", { connections_open = 2 })
   end
 
@@ -437,6 +439,26 @@ describe("nats_request_async", function()
     assert.equal("500 Not asked: refused", final(invite("nobody", { failure = "MISSING" })))
     server:wait_log("nats_request_async: there is no onreply_route%[MISSING%]")
     server:wait_log("nats_request_async: there is no failure_route%[MISSING%]")
+  end)
+
+  it("asks once for a request that is sent again, and leaves the transaction to it", function()
+    start({}, { children = 1, request_route = async_routes:gsub("  t_newtran%(%);\n", "") })
+    client:sub("again.*")
+    local phone = sip.client(server.port)
+    local request = sip.build(phone:complete {
+      method = "MESSAGE", uri = ("sip:again.one@127.0.0.1:%d"):format(server.port),
+      headers = { "X-Answer: ANSWER", "X-Failure: FAILURE" },
+    })
+    for _ = 1, 3 do phone:send(request) end
+    local other = invite("again.two")
+    for _, subject in ipairs { "again.one", "again.two" } do
+      local question = assert(client:next(5))
+      assert.equal(subject, question.subject)
+      client:pub(question.reply, "answer", nil, { h = "x" })
+    end
+    assert.equal("480 answer x", final(phone))
+    assert.equal("480 answer x", final(other))
+    assert.equal(0, server:count_log("is gone"))
   end)
 
   it("asks no more at once than nats_async_requests", function()

@@ -70,9 +70,13 @@ int kz_async_query6(struct sip_msg *msg, char *exchange, char *routing_key, char
 		!kb_script_get(msg, function, "error route", on_failure, &failure))
 		return -1;
 	if (!kb_suspend_find_routes(function, answer, failure, &s) ||
-		!kz_ask_build(&q, function, msg, e, k, p, kb_slice(NULL, 0)) || !kb_suspend(function, msg, &s))
+		!kz_ask_build(&q, function, msg, e, k, p, kb_slice(NULL, 0)))
 		return -1;
-	return ask(&q, &s);
+	switch (kb_suspend(function, msg, &s)) {
+	case KB_SUSPENDED: return ask(&q, &s);
+	case KB_SUSPENDED_BEFORE: return 1;
+	default: return -1;
+	}
 }
 
 int kz_async_query5(

@@ -195,7 +195,11 @@ int kn_ask_and_suspend(
 	if (not_connected(function, m))
 		return refused("not connected");
 	prepare(m, timeout_ms, &q);
-	return kb_suspend(function, msg, s) ? ask_later(function, m, &q, s) : kn_refuse();
+	switch (kb_suspend(function, msg, s)) {
+	case KB_SUSPENDED: return ask_later(function, m, &q, s);
+	case KB_SUSPENDED_BEFORE: return KN_ANSWERED;
+	default: return kn_refuse();
+	}
 }
 
 bool kn_question_ended(enum kb_reply_state state, struct kb_slice flat, const struct kb_suspended *s)

@@ -69,18 +69,29 @@ bool kb_suspend_name_callbacks(
 		   name_callback(function, on_failure, s->failure_callback);
 }
 
-bool kb_suspend(const char *function, struct sip_msg *msg, struct kb_suspended *s)
+/* The transaction that the script has made, or one made now. */
+static enum kb_suspending find_transaction(const char *function, struct sip_msg *msg)
 {
 	tm_cell_t *t = tm.t_gett();
-	if ((!t || t == T_UNDEFINED) && tm.t_newtran(msg) < 0) {
+	if (t && t != T_UNDEFINED)
+		return KB_SUSPENDED;
+	int made = tm.t_newtran(msg);
+	if (made < 0)
 		LM_ERR("%s: cannot create a transaction\n", function);
-		return false;
-	}
-	if (tm.t_suspend(msg, &s->index, &s->label) < 0) {
+	return made < 0 ? KB_NOT_SUSPENDED : made == 0 ? KB_SUSPENDED_BEFORE : KB_SUSPENDED;
+}
+
+enum kb_suspending kb_suspend(const char *function, struct sip_msg *msg, struct kb_suspended *s)
+{
+	enum kb_suspending found = find_transaction(function, msg);
+	if (found != KB_SUSPENDED)
+		return found;
+	int failed = tm.t_suspend(msg, &s->index, &s->label);
+	if (failed > 0)
+		LM_INFO("%s: nothing is asked for a transaction that was cancelled\n", function);
+	else if (failed < 0)
 		LM_ERR("%s: cannot suspend the transaction\n", function);
-		return false;
-	}
-	return true;
+	return failed ? KB_NOT_SUSPENDED : KB_SUSPENDED;
 }
 
 void kb_suspend_cancel(const struct kb_suspended *s)

@@ -32,8 +32,12 @@ bool kb_suspend_find_routes(
 bool kb_suspend_name_callbacks(
 	const char *function, struct kb_slice on_answer, struct kb_slice on_failure, struct kb_suspended *s);
 
-/* Suspends the transaction of msg, which is made when there is none yet. False and a log line. */
-bool kb_suspend(const char *function, struct sip_msg *msg, struct kb_suspended *s);
+/* A message that comes again, because its sender has no reply yet, is not to be asked for again: the transaction of the
+ * first one waits for the answer. */
+enum kb_suspending { KB_NOT_SUSPENDED, KB_SUSPENDED_BEFORE, KB_SUSPENDED };
+
+/* Suspends the transaction of msg, which is made when there is none yet. KB_NOT_SUSPENDED with a log line. */
+enum kb_suspending kb_suspend(const char *function, struct sip_msg *msg, struct kb_suspended *s);
 
 /* The question was not asked after all, and the route that suspended goes on. */
 void kb_suspend_cancel(const struct kb_suspended *s);
