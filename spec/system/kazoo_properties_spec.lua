@@ -1,6 +1,7 @@
 local cjson = require "cjson"
 local amqp = require "support.amqp"
 local kazoo = require "support.kazoo"
+local rabbits = require "support.rabbit"
 
 local publish = [[kazoo_publish("props", "$hdr(X-Key)", $rb, "$hdr(X-Headers)", "$hdr(X-Properties)");]]
 
@@ -10,6 +11,69 @@ function ksr_request_route()
   KSR.sl.sl_send_reply(200, "rc " .. rc)
 end
 ]]
+
+-- One header, of 16 bytes doubled this many times.
+local long_header = [[
+  $var(h) = "0123456789abcdef"; $var(i) = 0;
+  while ($var(i) < $(hdr(X-Doubled){s.int})) { $var(h) = $var(h) + $var(h); $var(i) = $var(i) + 1; }
+  $var(h) = "h=" + $var(h);
+  kazoo_publish("heads", "k", $rb, "$var(h)");]]
+
+describe("Headers of what is published", function()
+  local function start(rabbit)
+    local server = kazoo.start { rabbit = rabbit, routes = { long = long_header },
+      events = kazoo.notes { "consumer-event-message-refused" } }
+    server:await_connected()
+    return server
+  end
+
+  local function publish_long(server, doubled)
+    return (server:call("long", { body = "{'a' : 1}", headers = { "X-Doubled: " .. doubled } }))
+  end
+
+  local function list(count, name)
+    local headers = {}
+    for i = 1, count do headers[i] = (name or "h") .. i .. "=v" end
+    return table.concat(headers, ";")
+  end
+
+  it("are refused with -1 when they are more, or longer, than can be sent, and others go on", function()
+    local rabbit = kazoo.shared_rabbit()
+    local client = amqp.client(rabbit)
+    client:exchange("heads", "topic")
+    local queue = client:tap("heads", "#")
+    local server = start(rabbit)
+    assert.equal(1, server:publish("heads", "k", "{}", list(64)))
+    assert.equal("v", client:get(queue).headers.h64)
+    assert.equal(-1, server:publish("heads", "k", "{}", list(65)))
+    server:wait_log "ERROR.*kazoo_publish: headers of %d+ bytes: more than 64"
+    assert.equal(1, server:publish("heads", "k", "{}", ("n"):rep(255) .. "=v"))
+    assert.equal("v", client:get(queue).headers[("n"):rep(255)])
+    assert.equal(-1, server:publish("heads", "k", "{}", ("n"):rep(256) .. "=v"))
+    server:wait_log 'ERROR.*kazoo_publish: header "n+%.%.%.": its name is longer than the 255 bytes'
+    assert.equal(1, publish_long(server, 12))
+    assert.equal(65536, #client:get(queue).headers.h)
+    assert.equal(-1, publish_long(server, 13))
+    server:wait_log "ERROR.*kazoo_publish: headers of %d+ bytes: longer together"
+    assert.equal(0, server:count_log "connection to .* lost")
+    server:stop()
+  end)
+
+  it("that have no room in a frame of this broker cost their own message only", function()
+    local rabbit = rabbits.start { conf = "frame_max = 8192" }
+    finally(function() rabbit:stop() end)
+    local client = amqp.client(rabbit)
+    client:exchange("heads", "topic")
+    local queue = client:tap("heads", "#")
+    local server = start(rabbit)
+    assert.equal(1, publish_long(server, 10))
+    assert.equal(1, server:publish("heads", "k", '{"id":"behind it"}'))
+    assert.equal("behind it", cjson.decode(client:get(queue).payload).id)
+    server:event "longer than the protocol allows"
+    assert.equal(0, server:count_log "connection to .* lost")
+    server:stop()
+  end)
+end)
 
 describe("Properties of what is published", function()
   local rabbit, client, queue

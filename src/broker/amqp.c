@@ -240,8 +240,7 @@ static enum kb_broker_result amqp_publish(struct kb_broker *b, const struct kb_m
 			(size_t)amqp_get_frame_max(b->link.connection))) {
 		kb_log_limited(&b->refused, KB_LOG_ERROR,
 			"amqp: message dropped: exchange \"%.*s\", routing key \"%.*s\" (%zu bytes) or its headers are longer than "
-			"the "
-			"protocol allows",
+			"the protocol, or this broker, allows",
 			KB_SLICE_FMT(m->exchange), KB_SLICE_FMT(m->key), m->key.n);
 		return KB_BROKER_INVALID;
 	}

@@ -1,5 +1,6 @@
 #include "broker/amqp_frames.h"
 
+#include "broker/amqp_options.h"
 #include "broker/amqp_properties.h"
 
 enum {
@@ -8,7 +9,6 @@ enum {
 	CONTENT_HEADER = 12,   /* class, weight, body size */
 	METHOD_ROOM = 4 + 64,  /* id and fixed fields of the methods we send, next to their strings */
 	PROPERTIES_ROOM = 256, /* flags and the fixed properties */
-	HEADERS_MAX = 64,      /* entries of the headers table */
 	SHORT_STRING_MAX = 255
 };
 
@@ -72,7 +72,7 @@ static bool read_headers(struct kb_slice headers, amqp_table_entry_t *entries, a
 	struct kb_slice name, value;
 	*table = (amqp_table_t){0, entries};
 	while (kb_headers_next(&headers, &name, &value)) {
-		if (table->num_entries == HEADERS_MAX || name.n > SHORT_STRING_MAX)
+		if (table->num_entries == KB_AMQP_HEADERS_MAX || name.n > KB_AMQP_HEADER_NAME_MAX)
 			return false;
 		amqp_table_entry_t *entry = &entries[table->num_entries++];
 		entry->key = kb_amqp_bytes(name);
@@ -89,10 +89,11 @@ static const amqp_basic_properties_t defaults = {
 	.delivery_mode = AMQP_DELIVERY_PERSISTENT,
 };
 
-static bool put_content_header(
-	struct kb_buf *out, amqp_channel_t channel, const struct kb_message *m, amqp_basic_properties_t *properties)
+/* All of it is one frame; a longer one would cost the connection. */
+static bool put_content_header(struct kb_buf *out, amqp_channel_t channel, const struct kb_message *m,
+	amqp_basic_properties_t *properties, size_t frame_max)
 {
-	amqp_table_entry_t entries[HEADERS_MAX];
+	amqp_table_entry_t entries[KB_AMQP_HEADERS_MAX];
 	if (m->headers.n) {
 		if (!read_headers(m->headers, entries, &properties->headers))
 			return false;
@@ -108,7 +109,7 @@ static bool put_content_header(
 	put64(to + 4, m->payload.n);
 	int n = amqp_encode_properties(
 		AMQP_BASIC_CLASS, properties, (amqp_bytes_t){room - CONTENT_HEADER, to + CONTENT_HEADER});
-	if (n < 0)
+	if (n < 0 || CONTENT_HEADER + (size_t)n + FRAME_OVERHEAD > frame_max)
 		return false;
 	close_frame(out, AMQP_FRAME_HEADER, channel, CONTENT_HEADER + (size_t)n);
 	return true;
@@ -139,7 +140,7 @@ static bool put_all(struct kb_buf *out, amqp_channel_t channel, const struct kb_
 	amqp_basic_publish_t publish = {
 		.exchange = kb_amqp_bytes(m->exchange), .routing_key = kb_amqp_bytes(m->key), .mandatory = mandatory};
 	if (!put_method_frame(out, channel, AMQP_BASIC_PUBLISH_METHOD, &publish, m->exchange.n + m->key.n) ||
-		!put_content_header(out, channel, m, &properties))
+		!put_content_header(out, channel, m, &properties, frame_max))
 		return false;
 	put_body(out, channel, m->payload, frame_max);
 	return !out->failed;

@@ -123,6 +123,21 @@ const char *kb_amqp_properties_check(struct kb_slice list, struct kb_slice *name
 	return NULL;
 }
 
+const char *kb_amqp_headers_check(struct kb_slice list, struct kb_slice *name)
+{
+	struct kb_slice value;
+	size_t count = 0;
+	if (list.n > KB_AMQP_HEADERS_BYTES) {
+		*name = kb_slice(NULL, 0);
+		return "longer together than the 126976 bytes that a frame of AMQP has for them";
+	}
+	for (; kb_headers_next(&list, name, &value); count++)
+		if (name->n > KB_AMQP_HEADER_NAME_MAX)
+			return "its name is longer than the 255 bytes that AMQP allows";
+	*name = kb_slice(NULL, 0);
+	return count > KB_AMQP_HEADERS_MAX ? "more than 64" : NULL;
+}
+
 void kb_amqp_properties_list(const amqp_basic_properties_t *properties, struct kb_buf *list)
 {
 	for (size_t i = 0; i < KNOWN; i++) {

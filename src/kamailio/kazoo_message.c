@@ -96,6 +96,17 @@ static bool is_number(struct kb_slice text)
 	return text.n > 0 && i == text.n;
 }
 
+static bool headers_fit(const char *function, struct kb_slice headers)
+{
+	struct kb_slice name;
+	const char *wrong = kb_amqp_headers_check(headers, &name);
+	if (wrong && name.n)
+		LM_ERR("%s: header \"%.20s...\": %s\n", function, name.p, wrong); /* only a long name is at fault */
+	else if (wrong)
+		LM_ERR("%s: headers of %zu bytes: %s\n", function, headers.n, wrong);
+	return !wrong;
+}
+
 static bool read_headers(const char *function, struct kb_slice text, struct kb_buf *headers)
 {
 	static bool warned;
@@ -107,10 +118,11 @@ static bool read_headers(const char *function, struct kb_slice text, struct kb_b
 		warned = true;
 		return true;
 	}
-	if (kb_headers_parse(text, headers, &bad))
-		return true;
-	LM_ERR("%s: header \"%.*s\" is not of the form name=value\n", function, KB_SLICE_FMT(bad));
-	return false;
+	if (!kb_headers_parse(text, headers, &bad)) {
+		LM_ERR("%s: header \"%.*s\" is not of the form name=value\n", function, KB_SLICE_FMT(bad));
+		return false;
+	}
+	return headers_fit(function, kb_buf_slice(headers));
 }
 
 /* Appends `k=v;k2=v2`; what is given last counts. */
