@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include "broker/tcp.h"
 
-enum { ANSWER_MS = 5000 }; /* for the stream to say that it has stored a message */
+enum { ANSWER_MS = 2000 }; /* for the stream to say that it has stored a message */
 
 static const char no_stream[] = "no stream takes this subject";
 
@@ -81,6 +81,13 @@ static void end(struct kb_nats_store *s, uint64_t number, enum kb_outcome outcom
 	events->settled(events->context, number, false, outcome, reason);
 }
 
+static void note_answer(struct kb_nats_store *s, const struct kb_nats_flight *f)
+{
+	s->answered_ms = kb_tcp_now_ms();
+	if (f->sent_ms > s->overtaking_ms)
+		s->overtaking_ms = f->sent_ms;
+}
+
 static void heed_message(struct kb_nats_store *s, uint64_t number, struct kb_slice payload, struct kb_slice properties,
 	const struct kb_broker_events *events)
 {
@@ -121,6 +128,7 @@ void kb_nats_store_heed(struct kb_nats_store *s, struct kb_slice subject, struct
 	uint64_t number = strtoull(digits + 1, NULL, 10);
 	if (number < s->oldest || number >= s->next || !flight(s, number)->sent_ms)
 		return; /* it was given up meanwhile */
+	note_answer(s, flight(s, number));
 	(digits[0] == 'm' ? heed_message : heed_question)(s, number, payload, properties, events);
 }
 
@@ -129,7 +137,8 @@ void kb_nats_store_expire(struct kb_nats_store *s, const struct kb_broker_events
 	int64_t since = s->oldest < s->next ? kb_tcp_now_ms() - ANSWER_MS : 0;
 	for (uint64_t number = s->oldest; number < s->next; number++) {
 		const struct kb_nats_flight *f = flight(s, number);
-		if (f->sent_ms > since)
+		bool silent = s->answered_ms <= since, overtaken = s->overtaking_ms - f->sent_ms >= ANSWER_MS;
+		if (f->sent_ms && (f->sent_ms > since || !(silent || overtaken)))
 			return;
 		if (f->sent_ms)
 			end(s, number, KB_PENDING, "the stream does not answer", events);

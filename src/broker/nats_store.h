@@ -36,6 +36,8 @@ struct kb_nats_store {
 	char inbox[KB_NATS_INBOX_BYTES]; /* "": nothing subscribed yet */
 	uint64_t oldest, next;           /* numbers: flights are those in [oldest, next) */
 	bool in_doubt;                   /* nobody took a message, and none was stored since */
+	int64_t answered_ms;             /* when the last answer came */
+	int64_t overtaking_ms;           /* when the youngest message that has its answer was sent */
 	struct kb_nats_flight *flights;
 };
 
@@ -48,7 +50,11 @@ void kb_nats_store_free(struct kb_nats_store *s);
 enum kb_broker_result kb_nats_store_put(
 	struct kb_nats_store *s, struct kb_nats_link *link, uint64_t sid, const struct kb_message *m, uint64_t *sequence);
 
-/* Answers at the inbox, and what has waited too long for one: calls events->settled(). */
+/* Answers at the inbox, and what has waited too long for one: calls events->settled(). A stream that is only slow
+ * answers in turn; so what waits is given up when nothing answers at all, or when what was sent much later has its
+ * answer. It takes less time than a cluster takes to elect another leader (nats-server: 4 s without a sign of the old
+ * one, which gives one a second): else that leader would store what is sent now ahead of what was sent to the old one.
+ */
 void kb_nats_store_heed(struct kb_nats_store *s, struct kb_slice subject, struct kb_slice payload,
 	struct kb_slice properties, const struct kb_broker_events *events);
 void kb_nats_store_expire(struct kb_nats_store *s, const struct kb_broker_events *events);
