@@ -1,6 +1,8 @@
 -- The command line of the faults, the table and the verdict.
-local faults = require "fault.faults"
+local faults = require "fault.list"
 local process = require "support.process"
+require "fault.amqp"
+require "fault.nats"
 
 local CALL_LIMIT_MS = 5
 local CALL_TRIES = 3 -- a busy machine may once take the processor from a call; a call that waits is slow each time
@@ -30,7 +32,7 @@ local function parse(arguments)
   return options
 end
 
-local format = "%-51s %9s %8s %9s %9s %5s %10s %8s  %s"
+local format = "%-57s %9s %8s %9s %9s %5s %10s %8s  %s"
 
 local function print_row(title, row, verdict)
   print(format:format(title, row.attempted, row.accepted, row.confirmed or "-", row.delivered, row.lost, row.duplicated,
@@ -40,7 +42,8 @@ end
 -- Why a line is not good: a list of words, and whether all that is wrong is the time of a call.
 local function complaints(row)
   local found = {}
-  if row.lost ~= 0 then found[#found + 1] = "LOST" end
+  if row.lost > (row.may_lose or 0) then found[#found + 1] = "LOST" end
+  if row.may_repeat and row.duplicated > row.may_repeat then found[#found + 1] = "REPEATED" end
   if not row.in_order then found[#found + 1] = "OUT OF ORDER" end
   if row.accepted == 0 then found[#found + 1] = "NOTHING ACCEPTED" end
   if row.foreign ~= 0 then found[#found + 1] = "REFUSED BUT DELIVERED" end
@@ -56,7 +59,7 @@ local function run(fault, options)
   for try = 1, CALL_TRIES do
     local ok, row = xpcall(function() return fault.run(options) end, debug.traceback)
     if not ok then
-      print(("%-51s FAILED: %s"):format(fault.title, row))
+      print(("%-57s FAILED: %s"):format(fault.title, row))
       return false
     end
     local wrong, slow_only = complaints(row)
@@ -73,6 +76,6 @@ local harm = 0
 for _, name in ipairs(options.names) do
   if not run(faults.by_name[name], options) then harm = harm + 1 end
 end
-faults.stop()
+for _, stop in ipairs(faults.at_end) do stop() end
 process.kill_all()
 os.exit(harm == 0 and 0 or 1)

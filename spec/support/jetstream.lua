@@ -8,7 +8,7 @@ local Api = {}
 Api.__index = Api
 
 function jetstream.connect(options)
-  local self = setmetatable({ client = nats_client.connect(options), asked = 0 }, Api)
+  local self = setmetatable({ client = nats_client.connect(options), options = options, asked = 0 }, Api)
   self.inbox = "_INBOX.spec" .. tostring(self):gsub("%W", "")
   self.client:sub(self.inbox .. ".*")
   return self
@@ -60,6 +60,33 @@ function Api:message(stream, sequence)
     subject = message.subject, payload = message.data and mime.unb64(message.data) or "",
     headers = message.hdrs and mime.unb64(message.hdrs) or "",
   }
+end
+
+-- All payloads in a stream, from the first to the last there is now. Its consumer has a name, so that asking twice, where
+-- a cluster is slow to answer, makes but one.
+function Api:payloads(stream)
+  local count, found, reader = self:state(stream).messages, {}, nats_client.connect(self.options)
+  self.asked = self.asked + 1
+  local name, subject = "reader" .. self.asked, ("%s_all.%d"):format(self.inbox, self.asked)
+  reader:sub(subject)
+  self:must(("CONSUMER.DURABLE.CREATE.%s.%s"):format(stream, name), {
+    stream_name = stream,
+    config = { durable_name = name, deliver_subject = subject, deliver_policy = "all", ack_policy = "none" },
+  })
+  for i = 1, count do
+    local message = reader:next(10)
+    if not message then error(("stream %s ends after %d of %d messages"):format(stream, i - 1, count), 2) end
+    found[i] = message.payload
+  end
+  reader:close()
+  self:must(("CONSUMER.DELETE.%s.%s"):format(stream, name))
+  return found
+end
+
+-- The name of the server that leads a stream, or a consumer of it, of which there is one in a cluster.
+function Api:leader(stream, consumer)
+  local info = consumer and self:consumer(stream, consumer) or self:must("STREAM.INFO." .. stream)
+  return info.cluster and info.cluster.leader
 end
 
 function Api:close() self.client:close() end

@@ -1,4 +1,4 @@
--- kazoo_publish under load, and a ledger of what became of each message.
+-- Publishing under load, and a ledger of what became of each message.
 local cjson = require "cjson"
 local socket = require "socket"
 local files = require "support.files"
@@ -7,13 +7,11 @@ local wait = require "support.wait"
 
 local publish_load = {}
 
--- The route "load" of support.kazoo: publishes to the queue "faults" with the worker's own count of its messages; the
--- reply tells the message's number, the result, and the microseconds that the call took.
-publish_load.route = [[
+local timed = [[
   $var(seq) = $var(seq) + 1;
   $var(s) = $TV(sn);
   $var(u) = $TV(un);
-  kazoo_publish("", "faults", "{'pid' : $pp, 'seq' : $var(seq), 'id' : $hdr(X-Id), 'text' : '$rb'}");
+  %s;
   $var(rc) = $rc;
   $var(us) = ($TV(sn) - $var(s)) * 1000000;
   $var(us) = $var(us) + $TV(un) - $var(u);
@@ -21,6 +19,22 @@ publish_load.route = [[
   sl_send_reply("200", "$var(reason)");
   exit;
 ]]
+
+-- The route "load" of support.kazoo: publishes to the queue "faults" with the worker's own count of its messages; the
+-- reply tells the message's number, the result, and the microseconds that the call took.
+publish_load.route = timed:format(
+  [[kazoo_publish("", "faults", "{'pid' : $pp, 'seq' : $var(seq), 'id' : $hdr(X-Id), 'text' : '$rb'}")]])
+
+-- The same of support.nats, with nats_publish or nats_js_publish and the subject "faults".
+function publish_load.nats_route(call)
+  return timed:format(call .. [[("faults", "$hdr(X-Id)|$var(seq)|$pp|$rb")]])
+end
+
+-- Of what the latter sends: {id, seq, pid}.
+function publish_load.nats_message(payload)
+  local id, seq, pid = payload:match("^(%d+)|(%d+)|(%d+)|")
+  return { id = tonumber(id), seq = tonumber(seq), pid = tonumber(pid) }
+end
 
 -- A busy machine may take the processor from a worker in the midst of a call, though less so from one with real-time
 -- priority. A call that waits for the broker is slow all the same.

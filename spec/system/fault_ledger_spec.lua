@@ -1,4 +1,4 @@
--- spec/fault/run, shortened, for the faults that kazoo_faults_spec.lua does not have.
+-- spec/fault/run, shortened, for the faults that kazoo_faults_spec.lua and nats_fault_spec.lua do not have.
 local files = require "support.files"
 
 local function has_line(output, title, verdict)
@@ -8,14 +8,31 @@ local function has_line(output, title, verdict)
   return false
 end
 
+-- Each fault has a line that begins so and says ok.
+local function finds_all_well(arguments, titles)
+  local output, _, status = files.run("spec/fault/run " .. arguments)
+  print(output)
+  assert.equal(0, status)
+  for _, title in ipairs(titles) do assert.is_true(has_line(output, title, "  ok"), title) end
+end
+
 describe("spec/fault/run", function()
   it("finds nothing lost, nothing out of order and no slow call", function()
-    local output, _, status = files.run("spec/fault/run --seconds 5 reset half_open quorum2 worker")
-    print(output)
-    assert.equal(0, status)
-    for _, title in ipairs { "connections reset", "half-open", "quorum queue, 2 nodes", "worker killed" } do
-      assert.is_true(has_line(output, title, "  ok"), title)
-    end
+    finds_all_well("--seconds 5 reset half_open quorum2 worker", {
+      "connections reset", "half-open", "quorum queue, 2 nodes", "worker killed",
+    })
+  end)
+
+  it("finds the same of NATS, but for what core NATS may lose", function()
+    finds_all_well("--seconds 4 nats_killed js_killed nats_reset js_reset js_leader_ours nats_group js_durable", {
+      "nats-server killed, back after 2 s: nats_publish", "nats-server killed, back after 2 s: nats_js_publish",
+      "connections reset every second: nats_publish", "connections reset every second: nats_js_publish",
+      "3 nodes, the leader", "one of two Kamailios of a queue group", "one of two Kamailios of a durable consumer",
+    })
+  end)
+
+  it("finds nothing lost of JetStream when its server stands still", function()
+    finds_all_well("--seconds 7 js_frozen", { "nats-server frozen for 6 s: nats_js_publish" })
   end)
 
   it("refuses what it does not know", function()

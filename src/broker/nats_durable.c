@@ -7,7 +7,7 @@ enum {
 	ANSWER_MS = 5000,    /* for the server to make a consumer */
 	PAUSE_MS = 1000,     /* before a refused request is tried again */
 	EXPIRES_MS = 30000,  /* how long the server keeps a request for messages */
-	HEARTBEAT_MS = 5000, /* between the server's signs of life while it has none */
+	HEARTBEAT_MS = 2000, /* between the server's signs of life while it has none */
 	SILENCE_MS = 3 * HEARTBEAT_MS,
 	BATCH_FIRST = 16,
 	BATCH_MAX = 512,

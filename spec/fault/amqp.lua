@@ -1,21 +1,16 @@
--- The faults. Each returns its line of the ledger: what publish_load.run and publish_load.collect counted, and `note`.
+-- What breaks with AMQP.
 local socket = require "socket"
 local amqp = require "support.amqp"
 local files = require "support.files"
 local kazoo = require "support.kazoo"
+local list = require "fault.list"
 local network = require "support.network"
 local publish_load = require "support.publish_load"
 local rabbits = require "support.rabbit"
 
-local faults = { names = {}, by_name = {} }
+local add, line = list.add, list.line
 
 local QUEUE = "faults"
-local PATIENCE = 60 -- seconds that delivery may take after the fault is over
-
-local function add(name, title, run)
-  faults.names[#faults.names + 1] = name
-  faults.by_name[name] = { name = name, title = title, run = run }
-end
 
 -- ---- what they share
 
@@ -37,16 +32,6 @@ local function confirmed(server)
   return ok and tonumber(text:match("confirmed: (%d+)")) or nil
 end
 
-local function line(result, account, more)
-  local row = {
-    attempted = result.attempted, accepted = result.n_accepted, delivered = account.delivered,
-    lost = result.n_accepted - account.delivered, duplicated = account.duplicated, in_order = account.in_order,
-    slowest_us = result.slowest_us, foreign = account.foreign,
-  }
-  for name, value in pairs(more or {}) do row[name] = value end
-  return row
-end
-
 local function sent_again(server)
   local total = 0
   for count in server:log():gmatch("sending (%d+) unconfirmed messages again") do total = total + tonumber(count) end
@@ -57,7 +42,7 @@ end
 local function measure(options, server, events, from, recover)
   local result = publish_load.run { server = server, rate = options.rate, seconds = options.seconds, events = events }
   if recover then recover() end
-  local account = publish_load.collect(result, amqp.client(from), QUEUE, PATIENCE)
+  local account = publish_load.collect(result, amqp.client(from), QUEUE, list.patience)
   local row = line(result, account, { confirmed = confirmed(server), crash = server:crash() })
   row.note = ("%d connections lost, %d messages sent again"):format(
     server:count_log("connection to .* lost"), sent_again(server))
@@ -77,7 +62,7 @@ local function with_broker(body)
   return row
 end
 
-function faults.stop()
+list.at_end[#list.at_end + 1] = function()
   if shared then shared:stop() end
 end
 
@@ -248,24 +233,6 @@ local function kill_busy_worker(server)
   return id
 end
 
-local function count_done(servers, account)
-  for _, server in ipairs(servers) do
-    for id, seq, pid in server:log():gmatch("ledger|done|%d+|(%d+)|(%d+)|(%d+)|") do
-      account.take { id = tonumber(id), seq = tonumber(seq), pid = tonumber(pid) }
-    end
-  end
-  return account
-end
-
-local function done_all(servers, result)
-  local give_up, account = socket.gettime() + PATIENCE
-  repeat
-    socket.sleep(0.5)
-    account = count_done(servers, publish_load.account(result))
-  until account.delivered >= result.n_accepted or socket.gettime() > give_up
-  return account
-end
-
 add("worker", "worker killed while it handles a message", function(options)
   return with_broker(function(rabbit, server)
     amqp.client(rabbit):exchange("faults", "direct")
@@ -280,7 +247,7 @@ add("worker", "worker killed while it handles a message", function(options)
         end,
       } },
     }
-    local account = done_all(consumers, result)
+    local account = list.done_all(consumers, result)
     local again = consumers[2]:log():find(("ledger|done|%%d+|%d|"):format(killed)) ~= nil
     for _, consumer in ipairs(consumers) do consumer:stop() end
     if not again then error(("message %d, which was being handled, was not handled again"):format(killed), 0) end
@@ -289,5 +256,3 @@ add("worker", "worker killed while it handles a message", function(options)
       note = ("message %d handled again"):format(killed) })
   end)
 end)
-
-return faults
