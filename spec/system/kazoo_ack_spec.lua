@@ -88,6 +88,24 @@ describe("A route", function()
     await_empty(rabbit, queue)
   end)
 
+  it("need not be there: a message without one is acknowledged, one that is no JSON object dead-lettered", function()
+    start("exit;", nil, { events = { ["consumer-event-known"] = kazoo.note("known") } })
+    local payloads = { '{"Event-Category":"of nobody"}', "[1", '{"Event-Category":"known"}', "" }
+    client:publish_all("ack", queue .. ".key", payloads)
+    assert.equal("[1", client:get(dead).payload)
+    assert.equal("", client:get(dead).payload)
+    await_empty(rabbit, queue)
+    assert.equal(1, #server:events())
+  end)
+
+  it("need not be there: what is no JSON object is acknowledged when it comes, without wait_for_consumer_ack", function()
+    start("exit;", "'no_ack':0")
+    publish "[2"
+    server:wait_log("message on exchange .*dropped, .*%[2")
+    await_empty(rabbit, queue)
+    assert.matches("kazoo:rejected = 0\n", server:rpc("stats.get_statistics", "kazoo:"))
+  end)
+
   it("gives back with kazoo_requeue(), and the message comes again, marked as redelivered", function()
     start [[xlog("L_NOTICE", "redelivered: $kzRedelivered\n");
       if ($kzRedelivered == 0) kazoo_requeue();]]
@@ -161,7 +179,8 @@ describe("A route", function()
           local payload = tostring(KSR.pv.get("$kzE"))
           if name == "kazoo:mod-init" then
             KSR.kazoo.kazoo_subscribe("{'exchange':'ack', 'type':'topic', 'queue':'QUEUE', 'routing':'QUEUE.#', " ..
-              "'durable':1, 'auto_delete':0, 'no_ack':0, 'wait_for_consumer_ack':1}")
+              "'durable':1, 'auto_delete':0, 'no_ack':0, 'wait_for_consumer_ack':1, " ..
+              "'arguments':{'x-dead-letter-exchange':'ack-dead'}}")
           elseif payload:find("requeue me", 1, true) and KSR.pv.get("$kzRedelivered") == 0 then
             KSR.notice("requeue gave " .. KSR.kazoo.kazoo_requeue() .. "\n")
           elseif payload:find("reject me", 1, true) then
@@ -179,7 +198,10 @@ describe("A route", function()
     server:wait_log("ack gave 1 for seven")
     publish '{"id":"reject me"}'
     server:wait_log("reject gave 1")
+    publish "no JSON"
     await_empty(rabbit, queue)
+    assert.equal('{"id":"reject me"}', client:get(dead).payload)
+    assert.equal("no JSON", client:get(dead).payload)
   end)
 end)
 

@@ -19,10 +19,10 @@ const struct kb_message *kz_delivery_begin(const struct kz_delivery *delivery)
 	return &message;
 }
 
-void kz_delivery_end(void)
+void kz_delivery_end(enum kb_outcome outcome)
 {
 	if (!settled)
-		kb_inbox_settle(current.inbox, current.worker, current.record, KB_DONE);
+		kb_inbox_settle(current.inbox, current.worker, current.record, outcome);
 	current = (struct kz_delivery){0};
 	message = (struct kb_message){0};
 }

@@ -9,8 +9,8 @@
 
 /* One at a time: between these two there is a current message. `payload` is what $kzE shows and stays the caller's; the
  * subscription is NULL for an event of the module's own. kz_delivery_begin() returns the message to use from then on,
- * because its record may be given back before the route is done. kz_delivery_end() settles with KB_DONE what no route
- * has settled. */
+ * because its record may be given back before the route is done. kz_delivery_end() settles with this outcome what no
+ * route has settled. */
 struct kz_delivery {
 	struct kb_inbox *inbox;
 	size_t worker;
@@ -20,7 +20,7 @@ struct kz_delivery {
 	struct kb_slice payload;
 };
 const struct kb_message *kz_delivery_begin(const struct kz_delivery *delivery);
-void kz_delivery_end(void);
+void kz_delivery_end(enum kb_outcome outcome);
 
 /* What $kzE shows. */
 struct kb_slice kz_delivery_payload(void);

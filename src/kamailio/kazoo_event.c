@@ -59,33 +59,37 @@ bool kz_receive_payload(size_t zone, struct kb_slice payload, struct kb_buf *out
 	return kb_json_rewrite(payload, edits, sizeof edits / sizeof *edits, out, error);
 }
 
-static void drop_unreadable(struct worker *w, const struct kb_message *m, const struct kb_json_error *error)
+/* Rejected, as what is too large is: a dead-letter exchange keeps it for whoever looks for the fault. */
+static enum kb_outcome drop_unreadable(struct worker *w, const struct kb_message *m, const struct kb_json_error *error)
 {
 	kz_stats_dropped(&m->origin, KB_DROP_UNREADABLE);
 	kb_log_limited(&w->unreadable, KB_LOG_WARNING,
 		"message on exchange \"%.*s\" with routing key \"%.*s\" dropped, %s at byte %zu of %zu: %.*s",
 		KB_SLICE_FMT(m->exchange), KB_SLICE_FMT(m->key), error->what ? error->what : "the payload is unreadable",
 		error->at, m->payload.n, KB_SLICE_FMT(m->payload));
+	return KB_REJECTED;
 }
 
-static void run_route(struct worker *w, const struct kb_message *m, bool readable, const struct kb_json_error *error)
+/* What becomes of the message unless a route has settled it. */
+static enum kb_outcome run_route(
+	struct worker *w, const struct kb_message *m, bool readable, const struct kb_json_error *error)
 {
 	if (kz_settings()->event_callback && kz_settings()->event_callback[0]) {
-		if (readable)
-			kb_event_callback_run(kz_settings()->event_callback, "kazoo:consumer-event");
-		else
-			drop_unreadable(w, m, error);
-		return;
+		if (!readable)
+			return drop_unreadable(w, m, error);
+		kb_event_callback_run(kz_settings()->event_callback, "kazoo:consumer-event");
+		return KB_DONE;
 	}
 	int route = kb_policy_route(w->policy, m, kz_delivery_payload());
 	if (route >= 0) {
 		kb_event_route_run(route);
 	} else if (!readable) {
-		drop_unreadable(w, m, error);
+		return drop_unreadable(w, m, error);
 	} else {
 		kz_stats_dropped(&m->origin, KB_DROP_NO_ROUTE);
 		LM_DBG("no event route for a message with routing key %.*s\n", KB_SLICE_FMT(m->key));
 	}
+	return KB_DONE;
 }
 
 static const struct kb_subscription *subscription_of(const struct kb_message *m)
@@ -106,8 +110,7 @@ static void handle(struct worker *w, struct kb_record *record, const struct kb_m
 		.message = m,
 		.subscription = subscription_of(m),
 		.payload = own_event || !readable ? m->payload : kb_buf_slice(&w->payload)});
-	run_route(w, current, readable, &error);
-	kz_delivery_end();
+	kz_delivery_end(run_route(w, current, readable, &error));
 }
 
 /* -- the worker process -- */
