@@ -403,6 +403,26 @@ describe("kazoo_async_query", function()
     assert.equal(0, server:count_log("is gone"))
   end)
 
+  it("goes on with several transactions at once, though their routes take long", function()
+    server = kazoo.start {
+      rabbit = broker, params = { amqp_consumer_processes = 4 }, children = 2,
+      request_route = async_route:gsub("onreply_route%[ANSWER%] {", '%0 usleep("700000");'),
+    }
+    server:await_connected()
+    local questions = client:tap("qx", "slow.*")
+    local phones = {}
+    for i = 1, 4 do phones[i] = invite("slow." .. i, {}) end
+    local asked = client:consume(questions, { count = 4, deadline = 10 })
+    local began = socket.gettime()
+    for _, question in ipairs(asked) do
+      local answer, reply_key = answer_text(question, "slow answer")
+      client:publish("targeted", reply_key, answer)
+    end
+    for _, phone in ipairs(phones) do assert.equal(480, (final(phone))) end
+    local took = socket.gettime() - began
+    assert.is_true(took >= 0.7 and took < 1.9, took) -- one after the other it would be 2.8 s
+  end)
+
   it("goes on in the error route at once when the broker is lost", function()
     local own = rabbit.start()
     amqp.client(own):exchange("qx", "topic")

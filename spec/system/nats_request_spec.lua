@@ -1,4 +1,5 @@
 -- Asking over NATS: the answer or the reason why there is none, waiting for it and not; and answering.
+local socket = require "socket"
 local nats = require "support.nats"
 local nats_client = require "support.nats_client"
 local nats_server = require "support.nats_server"
@@ -459,6 +460,19 @@ describe("nats_request_async", function()
     assert.equal("480 answer x", final(phone))
     assert.equal("480 answer x", final(other))
     assert.equal(0, server:count_log("is gone"))
+  end)
+
+  it("goes on with several transactions at once, though their routes take long", function()
+    start({}, { request_route = async_routes:gsub("onreply_route%[ANSWER%] {", '%0 usleep("700000");') })
+    client:sub("slow")
+    local phones, questions = {}, {}
+    for i = 1, 4 do phones[i] = invite("slow", { ms = 10000 }) end
+    for i = 1, 4 do questions[i] = assert(client:next(5)) end
+    local began = socket.gettime()
+    for _, question in ipairs(questions) do client:pub(question.reply, "answer", nil, { h = "x" }) end
+    for _, phone in ipairs(phones) do assert.equal("480 answer x", final(phone)) end
+    local took = socket.gettime() - began
+    assert.is_true(took >= 0.7 and took < 1.9, took) -- one after the other it would be 2.8 s
   end)
 
   it("asks no more at once than nats_async_requests", function()

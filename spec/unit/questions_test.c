@@ -128,7 +128,7 @@ static const struct kb_broker_api api = {.name = "fake",
 static void begin(void)
 {
 	kb_replies_destroy(replies);
-	replies = kb_replies_create(1, 1, 4096);
+	replies = kb_replies_create(1, 1, 1, 4096);
 	fake = (struct kb_broker){0};
 	CHECK(pipe(fake.fds) == 0);
 }

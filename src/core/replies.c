@@ -26,12 +26,12 @@ struct slot {
 };
 
 struct kb_replies {
-	size_t n, sync, bytes, total;
+	size_t n, sync, shares, bytes, total;
 	_Atomic uint32_t open, generation;
 	_Atomic size_t next_claim; /* where claiming looks first */
-	struct kb_wake wake;
 	struct slot *slots;
 	char *answers;
+	struct kb_wake wakes[]; /* one for each share */
 };
 
 uint64_t kb_replies_now_ms(void)
@@ -41,9 +41,20 @@ uint64_t kb_replies_now_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-struct kb_replies *kb_replies_create(size_t n, size_t sync, size_t bytes)
+static int open_wakes(struct kb_replies *replies, size_t n)
 {
-	size_t head = (sizeof(struct kb_replies) + 63) & ~(size_t)63;
+	while (replies->shares < n) {
+		int failed = kb_wake_init(&replies->wakes[replies->shares]);
+		if (failed)
+			return failed;
+		replies->shares++;
+	}
+	return 0;
+}
+
+struct kb_replies *kb_replies_create(size_t n, size_t sync, size_t shares, size_t bytes)
+{
+	size_t head = (sizeof(struct kb_replies) + shares * sizeof(struct kb_wake) + 63) & ~(size_t)63;
 	size_t total = head + n * (sizeof(struct slot) + bytes);
 	char *memory = mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (memory == MAP_FAILED)
@@ -55,18 +66,20 @@ struct kb_replies *kb_replies_create(size_t n, size_t sync, size_t bytes)
 	replies->total = total;
 	replies->slots = (void *)(memory + head);
 	replies->answers = memory + head + n * sizeof(struct slot);
-	if (kb_wake_init(&replies->wake) < 0) {
-		munmap(memory, total);
-		return NULL;
-	}
-	return replies;
+	int failed = open_wakes(replies, shares);
+	if (!failed)
+		return replies;
+	kb_replies_destroy(replies);
+	errno = -failed;
+	return NULL;
 }
 
 void kb_replies_destroy(struct kb_replies *replies)
 {
 	if (!replies)
 		return;
-	kb_wake_close(&replies->wake);
+	for (size_t i = 0; i < replies->shares; i++)
+		kb_wake_close(&replies->wakes[i]);
 	munmap(replies, replies->total);
 }
 
@@ -201,19 +214,30 @@ size_t kb_replies_claimable(const struct kb_replies *replies)
 	return replies->n - replies->sync;
 }
 
-struct kb_wake *kb_replies_wake(struct kb_replies *replies)
+size_t kb_replies_shares(const struct kb_replies *replies)
 {
-	return &replies->wake;
+	return replies->shares;
+}
+
+struct kb_wake *kb_replies_wake(struct kb_replies *replies, size_t share)
+{
+	return &replies->wakes[share];
+}
+
+void kb_reply_claimed(struct kb_replies *replies, size_t slot)
+{
+	kb_wake_signal(&replies->wakes[(slot - replies->sync) % replies->shares]);
 }
 
 /* -- the answerer -- */
 
 static void wake_asker(struct kb_replies *replies, struct slot *s)
 {
-	if ((size_t)(s - replies->slots) < replies->sync)
+	size_t slot = (size_t)(s - replies->slots);
+	if (slot < replies->sync)
 		futex(s, FUTEX_WAKE, INT_MAX, NULL);
 	else
-		kb_wake_signal(&replies->wake);
+		kb_wake_signal(&replies->wakes[(slot - replies->sync) % replies->shares]);
 }
 
 /* The slot is being filled by us. */

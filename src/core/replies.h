@@ -30,9 +30,10 @@ enum kb_reply_state {
 };
 
 /* Shared memory for n slots with answers of at most `bytes` each; pages are taken when first used. The first `sync`
- * slots belong each to one process that waits in kb_reply_wait(); the others are for whoever claims them, and an answer
- * there signals kb_replies_wake(). Call before any fork. NULL and errno on failure. */
-struct kb_replies *kb_replies_create(size_t n, size_t sync, size_t bytes);
+ * slots belong each to one process that waits in kb_reply_wait(); the others are for whoever claims them, and fall into
+ * `shares` shares, at least one, each of a process that ends them: an answer there signals kb_replies_wake() of its
+ * share. Call before any fork. NULL and errno on failure. */
+struct kb_replies *kb_replies_create(size_t n, size_t sync, size_t shares, size_t bytes);
 void kb_replies_destroy(struct kb_replies *replies); /* NULL is fine; the owner process only */
 
 size_t kb_replies_answer_max(const struct kb_replies *replies);
@@ -66,8 +67,15 @@ void kb_reply_end(struct kb_replies *replies, size_t slot);
 size_t kb_replies_first_claimable(const struct kb_replies *replies);
 size_t kb_replies_claimable(const struct kb_replies *replies);
 
-/* Signalled by answers in slots that were claimed. */
-struct kb_wake *kb_replies_wake(struct kb_replies *replies);
+/* The claimable slots of a share are its first one and then every kb_replies_shares()th; claiming takes the shares in
+ * turn. */
+size_t kb_replies_shares(const struct kb_replies *replies);
+
+/* Signalled by answers in slots of this share that were claimed. */
+struct kb_wake *kb_replies_wake(struct kb_replies *replies, size_t share);
+
+/* By whoever claimed the slot, when the question is on its way: its deadline counts from now. */
+void kb_reply_claimed(struct kb_replies *replies, size_t slot);
 
 /* -- the answerer, one process -- */
 

@@ -27,14 +27,24 @@ static bool on_ended(enum kb_reply_state state, struct kb_slice answer, const st
 
 static void resumer_main(void *argument)
 {
-	(void)argument;
-	kb_resumer_run(&(struct kb_resumer){
-		.function = function, .replies = kz_replies(), .ended = on_ended, .forget = kz_forget_result});
+	kb_resumer_run(&(struct kb_resumer){.function = function,
+		.replies = kz_replies(),
+		.share = (size_t)(intptr_t)argument,
+		.ended = on_ended,
+		.forget = kz_forget_result});
+}
+
+int kz_query_processes(void)
+{
+	return kz_settings()->workers;
 }
 
 bool kz_query_fork(void)
 {
-	return kb_process_fork(KB_PROCESS_ROUTES, "kazoo query resumer", resumer_main, NULL) == 0;
+	for (intptr_t i = 0; i < kz_query_processes(); i++)
+		if (kb_process_fork(KB_PROCESS_ROUTES, "kazoo query resumer", resumer_main, (void *)i) < 0)
+			return false;
+	return true;
 }
 
 /* -- asking -- */
@@ -46,7 +56,7 @@ static int ask(const struct kz_question *q, const struct kb_suspended *s)
 	if (slot < 0)
 		LM_ERR("%s: all %d questions of amqp_max_channels are under way\n", function, kz_settings()->max_channels);
 	else if (kz_message_send(function, &q->message) == 1) {
-		kb_wake_signal(kb_replies_wake(kz_replies())); /* the deadline counts from now */
+		kb_reply_claimed(kz_replies(), (size_t)slot);
 		return 1;
 	}
 	if (slot >= 0)

@@ -86,7 +86,7 @@ static int mod_init(void)
 		!kz_event_init() || !kz_query_check() || !kz_message_check() || !kz_stats_register() ||
 		!kb_policy_reload_init())
 		return -1;
-	kb_process_announce(kz_settings()->workers + KZ_QUERY_PROCESSES + kz_brokers_processes());
+	kb_process_announce(kz_settings()->workers + kz_query_processes() + kz_brokers_processes());
 	return 0;
 }
 

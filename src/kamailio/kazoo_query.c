@@ -61,7 +61,7 @@ bool kz_query_init(void)
 {
 	size_t processes = (size_t)get_max_procs(), claimed = (size_t)kz_settings()->max_channels;
 	kz_reply_prefix();
-	replies = kb_replies_create(processes + claimed, processes, ANSWER_MAX);
+	replies = kb_replies_create(processes + claimed, processes, (size_t)kz_query_processes(), ANSWER_MAX);
 	if (!replies)
 		LM_ERR("amqp_max_channels: no shared memory for %zu questions: %s\n", processes + claimed, strerror(errno));
 	return replies != NULL;

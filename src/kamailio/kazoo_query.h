@@ -16,8 +16,8 @@ bool kz_query_check(void);
 bool kz_query_init(void);
 struct kb_replies *kz_replies(void);
 
-/* The process that goes on with suspended transactions, announced and forked like the others. */
-enum { KZ_QUERY_PROCESSES = 1 };
+/* The processes that go on with suspended transactions, announced and forked like the others: as many as workers. */
+int kz_query_processes(void);
 bool kz_query_fork(void);
 
 /* `kamailio@<host>-<pid>`: the part of the reply address that stays. */

@@ -98,8 +98,8 @@ static int mod_init(void)
 	kb_log_sink_install();
 	if (!kn_settings_check() || !kn_event_check_policy() || !kn_stats_register() || !kb_policy_reload_init())
 		return -1;
-	kb_process_announce(kn_settings()->publish_workers + (int)kn_settings()->n_subscriptions + KN_REQUEST_PROCESSES +
-						KN_STREAM_PROCESSES);
+	kb_process_announce(kn_settings()->publish_workers + (int)kn_settings()->n_subscriptions +
+						kn_requester_processes() + KN_STREAM_PROCESSES);
 	return 0;
 }
 

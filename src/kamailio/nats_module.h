@@ -31,7 +31,7 @@ struct kn_settings {
 	int publish_workers;
 	int outbox_bytes;
 	int request_timeout_ms;
-	int async_requests;                          /* under way at once from asynchronous functions */
+	int async_requests, async_workers;           /* under way at once from asynchronous functions; who ends them */
 	struct kb_kv_bucket buckets[KN_BUCKETS_MAX]; /* to be made at the start */
 	size_t n_buckets;
 	char *inbox_prefix; /* of the subjects that answers come to */

@@ -175,7 +175,7 @@ static int ask_later(
 	if (slot < 0) {
 		LM_ERR("%s: all %d questions of nats_async_requests are under way\n", function, kn_settings()->async_requests);
 	} else if (kn_send(function, kn_question_outbox(), m) == 1) {
-		kb_wake_signal(kb_replies_wake(kn_replies())); /* the deadline counts from now */
+		kb_reply_claimed(kn_replies(), (size_t)slot);
 		return 1;
 	}
 	if (slot >= 0)

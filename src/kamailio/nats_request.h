@@ -18,11 +18,11 @@
 /* What becomes of a question, as scripts see it. */
 enum kn_outcome { KN_ANSWERED = 1, KN_FAILED = -1, KN_TIMEOUT = -2, KN_NO_RESPONDERS = -3 };
 
-/* -- the processes (nats_requester.c): one with a connection for questions and their answers, and one that goes on with
+/* -- the processes (nats_requester.c): one with a connection for questions and their answers, and those that go on with
  * transactions -- */
 
 /* In fix-ups, before the start: the configuration uses a function that asks, or one that suspends transactions. Without
- * either, neither process is there. What a KEMI script does cannot be known beforehand, so with KEMI both are. */
+ * either, none of them is there. What a KEMI script does cannot be known beforehand, so with KEMI all are. */
 void kn_want_requester(void);
 void kn_want_resumer(void);
 
@@ -31,7 +31,7 @@ bool kn_kemi_is_there(void);
 
 /* In mod_init: how many processes there may be. In child_init(PROC_INIT), after the fix-ups: the memory. In
  * child_init(PROC_MAIN): those that are wanted. */
-enum { KN_REQUEST_PROCESSES = 2 };
+int kn_requester_processes(void);
 bool kn_requester_init(void);
 bool kn_requester_fork(void);
 
@@ -56,7 +56,7 @@ enum kn_outcome kn_ask(const char *function, struct kb_message *question, unsign
 int kn_ask_and_suspend(const char *function, struct sip_msg *msg, struct kb_message *question, unsigned timeout_ms,
 	struct kb_suspended *s);
 
-/* In the resumer: struct kb_resumer.ended. */
+/* In a resumer: struct kb_resumer.ended. */
 bool kn_question_ended(enum kb_reply_state state, struct kb_slice flat, const struct kb_suspended *s);
 
 /* The answer to the last question of this process, valid until the next one; NULL when that failed. */

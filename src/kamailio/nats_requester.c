@@ -85,7 +85,7 @@ bool kn_requester_init(void)
 	kb_short_id(id);
 	snprintf(inbox, sizeof inbox, "%s.%.*s", kn_settings()->inbox_prefix, (int)sizeof id, id);
 	outbox = kb_outbox_create(processes, (size_t)kn_settings()->outbox_bytes, 1);
-	replies = kb_replies_create(processes + suspended, processes, ANSWER_MAX);
+	replies = kb_replies_create(processes + suspended, processes, (size_t)kn_settings()->async_workers, ANSWER_MAX);
 	if (!outbox || !replies)
 		LM_ERR("nats_async_requests: no shared memory for %zu questions: %s\n", processes + suspended, strerror(errno));
 	return outbox && replies;
@@ -174,21 +174,36 @@ static void requester_main(void *argument)
 		.stop = kb_process_stop});
 }
 
-/* -- the resumer: the process that goes on with transactions -- */
+/* -- the resumers: the processes that go on with transactions -- */
 
 static void resumer_main(void *argument)
 {
-	(void)argument;
-	kb_resumer_run(&(struct kb_resumer){
-		.function = KN_REQUEST_ASYNC, .replies = replies, .ended = kn_question_ended, .forget = kn_forget_answer});
+	kb_resumer_run(&(struct kb_resumer){.function = KN_REQUEST_ASYNC,
+		.replies = replies,
+		.share = (size_t)(intptr_t)argument,
+		.ended = kn_question_ended,
+		.forget = kn_forget_answer});
+}
+
+static bool fork_resumers(void)
+{
+	for (intptr_t i = 0; i < kn_settings()->async_workers; i++)
+		if (kb_process_fork(KB_PROCESS_ROUTES, "nats request resumer", resumer_main, (void *)i) < 0)
+			return false;
+	return true;
+}
+
+int kn_requester_processes(void)
+{
+	return 1 + kn_settings()->async_workers;
 }
 
 bool kn_requester_fork(void)
 {
-	int unused = KN_REQUEST_PROCESSES - want_requester - want_resumer;
+	int unused = kn_requester_processes() - want_requester - (want_resumer ? kn_settings()->async_workers : 0);
 	if (unused)
 		LM_INFO("nats: %d processes fewer than announced: the configuration asks nothing that needs them\n", unused);
-	if (want_resumer && kb_process_fork(KB_PROCESS_ROUTES, "nats request resumer", resumer_main, NULL) < 0)
+	if (want_resumer && !fork_resumers())
 		return false;
 	return !want_requester || kb_process_fork(KB_PROCESS_BARE, "nats requester", requester_main, NULL) == 0;
 }

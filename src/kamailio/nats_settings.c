@@ -14,6 +14,7 @@ static struct kn_settings settings = {
 	.outbox_bytes = 16 * 1024 * 1024,
 	.request_timeout_ms = 2000,
 	.async_requests = 256,
+	.async_workers = 4,
 	.inbox_prefix = "_INBOX",
 	.tls_verify_peer = 1,
 	.tls_verify_hostname = 1,
@@ -133,6 +134,7 @@ param_export_t kn_parameters[] = {
 	{"nats_outbox_size", PARAM_INT, &settings.outbox_bytes},
 	{"nats_request_timeout", PARAM_INT, &settings.request_timeout_ms},
 	{"nats_async_requests", PARAM_INT, &settings.async_requests},
+	{"nats_async_workers", PARAM_INT, &settings.async_workers},
 	{"nats_kv_bucket", PARAM_STRING | PARAM_USE_FUNC, (void *)add_bucket},
 	{"nats_inbox_prefix", PARAM_STRING, &settings.inbox_prefix},
 	{"nats_token", PARAM_STRING, &settings.token},
@@ -193,6 +195,7 @@ bool kn_settings_check(void)
 	return kb_setting_in_range("num_publish_workers", settings.publish_workers, 1, 64) &&
 		   kb_setting_in_range("nats_outbox_size", settings.outbox_bytes, 65536, 1 << 30) &&
 		   kb_setting_in_range("nats_request_timeout", settings.request_timeout_ms, 1, KN_TIMEOUT_MAX_MS) &&
-		   kb_setting_in_range("nats_async_requests", settings.async_requests, 1, 65536) && check_inbox() &&
+		   kb_setting_in_range("nats_async_requests", settings.async_requests, 1, 65536) &&
+		   kb_setting_in_range("nats_async_workers", settings.async_workers, 1, 64) && check_inbox() &&
 		   check_addresses() && kn_security_check();
 }

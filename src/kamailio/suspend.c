@@ -135,14 +135,14 @@ static bool look_at(const struct kb_resumer *r, size_t slot)
 static bool look_at_all(const struct kb_resumer *r)
 {
 	bool waiting = false;
-	for (size_t i = 0; i < kb_replies_claimable(r->replies); i++)
+	for (size_t i = r->share; i < kb_replies_claimable(r->replies); i += kb_replies_shares(r->replies))
 		waiting |= look_at(r, kb_replies_first_claimable(r->replies) + i);
 	return waiting;
 }
 
 void kb_resumer_run(const struct kb_resumer *r)
 {
-	struct kb_wake *wake = kb_replies_wake(r->replies);
+	struct kb_wake *wake = kb_replies_wake(r->replies, r->share);
 	for (;;) {
 		kb_process_tick(NULL);
 		kb_wake_arm(wake);

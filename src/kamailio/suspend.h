@@ -1,5 +1,5 @@
-/* Transactions that wait for an answer from the bus: the SIP worker suspends them, and a process that does nothing else
- * goes on with them, so that no answer ever waits behind an event route. */
+/* Transactions that wait for an answer from the bus: the SIP worker suspends them, and processes that do nothing else
+ * go on with them, so that no answer ever waits behind an event route. */
 #ifndef KB_KAMAILIO_SUSPEND_H
 #define KB_KAMAILIO_SUSPEND_H
 
@@ -42,10 +42,12 @@ enum kb_suspending kb_suspend(const char *function, struct sip_msg *msg, struct 
 /* The question was not asked after all, and the route that suspended goes on. */
 void kb_suspend_cancel(const struct kb_suspended *s);
 
-/* The process that goes on with them. */
+/* A process that goes on with them. Each has its share of the questions, and runs one route at a time: a slow one holds
+ * up no more than its share. */
 struct kb_resumer {
 	const char *function; /* for log lines */
 	struct kb_replies *replies;
+	size_t share;
 
 	/* Makes what became of a question visible to the route that comes now, and logs what failed. True: answered. The
 	 * answer is valid during the call. */
