@@ -1,5 +1,6 @@
 local amqp = require "support.amqp"
 local kazoo = require "support.kazoo"
+local sip = require "support.sip"
 local wait = require "support.wait"
 
 local function nested(depth, open, close, core) return open:rep(depth) .. core .. close:rep(depth) end
@@ -131,5 +132,59 @@ describe("A hostile bus:", function()
   it("Kamailio's processes are the same as before", function()
     assert.is_nil(server:crash())
     assert.same(before, server:pids())
+  end)
+end)
+
+describe("A hostile text in a function of the script", function()
+  local server, client
+  local forged = "no json\nERROR: forged\r\n"
+
+  setup(function()
+    local rabbit = kazoo.shared_rabbit()
+    client = amqp.client(rabbit)
+    client:exchange("hostile-ask", "fanout")
+    server = kazoo.start {
+      rabbit = rabbit,
+      routes = {
+        json = [[ kazoo_json($rb, "a", "$var(x)"); ]],
+        keys = [[ kazoo_json_keys($rb, "$rb", "$avp(x)"); ]],
+        payload = [[ kazoo_publish("hostile-ask", "x", $rb); ]],
+        key = [[ $var(key) = "consumer://" + $rb + "/x"; kazoo_publish("hostile-ask", $var(key), "{}"); ]],
+        headers = [[ kazoo_publish("hostile-ask", "x", "{}", $rb); ]],
+        properties = [[ kazoo_publish("hostile-ask", "x", "{}", "", $rb); ]],
+        ask = [[ kazoo_query("hostile-ask", "x", "{}"); ]],
+      },
+    }
+    server:await_connected()
+  end)
+
+  teardown(function() server:stop() end)
+
+  local lines = {
+    json = "kazoo_json: the payload is no JSON object: no json%?ERROR: forged",
+    keys = 'kazoo_json_keys: there is no object at "no json%?ERROR: forged%?%?"',
+    payload = "kazoo_publish: payload refused, .*: no json%?ERROR: forged",
+    key = 'kazoo_publish: routing key "consumer://no json%?ERROR: forged',
+    headers = 'kazoo_publish: header "no json%?ERROR: forged',
+    properties = 'kazoo_publish: property "no json%?ERROR: forged',
+  }
+  for route, line in pairs(lines) do
+    it("forges no line of the log in " .. route, function()
+      assert.equal(-1, (server:call(route, { body = forged })))
+      server:wait_log(line)
+      assert.is_nil(server:log():find("\nERROR: forged", 1, true))
+    end)
+  end
+
+  it("forges none in an answer", function()
+    local questions = client:tap("hostile-ask", "x")
+    local phone = sip.client(server.port)
+    phone:start { method = "MESSAGE", uri = ("sip:ask@127.0.0.1:%d"):format(server.port) }
+    local question = client:get(questions)
+    client:publish("", question.reply_to, forged, { correlation_id = question.correlation_id })
+    assert(phone:await_reply(10))
+    phone:close()
+    server:wait_log("answer to a query .*: no json%?ERROR: forged")
+    assert.is_nil(server:log():find("\nERROR: forged", 1, true))
   end)
 end)

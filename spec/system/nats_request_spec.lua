@@ -35,6 +35,8 @@ local routes = {
   publish_headers = [[ nats_publish("heard", $rb, "", "h=v;h2=a b"); ]],
   publish_reply_headers = [[ nats_publish("heard", $rb, "back.to.me", "h=v"); ]],
   publish_bad_headers = [[ nats_publish("heard", $rb, "", "h:h=v"); ]],
+  publish_to = [[ nats_publish($rb, "x"); ]],
+  publish_any_headers = [[ nats_publish("heard", "x", "", $rb); ]],
   respond_here = [[ nats_respond("x"); ]],
 }
 
@@ -187,6 +189,15 @@ describe("nats_request", function()
       assert.equal(-1, (server:call("publish_bad_headers", { body = "x" })))
       server:wait_log('nats_publish: headers "h:h=v" cannot be sent', 5)
     end)
+  end)
+
+  it("and its like forge no line of the log", function()
+    local forged = "no json\nERROR: forged"
+    assert.equal(-1, (server:call("publish_to", { body = forged })))
+    server:wait_log('nats_publish: "no json%?ERROR: forged" is no subject to publish to')
+    assert.equal(-1, (server:call("publish_any_headers", { body = forged })))
+    server:wait_log('nats_publish: header "no json%?ERROR: forged" is not of the form name=value')
+    assert.is_nil(server:log():find("\nERROR: forged", 1, true))
   end)
 
   describe("and nats_respond", function()

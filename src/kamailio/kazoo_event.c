@@ -87,7 +87,7 @@ static enum kb_outcome run_route(
 		return drop_unreadable(w, m, error);
 	} else {
 		kz_stats_dropped(&m->origin, KB_DROP_NO_ROUTE);
-		LM_DBG("no event route for a message with routing key %.*s\n", KB_SLICE_FMT(m->key));
+		kb_log(KB_LOG_DEBUG, "no event route for a message with routing key %.*s", KB_SLICE_FMT(m->key));
 	}
 	return KB_DONE;
 }

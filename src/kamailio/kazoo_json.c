@@ -2,12 +2,14 @@
 
 #include <core/dprint.h>
 
+#include "core/log.h"
 #include "core/json.h"
 #include "core/routing_key.h"
 #include "kamailio/script.h"
 
 int kz_json(struct sip_msg *msg, char *json, char *field, char *target)
 {
+	static struct kb_log_limit unreadable;
 	struct kb_slice text, path;
 	pv_value_t value;
 	if (!kb_script_get(msg, "kazoo_json", "json_payload", json, &text) ||
@@ -15,7 +17,8 @@ int kz_json(struct sip_msg *msg, char *json, char *field, char *target)
 		return -1;
 	struct kb_json_value found = kb_json_get(text, path, kz_settings()->json_escape);
 	if (found.type == KB_JSON_NONE && kb_json_get(text, kb_slice(NULL, 0), 0).type != KB_JSON_OBJECT) {
-		LM_ERR("kazoo_json: the payload is no JSON object: %.*s\n", KB_SLICE_FMT(text));
+		kb_log_limited(
+			&unreadable, KB_LOG_ERROR, "kazoo_json: the payload is no JSON object: %.*s", KB_SLICE_FMT(text));
 		return -1;
 	}
 	kb_script_set_json(msg, &value, found);
@@ -54,6 +57,7 @@ static bool add_key(void *context, struct kb_slice key, struct kb_json_value mem
 
 int kz_json_keys(struct sip_msg *msg, char *json, char *field, char *target)
 {
+	static struct kb_log_limit no_object;
 	struct kb_slice text, path;
 	if (!kb_script_get(msg, "kazoo_json_keys", "json_payload", json, &text) ||
 		!kb_script_get(msg, "kazoo_json_keys", "field", field, &path))
@@ -61,7 +65,8 @@ int kz_json_keys(struct sip_msg *msg, char *json, char *field, char *target)
 	struct kb_json_value object = kb_json_get(text, path, kz_settings()->json_escape);
 	struct keys keys = {msg, (pv_spec_t *)target, false};
 	if (object.type != KB_JSON_OBJECT || !kb_json_each(object.raw, add_key, &keys)) {
-		LM_ERR("kazoo_json_keys: there is no object at \"%.*s\" in %.*s\n", KB_SLICE_FMT(path), KB_SLICE_FMT(text));
+		kb_log_limited(&no_object, KB_LOG_ERROR, "kazoo_json_keys: there is no object at \"%.*s\" in %.*s",
+			KB_SLICE_FMT(path), KB_SLICE_FMT(text));
 		return -1;
 	}
 	return keys.failed ? -1 : 1;

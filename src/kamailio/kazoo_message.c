@@ -63,6 +63,7 @@ static bool complete(struct kb_slice payload, struct kb_buf *out, struct kb_json
 /* `consumer://ZONE/KEY` names the zone that a request came from; its brokers know only KEY. */
 static bool take_zone(const char *function, struct kb_slice *key, size_t *zone)
 {
+	static struct kb_log_limit no_zone;
 	static const char scheme[] = "consumer://";
 	size_t n = sizeof scheme - 1;
 	const char *slash = key->n > n && memcmp(key->p, scheme, n) == 0 ? memchr(key->p + n, '/', key->n - n) : NULL;
@@ -71,8 +72,8 @@ static bool take_zone(const char *function, struct kb_slice *key, size_t *zone)
 		return true;
 	struct kb_slice name = kb_slice(key->p + n, (size_t)(slash - key->p) - n);
 	if (!kz_zone_find(name, zone)) {
-		LM_ERR("%s: routing key \"%.*s\": no amqp_connection is in the zone \"%.*s\"\n", function, KB_SLICE_FMT(*key),
-			KB_SLICE_FMT(name));
+		kb_log_limited(&no_zone, KB_LOG_ERROR, "%s: routing key \"%.*s\": no amqp_connection is in the zone \"%.*s\"",
+			function, KB_SLICE_FMT(*key), KB_SLICE_FMT(name));
 		return false;
 	}
 	*key = kb_slice(slash + 1, key->n - (size_t)(slash + 1 - key->p));
@@ -81,10 +82,11 @@ static bool take_zone(const char *function, struct kb_slice *key, size_t *zone)
 
 static bool fits(const char *function, const char *what, struct kb_slice name)
 {
+	static struct kb_log_limit too_long;
 	if (name.n <= KB_ROUTING_KEY_MAX)
 		return true;
-	LM_ERR("%s: %s of %zu bytes is longer than AMQP allows (%d): \"%.*s...\"\n", function, what, name.n,
-		KB_ROUTING_KEY_MAX, KB_SLICE_FMT(name));
+	kb_log_limited(&too_long, KB_LOG_ERROR, "%s: %s of %zu bytes is longer than AMQP allows (%d): \"%.*s...\"",
+		function, what, name.n, KB_ROUTING_KEY_MAX, KB_SLICE_FMT(name));
 	return false;
 }
 
@@ -113,13 +115,13 @@ static bool read_headers(const char *function, struct kb_slice text, struct kb_b
 	struct kb_slice bad;
 	if (is_number(text)) {
 		if (!warned)
-			LM_WARN("%s: the headers parameter is the number %.*s, which is ignored: it takes k=v;k2=v2\n", function,
-				KB_SLICE_FMT(text));
+			kb_log(KB_LOG_WARNING, "%s: the headers parameter is the number %.*s, which is ignored: it takes k=v;k2=v2",
+				function, KB_SLICE_FMT(text));
 		warned = true;
 		return true;
 	}
 	if (!kb_headers_parse(text, headers, &bad)) {
-		LM_ERR("%s: header \"%.*s\" is not of the form name=value\n", function, KB_SLICE_FMT(bad));
+		kb_log(KB_LOG_ERROR, "%s: header \"%.*s\" is not of the form name=value", function, KB_SLICE_FMT(bad));
 		return false;
 	}
 	return headers_fit(function, kb_buf_slice(headers));
@@ -131,13 +133,13 @@ static bool read_properties(const char *function, struct kb_slice text, struct k
 	struct kb_slice name, value;
 	size_t before = list->n;
 	if (!kb_headers_parse(text, list, &name)) {
-		LM_ERR("%s: property \"%.*s\" is not of the form name=value\n", function, KB_SLICE_FMT(name));
+		kb_log(KB_LOG_ERROR, "%s: property \"%.*s\" is not of the form name=value", function, KB_SLICE_FMT(name));
 		return false;
 	}
 	struct kb_slice added = kb_slice(list->p + before, list->n - before);
 	const char *wrong = kb_amqp_properties_check(added, &name, &value);
 	if (wrong)
-		LM_ERR("%s: property %.*s=%.*s: %s\n", function, KB_SLICE_FMT(name), KB_SLICE_FMT(value), wrong);
+		kb_log(KB_LOG_ERROR, "%s: property %.*s=%.*s: %s", function, KB_SLICE_FMT(name), KB_SLICE_FMT(value), wrong);
 	return !wrong && !list->failed;
 }
 
@@ -221,7 +223,8 @@ static bool build(const char *function, struct kb_slice exchange, struct kb_slic
 	if (headers.n && !read_headers(function, headers, &header_list))
 		return false;
 	if (!complete(payload, &body, &error)) {
-		LM_ERR("%s: payload refused, %s at byte %zu: %.*s\n", function, error.what, error.at, KB_SLICE_FMT(payload));
+		kb_log(KB_LOG_ERROR, "%s: payload refused, %s at byte %zu: %.*s", function, error.what, error.at,
+			KB_SLICE_FMT(payload));
 		return false;
 	}
 	*m = (struct kb_message){.exchange = exchange,

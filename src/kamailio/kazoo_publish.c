@@ -3,6 +3,7 @@
 
 #include <core/dprint.h>
 
+#include "core/log.h"
 #include "kamailio/kazoo_stats.h"
 #include "kamailio/script.h"
 
@@ -44,8 +45,8 @@ static bool read_wait(struct kb_slice text, int *ms)
 		*ms = *ms * 10 + (text.p[i] - '0');
 	if (i > 0 && i == text.n && *ms <= WAIT_MAX_MS)
 		return true;
-	LM_ERR("%s: timeout_ms: \"%.*s\" must be a number of milliseconds from 0 to %d\n", wait_name, KB_SLICE_FMT(text),
-		WAIT_MAX_MS);
+	kb_log(KB_LOG_ERROR, "%s: timeout_ms: \"%.*s\" must be a number of milliseconds from 0 to %d", wait_name,
+		KB_SLICE_FMT(text), WAIT_MAX_MS);
 	kz_stats_count(KZ_REFUSED_INVALID);
 	return false;
 }

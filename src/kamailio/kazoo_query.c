@@ -125,12 +125,14 @@ bool kz_ask_build(struct kz_question *q, const char *function, struct sip_msg *m
 
 void kz_set_result(struct kb_slice answer)
 {
+	static struct kb_log_limit unreadable;
 	struct kb_json_error error;
 	kb_buf_clear(&result);
 	have_result = true;
 	if (kz_receive_payload(KZ_PRIMARY, answer, &result, &error))
 		return;
-	LM_WARN("the answer to a query is %s at byte %zu: %.*s\n", error.what, error.at, KB_SLICE_FMT(answer));
+	kb_log_limited(&unreadable, KB_LOG_WARNING, "the answer to a query is %s at byte %zu: %.*s", error.what, error.at,
+		KB_SLICE_FMT(answer));
 	kb_buf_append_slice(&result, answer);
 }
 

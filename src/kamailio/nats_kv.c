@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <limits.h>
 
+#include "core/log.h"
 #include "kamailio/message_pv.h"
 #include "kamailio/nats_request.h"
 #include "kamailio/script.h"
@@ -55,7 +56,7 @@ static bool read_revision(const char *function, struct kb_slice text, uint64_t *
 		*revision = *revision * 10 + (uint64_t)(text.p[i] - '0');
 	}
 	if (!good)
-		LM_ERR("%s: the revision \"%.*s\" is no number\n", function, KB_SLICE_FMT(text));
+		kb_log(KB_LOG_ERROR, "%s: the revision \"%.*s\" is no number", function, KB_SLICE_FMT(text));
 	return good;
 }
 

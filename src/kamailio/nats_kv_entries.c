@@ -99,9 +99,10 @@ static bool begin(struct kn_entry *e, struct kb_slice *value)
 	static struct kb_buf bucket, key, kept;
 	const char *fault = kb_kv_bucket_fault(e->bucket), *key_fault = kb_kv_key_fault(e->key);
 	if (fault)
-		LM_ERR("%s: \"%.*s\" cannot be the name of a bucket: %s\n", e->function, KB_SLICE_FMT(e->bucket), fault);
+		kb_log(KB_LOG_ERROR, "%s: \"%.*s\" cannot be the name of a bucket: %s", e->function, KB_SLICE_FMT(e->bucket),
+			fault);
 	else if (key_fault)
-		LM_ERR("%s: \"%.*s\" cannot be a key: %s\n", e->function, KB_SLICE_FMT(e->key), key_fault);
+		kb_log(KB_LOG_ERROR, "%s: \"%.*s\" cannot be a key: %s", e->function, KB_SLICE_FMT(e->key), key_fault);
 	if (fault || key_fault)
 		return false;
 	e->bucket = copy(e->bucket, &bucket);

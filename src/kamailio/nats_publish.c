@@ -38,7 +38,7 @@ static bool take_subject(const char *function, struct kb_slice subject)
 {
 	const char *fault = kb_nats_subject_fault(subject);
 	if (fault)
-		LM_ERR("%s: \"%.*s\" is no subject to publish to: %s\n", function, KB_SLICE_FMT(subject), fault);
+		kb_log(KB_LOG_ERROR, "%s: \"%.*s\" is no subject to publish to: %s", function, KB_SLICE_FMT(subject), fault);
 	return !fault;
 }
 
@@ -48,12 +48,12 @@ static bool take_headers(const char *function, struct kb_slice text, struct kb_b
 	size_t size;
 	kb_buf_clear(headers);
 	if (!kb_headers_parse(text, headers, &bad)) {
-		LM_ERR("%s: header \"%.*s\" is not of the form name=value\n", function, KB_SLICE_FMT(bad));
+		kb_log(KB_LOG_ERROR, "%s: header \"%.*s\" is not of the form name=value", function, KB_SLICE_FMT(bad));
 		return false;
 	}
 	const char *fault = kb_nats_headers_fault(kb_buf_slice(headers), &size);
 	if (fault)
-		LM_ERR("%s: headers \"%.*s\" cannot be sent: %s\n", function, KB_SLICE_FMT(text), fault);
+		kb_log(KB_LOG_ERROR, "%s: headers \"%.*s\" cannot be sent: %s", function, KB_SLICE_FMT(text), fault);
 	return !fault && !headers->failed;
 }
 
@@ -145,13 +145,15 @@ int kn_kemi_publish(struct sip_msg *msg, str *subject, str *payload)
 
 static int respond(struct kb_slice payload, struct kb_slice headers)
 {
+	static struct kb_log_limit no_reply;
 	static const char function[] = "nats_respond";
 	const struct kb_message *asked = kn_current();
 	if (asked && asked->reply.n)
 		return publish(function, asked->reply, payload, kb_slice(NULL, 0), headers);
 	kn_stats_count(KN_REFUSED_INVALID);
 	if (asked)
-		LM_ERR("%s: the message on \"%.*s\" asks for no answer: it has no reply subject\n", function,
+		kb_log_limited(&no_reply, KB_LOG_ERROR,
+			"%s: the message on \"%.*s\" asks for no answer: it has no reply subject", function,
 			KB_SLICE_FMT(asked->key));
 	else
 		LM_ERR("%s: only in the event route of a message: there is nothing to answer here\n", function);

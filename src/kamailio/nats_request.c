@@ -3,6 +3,7 @@
 
 #include <core/dprint.h>
 
+#include "core/log.h"
 #include "kamailio/message_pv.h"
 #include "kamailio/nats_module.h"
 #include "kamailio/script.h"
@@ -57,7 +58,7 @@ bool kn_read_timeout(const char *name, struct kb_slice text, unsigned *timeout_m
 	*timeout_ms = ms;
 	if (i == text.n)
 		return kn_timeout_in_range(name, (int)ms);
-	LM_ERR("%s: the timeout \"%.*s\" is no number of milliseconds\n", name, KB_SLICE_FMT(text));
+	kb_log(KB_LOG_ERROR, "%s: the timeout \"%.*s\" is no number of milliseconds", name, KB_SLICE_FMT(text));
 	return false;
 }
 

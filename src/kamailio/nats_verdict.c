@@ -3,6 +3,7 @@
 
 #include <core/dprint.h>
 
+#include "core/log.h"
 #include "broker/listener.h"
 #include "kamailio/nats_module.h"
 #include "kamailio/nats_request.h"
@@ -14,8 +15,8 @@ static bool is_of_stream(const char *function)
 	if (!m)
 		LM_ERR("%s: only in the event route of a message\n", function);
 	else if (!kb_headers_find(m->properties, KB_SLICE_LITERAL("stream")).p)
-		LM_ERR("%s: the message on \"%.*s\" comes from no stream: there is nothing to acknowledge\n", function,
-			KB_SLICE_FMT(m->key));
+		kb_log(KB_LOG_ERROR, "%s: the message on \"%.*s\" comes from no stream: there is nothing to acknowledge",
+			function, KB_SLICE_FMT(m->key));
 	else
 		return true;
 	return false;

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdio.h>
 
+#include "core/log.h"
 #include "kamailio/process.h"
 #include "kamailio/script.h"
 
@@ -37,7 +38,7 @@ static bool find_route(
 	*index = route_lookup(list, text);
 	if (*index >= 0 && list->rlist[*index])
 		return true;
-	LM_ERR("%s: there is no %s[%s]\n", function, kind, text);
+	kb_log(KB_LOG_ERROR, "%s: there is no %s[%s]", function, kind, text);
 	return false;
 }
 
@@ -51,8 +52,8 @@ bool kb_suspend_find_routes(
 static bool name_callback(const char *function, struct kb_slice name, char to[KB_CALLBACK_BYTES])
 {
 	if (name.n >= KB_CALLBACK_BYTES) {
-		LM_ERR("%s: the name of the function \"%.*s\" is longer than %d bytes\n", function, KB_SLICE_FMT(name),
-			KB_CALLBACK_BYTES - 1);
+		kb_log(KB_LOG_ERROR, "%s: the name of the function \"%.*s\" is longer than %d bytes", function,
+			KB_SLICE_FMT(name), KB_CALLBACK_BYTES - 1);
 		return false;
 	}
 	if (name.n)
