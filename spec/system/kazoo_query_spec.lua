@@ -112,6 +112,27 @@ describe("kazoo_query", function()
     assert.equal("own", text_of(out))
   end)
 
+  for asked, answered in pairs { ["4711"] = "4711", ["12"] = '"12"', ['"13"'] = "13", ["1.50"] = "1.50" } do
+    it(("takes the Msg-ID %s for the answer to %s"):format(answered, asked), function()
+      local finish = start_call(server, "ask", ('{"Msg-ID":%s}'):format(asked))
+      local reply_key = cjson.decode(client:get(questions).payload)["Server-ID"]
+      client:publish("targeted", reply_key, ('{"Msg-ID":%s,"text":"number"}'):format(answered))
+      local rc, out = finish()
+      assert.equal(1, rc)
+      assert.equal("number", text_of(out))
+    end)
+  end
+
+  it("takes a Msg-ID of 255 bytes and refuses a longer one", function()
+    local id = ("i"):rep(255)
+    local finish = start_call(server, "ask", ('{"Msg-ID":"%s"}'):format(id))
+    local answer, reply_key = answer_text(client:get(questions), "long")
+    client:publish("targeted", reply_key, answer)
+    assert.equal("long", text_of(select(2, finish())))
+    assert.equal(-1, (start_call(server, "ask", ('{"Msg-ID":"%si"}'):format(id))()))
+    server:wait_log("kazoo_query: Msg%-ID of 256 bytes must be a text of 1 to 255")
+  end)
+
   it("takes an answer that uses reply-to and correlation-id alone", function()
     local finish = start_call(server, "ask", '{"a":1}')
     local question = client:get(questions)

@@ -30,7 +30,7 @@ static bool on_delivered(void *context, const struct kb_message *m)
 	struct kb_buf id = {0};
 	struct kb_json_value member = kb_json_member(m->payload, KB_SLICE_LITERAL("Msg-ID"));
 	struct kb_slice correlation = kb_headers_find(m->properties, KB_SLICE_LITERAL("correlation-id"));
-	if (member.type == KB_JSON_STRING)
+	if (member.type == KB_JSON_STRING || member.type == KB_JSON_NUMBER)
 		kb_json_text(member, &id);
 	if (!(id.n && kb_replies_answer(a->replies, kb_buf_slice(&id), m->payload)) &&
 		!(correlation.n && kb_replies_answer(a->replies, correlation, m->payload)))
