@@ -26,12 +26,16 @@ static void doubles_up_to_the_maximum(void)
 	}
 }
 
-static void starts_again_after_a_reset(void)
+static void starts_again_after_a_good_connection(void)
 {
 	struct kb_backoff b = {0};
 	for (int i = 0; i < 20; i++)
 		kb_backoff_next_ms(&b);
-	kb_backoff_reset(&b);
+	kb_backoff_opened(&b, 10000);
+	kb_backoff_lost(&b, 10000 + KB_BACKOFF_STEADY_MS - 1);
+	CHECK(kb_backoff_next_ms(&b) >= KB_BACKOFF_MAX_MS / 2);
+	kb_backoff_opened(&b, 20000);
+	kb_backoff_lost(&b, 20000 + KB_BACKOFF_STEADY_MS);
 	CHECK(kb_backoff_next_ms(&b) <= KB_BACKOFF_FIRST_MS);
 	CHECK(kb_backoff_next_ms(&b) >= KB_BACKOFF_FIRST_MS);
 }
@@ -49,7 +53,7 @@ static void scatters_those_that_start_together(void)
 int main(void)
 {
 	doubles_up_to_the_maximum();
-	starts_again_after_a_reset();
+	starts_again_after_a_good_connection();
 	scatters_those_that_start_together();
 	return failures ? 1 : 0;
 }

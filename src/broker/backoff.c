@@ -34,7 +34,13 @@ int kb_backoff_next_ms(struct kb_backoff *b)
 	return half + (int)(next_random(b) % (uint64_t)(ceiling - half + 1));
 }
 
-void kb_backoff_reset(struct kb_backoff *b)
+void kb_backoff_opened(struct kb_backoff *b, int64_t now_ms)
 {
-	b->ceiling_ms = 0;
+	b->opened_ms = now_ms;
+}
+
+void kb_backoff_lost(struct kb_backoff *b, int64_t now_ms)
+{
+	if (now_ms - b->opened_ms >= KB_BACKOFF_STEADY_MS)
+		b->ceiling_ms = 0;
 }

@@ -239,7 +239,7 @@ static void connect_or_wait(struct loop *l)
 	l->backlog = 0;
 	l->full = false;
 	if (l->c->api->connect(l->broker) == KB_BROKER_OK && subscribe_all(l)) {
-		kb_backoff_reset(&l->backoff);
+		kb_backoff_opened(&l->backoff, (int64_t)now_ms());
 		report(l, true);
 		return;
 	}
@@ -277,6 +277,8 @@ static void serve(struct loop *l)
 	enum kb_broker_result result = l->c->api->process(l->broker, batch(l));
 	if (result == KB_BROKER_LOST) {
 		report(l, false);
+		kb_backoff_lost(&l->backoff, (int64_t)now_ms());
+		sleep_until_work(l, kb_backoff_next_ms(&l->backoff));
 		return;
 	}
 	if (more || (result == KB_BROKER_AGAIN && !l->full) || kb_pace_gather(&l->pace))

@@ -142,10 +142,11 @@ static void connect_and_serve(struct loop *loop)
 {
 	if (loop->l->api->connect(loop->broker) != KB_BROKER_OK || !subscribe_all(loop))
 		return;
-	kb_backoff_reset(&loop->backoff);
+	kb_backoff_opened(&loop->backoff, now_ms());
 	report(loop, true);
 	serve(loop);
 	report(loop, false);
+	kb_backoff_lost(&loop->backoff, now_ms());
 }
 
 void kb_listener_run(const struct kb_listener *l)

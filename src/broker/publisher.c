@@ -429,7 +429,7 @@ static void connect_or_wait(struct loop *l)
 		uint64_t open = rewind_lanes(l);
 		if (open)
 			kb_log(KB_LOG_NOTICE, "%s: sending %" PRIu64 " unconfirmed messages again", l->p->api->name, open);
-		kb_backoff_reset(&l->backoff);
+		kb_backoff_opened(&l->backoff, (int64_t)now_ms());
 		report(l, true);
 		return;
 	}
@@ -453,6 +453,8 @@ static void serve(struct loop *l)
 	l->settled_any = false;
 	if (result == KB_BROKER_LOST) {
 		report(l, false);
+		kb_backoff_lost(&l->backoff, (int64_t)now_ms());
+		sleep_until_work(l, kb_backoff_next_ms(&l->backoff));
 		return;
 	}
 	bool socket_full = l->p->api->poll_events(l->broker) & POLLOUT;
