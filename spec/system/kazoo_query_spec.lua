@@ -142,6 +142,18 @@ describe("kazoo_query", function()
     assert.equal("rpc", text_of(out))
   end)
 
+  for what, payload in pairs { empty = "", ["no JSON"] = "not json", ["no object"] = "[1]" } do
+    it("fails with -1 and a null $kzR when the answer is " .. what, function()
+      local finish = start_call(server, "ask_patiently", '{"a":1}', "X-Patience: 10")
+      local question = client:get(questions)
+      client:publish("", question.reply_to, payload, { correlation_id = question.correlation_id })
+      local rc, out = finish()
+      assert.equal(-1, rc)
+      assert.equal("null", out)
+      server:wait_log('kazoo_query: the answer for "ask" is dropped, .* at byte 0 of %d')
+    end)
+  end
+
   it("takes the first of two answers, and the next question gets its own", function()
     local finish = start_call(server, "ask", '{"n":1}')
     local question = client:get(questions)
@@ -378,6 +390,17 @@ describe("kazoo_async_query", function()
   it("goes on in the error route when no answer comes in time", function()
     start()
     assert.equal(504, (final(invite("async.none", {}))))
+  end)
+
+  it("goes on in the error route when the answer is no JSON", function()
+    start { amqp_query_timeout_sec = 20 }
+    local questions = client:tap("qx", "async.bad")
+    local phone = invite("async.bad", {})
+    local question = client:get(questions)
+    client:publish("", question.reply_to, "not json", { correlation_id = question.correlation_id })
+    assert.equal(504, (final(phone)))
+    server:wait_log('kazoo_async_query: the answer for "async.bad" is dropped, ')
+    assert.matches("unreadable: 1\n", server:rpc("kazoo.queries"))
   end)
 
   it("does not suspend for a route that does not exist, and says so", function()

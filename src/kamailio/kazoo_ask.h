@@ -5,6 +5,7 @@
 #include <core/parser/msg_parser.h>
 
 #include "core/message.h"
+#include "core/replies.h"
 
 /* A question ready to be sent; its parts lie in buffers that the next one takes over. */
 struct kz_question {
@@ -17,8 +18,11 @@ struct kz_question {
 bool kz_ask_build(struct kz_question *q, const char *function, struct sip_msg *msg, struct kb_slice exchange,
 	struct kb_slice routing_key, struct kb_slice payload, struct kb_slice headers);
 
+/* The end of a question that was sent, counted: 1 with $kzR set, or with a log line -1 failed, -2 no answer in time. */
+int kz_question_ended(const char *function, struct kb_slice routing_key, enum kb_reply_state state,
+	struct kb_slice answer, uint64_t started_us);
+
 /* $kzR of this process. */
-void kz_set_result(struct kb_slice answer);
 void kz_forget_result(void);
 
 #endif

@@ -16,13 +16,7 @@ static const char function[] = "kazoo_async_query";
 
 static bool on_ended(enum kb_reply_state state, struct kb_slice answer, const struct kb_suspended *s)
 {
-	kz_stats_query_ended(state, s->started_us);
-	if (state == KB_REPLY_ANSWERED)
-		kz_set_result(answer);
-	else
-		LM_WARN("%s: %s\n", function,
-			state == KB_REPLY_TIMEOUT ? "no answer in time" : "the broker was lost before the answer came");
-	return state == KB_REPLY_ANSWERED;
+	return kz_question_ended(function, kb_slice_from(s->about), state, answer, s->started_us) == 1;
 }
 
 static void resumer_main(void *argument)
@@ -82,6 +76,7 @@ int kz_async_query6(struct sip_msg *msg, char *exchange, char *routing_key, char
 	if (!kb_suspend_find_routes(function, answer, failure, &s) ||
 		!kz_ask_build(&q, function, msg, e, k, p, kb_slice(NULL, 0)))
 		return -1;
+	snprintf(s.about, sizeof s.about, "%.*s", KB_SLICE_FMT(k));
 	switch (kb_suspend(function, msg, &s)) {
 	case KB_SUSPENDED: return ask(&q, &s);
 	case KB_SUSPENDED_BEFORE: return 1;

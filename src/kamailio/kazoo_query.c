@@ -123,17 +123,41 @@ bool kz_ask_build(struct kz_question *q, const char *function, struct sip_msg *m
 	return good;
 }
 
-void kz_set_result(struct kb_slice answer)
+/* $kzR is JSON, or null. */
+static bool set_result(const char *function, struct kb_slice routing_key, struct kb_slice answer)
 {
 	static struct kb_log_limit unreadable;
 	struct kb_json_error error;
 	kb_buf_clear(&result);
-	have_result = true;
-	if (kz_receive_payload(KZ_PRIMARY, answer, &result, &error))
-		return;
-	kb_log_limited(&unreadable, KB_LOG_WARNING, "the answer to a query is %s at byte %zu: %.*s", error.what, error.at,
-		KB_SLICE_FMT(answer));
-	kb_buf_append_slice(&result, answer);
+	have_result = kz_receive_payload(KZ_PRIMARY, answer, &result, &error);
+	if (!have_result)
+		kb_log_limited(&unreadable, KB_LOG_WARNING,
+			"%s: the answer for \"%.*s\" is dropped, %s at byte %zu of %zu: %.*s", function, KB_SLICE_FMT(routing_key),
+			error.what ? error.what : "it is unreadable", error.at, answer.n, KB_SLICE_FMT(answer));
+	return have_result;
+}
+
+int kz_question_ended(const char *function, struct kb_slice routing_key, enum kb_reply_state state,
+	struct kb_slice answer, uint64_t started_us)
+{
+	static struct kb_log_limit timeouts, losses;
+	switch (state) {
+	case KB_REPLY_ANSWERED: {
+		bool good = set_result(function, routing_key, answer);
+		kz_stats_query_ended(good ? KB_QUESTIONS_ANSWERED : KB_QUESTIONS_UNREADABLE, started_us);
+		return good ? 1 : -1;
+	}
+	case KB_REPLY_TIMEOUT:
+		kz_stats_query_ended(KB_QUESTIONS_TIMEOUT, started_us);
+		kb_log_limited(
+			&timeouts, KB_LOG_WARNING, "%s: no answer in time for \"%.*s\"", function, KB_SLICE_FMT(routing_key));
+		return -2;
+	default:
+		kz_stats_query_ended(KB_QUESTIONS_LOST, started_us);
+		kb_log_limited(&losses, KB_LOG_WARNING, "%s: the broker was lost before the answer came for \"%.*s\"", function,
+			KB_SLICE_FMT(routing_key));
+		return -1;
+	}
 }
 
 void kz_forget_result(void)
@@ -145,7 +169,7 @@ void kz_forget_result(void)
 static int ask_and_wait(const struct kz_question *q)
 {
 	size_t slot = (size_t)process_no;
-	struct kb_slice answer;
+	struct kb_slice answer = {NULL, 0};
 	uint64_t started_us = kb_questions_now_us();
 	if (!kb_reply_ask(replies, slot, q->id, q->deadline_ms)) {
 		kz_stats_count(KZ_QUERIES_REFUSED);
@@ -155,24 +179,12 @@ static int ask_and_wait(const struct kz_question *q)
 	int outcome = kz_message_send("kazoo_query", &q->message);
 	if (outcome == 1) {
 		enum kb_reply_state state = kb_reply_wait(replies, slot, &answer);
-		if (state == KB_REPLY_ANSWERED)
-			kz_set_result(answer);
-		kz_stats_query_ended(state, started_us);
-		outcome = state == KB_REPLY_ANSWERED ? 1 : state == KB_REPLY_TIMEOUT ? -2 : -1;
+		outcome = kz_question_ended("kazoo_query", q->message.key, state, answer, started_us);
 	} else {
 		kz_stats_count(KZ_QUERIES_REFUSED);
 	}
 	kb_reply_end(replies, slot);
 	return outcome;
-}
-
-static void log_failure(const struct kz_question *q, int outcome)
-{
-	static struct kb_log_limit timeouts, losses;
-	kb_log_limited(outcome == -2 ? &timeouts : &losses, KB_LOG_WARNING,
-		"kazoo_query: %s for \"%.*s\" on exchange \"%.*s\"",
-		outcome == -2 ? "no answer in time" : "the broker was lost before the answer came",
-		KB_SLICE_FMT(q->message.key), KB_SLICE_FMT(q->message.exchange));
 }
 
 /* The answer, or null, to a variable that a script or amqp_result_avp names. */
@@ -189,11 +201,8 @@ static int query(struct sip_msg *msg, struct kb_slice exchange, struct kb_slice 
 	struct kz_question q;
 	int outcome = -1;
 	kz_forget_result();
-	if (kz_ask_build(&q, "kazoo_query", msg, exchange, routing_key, payload, headers)) {
+	if (kz_ask_build(&q, "kazoo_query", msg, exchange, routing_key, payload, headers))
 		outcome = ask_and_wait(&q);
-		if (outcome < 0)
-			log_failure(&q, outcome);
-	}
 	if (has_result_variable && !assign_result(msg, &result_variable))
 		return -1;
 	return outcome;

@@ -26,7 +26,9 @@ static void show_subscriptions(rpc_t *rpc, void *context)
 
 static void show_queries(rpc_t *rpc, void *context)
 {
-	kb_rpc_questions(rpc, context, kz_stats(), KZ_QUERIES, kz_replies());
+	void *structure = kb_rpc_questions(rpc, context, kz_stats(), KZ_QUERIES, kz_replies());
+	if (structure)
+		kb_rpc_number(rpc, structure, "unreadable", kb_stats_sum(kz_stats(), KZ_QUERIES_UNREADABLE));
 }
 
 static void reload_policy(rpc_t *rpc, void *context)

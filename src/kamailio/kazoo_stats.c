@@ -42,11 +42,8 @@ void kz_stats_count(enum kz_stat stat)
 		kb_count(&kb_stats_row(stats, (size_t)process_no)[stat], 1);
 }
 
-void kz_stats_query_ended(enum kb_reply_state state, uint64_t started_us)
+void kz_stats_query_ended(enum kb_question_column end, uint64_t started_us)
 {
-	enum kb_question_column end = state == KB_REPLY_ANSWERED  ? KB_QUESTIONS_ANSWERED
-								  : state == KB_REPLY_TIMEOUT ? KB_QUESTIONS_TIMEOUT
-															  : KB_QUESTIONS_LOST;
 	kb_questions_ended(&kb_stats_row(stats, (size_t)process_no)[KZ_QUERIES], end, started_us);
 }
 
@@ -160,6 +157,7 @@ const struct kb_statistic kz_statistics[] = {
 	{"queries_answered", "questions that got their answer", of_processes, KZ_QUERIES_ANSWERED},
 	{"queries_timeout", "questions without an answer in time", of_processes, KZ_QUERIES_TIMEOUT},
 	{"queries_lost", "questions whose broker was lost before the answer came", of_processes, KZ_QUERIES_LOST},
+	{"queries_unreadable", "questions whose answer was no JSON object", of_processes, KZ_QUERIES_UNREADABLE},
 	{"queries_refused", "questions that were never sent", of_processes, KZ_QUERIES_REFUSED},
 	{"queries_under_way", "questions that wait for their answer now", under_way, 0},
 	{"query_us_p50", "microseconds that half of all answers took at most", query_percentile, 50},

@@ -16,6 +16,7 @@ enum kz_stat {
 	KZ_QUERIES_TIMEOUT = KZ_QUERIES + KB_QUESTIONS_TIMEOUT,
 	KZ_QUERIES_LOST = KZ_QUERIES + KB_QUESTIONS_LOST,
 	KZ_QUERIES_REFUSED = KZ_QUERIES + KB_QUESTIONS_REFUSED,
+	KZ_QUERIES_UNREADABLE = KZ_QUERIES + KB_QUESTIONS_UNREADABLE,
 	KZ_STATS = KZ_QUERIES + KB_QUESTIONS_COLUMNS
 };
 
@@ -31,8 +32,8 @@ void kz_stats_dropped(const struct kb_origin *origin, enum kb_drop reason);
 
 void kz_stats_count(enum kz_stat stat);
 
-/* The end of a question that was sent, as kb_reply_wait() says; started is kb_questions_now_us() of its beginning. */
-void kz_stats_query_ended(enum kb_reply_state state, uint64_t started_us);
+/* The end of a question that was sent; started is kb_questions_now_us() of its beginning. */
+void kz_stats_query_ended(enum kb_question_column end, uint64_t started_us);
 
 /* The table behind statistics and kazoo.stats, for kazoo_rpc.c. */
 extern const struct kb_statistic kz_statistics[];

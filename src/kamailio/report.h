@@ -41,6 +41,7 @@ enum kb_question_column {
 	KB_QUESTIONS_LOST,          /* the broker was lost before the answer came */
 	KB_QUESTIONS_REFUSED,       /* never sent */
 	KB_QUESTIONS_NO_RESPONDERS, /* the broker said at once that nobody would answer; NATS alone */
+	KB_QUESTIONS_UNREADABLE,    /* the answer was no JSON; AMQP alone */
 	KB_QUESTIONS_TIME,          /* a histogram of the answers' times */
 	KB_QUESTIONS_COLUMNS = KB_QUESTIONS_TIME + KB_HISTOGRAM_COLUMNS
 };
