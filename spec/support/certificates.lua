@@ -32,6 +32,13 @@ function Authority:issue(name, options)
   return ("%s/%s.pem"):format(self.folder, name), ("%s/%s.key"):format(self.folder, name)
 end
 
+-- The path of a copy of a key that has a passphrase.
+function Authority:encrypt(key)
+  openssl(self.folder, "pkey", "-in", key, "-aes256", "-passout", "pass:secret", "-out", key .. ".secret")
+  files.must_run("chmod 644 " .. files.quote(key .. ".secret"))
+  return key .. ".secret"
+end
+
 function Authority:remove() files.must_run("rm -rf " .. self.folder) end
 
 return certificates

@@ -198,6 +198,7 @@ describe("amqps", function()
       { { amqps_cert = "/nowhere/cert.pem" }, "amqps_cert /nowhere/cert.pem: " },
       { { amqps_key = "/nowhere/key.pem" }, "amqps_key /nowhere/key.pem: " },
       { { amqps_key = select(2, authority:issue("stranger", {})) }, "amqps_key .*stranger.key: key values mismatch" },
+      { { amqps_key = authority:encrypt(key) }, "amqps_key .*secret: it has a passphrase: only one without can be used" },
     }
     for _, case in ipairs(cases) do
       local params = { amqp_connection = url(), amqps_ca_cert = authority.file, amqps_cert = cert, amqps_key = key }

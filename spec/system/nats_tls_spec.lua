@@ -382,6 +382,7 @@ describe("The parameters of TLS", function()
     line_of({ tls_key_file = "/nowhere/key.pem" }, "ERROR.*nats: TLS: tls_key_file /nowhere/key.pem: ")
     line_of({ tls_key_file = select(2, authority:issue("stranger", {})) },
       "ERROR.*nats: TLS: tls_key_file .*stranger.key: key values mismatch")
+    line_of({ tls_key_file = authority:encrypt(key) }, "ERROR.*nats: TLS: tls_key_file .*secret: it has a passphrase")
     line_of({ tls_cert_file = "" }, "ERROR.*tls_key_file is set, and tls_cert_file is not")
   end)
 

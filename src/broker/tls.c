@@ -46,8 +46,19 @@ static void describe_handshake(SSL *ssl, char *error, size_t size)
 
 /* -- the configuration -- */
 
+/* Without it OpenSSL would ask at the terminal, and the start would wait for ever. */
+static int refuse_passphrase(char *passphrase, int size, int writing, void *asked)
+{
+	(void)passphrase, (void)size, (void)writing;
+	*(bool *)asked = true;
+	return -1;
+}
+
 static bool load_files(SSL_CTX *context, const struct kb_broker_tls *config, char *error, size_t size)
 {
+	bool asked = false;
+	SSL_CTX_set_default_passwd_cb(context, refuse_passphrase);
+	SSL_CTX_set_default_passwd_cb_userdata(context, &asked);
 	const char *parameter = config->ca_name, *file = config->ca_file;
 	bool good =
 		file ? SSL_CTX_load_verify_locations(context, file, NULL) == 1 : SSL_CTX_set_default_verify_paths(context) == 1;
@@ -59,11 +70,14 @@ static bool load_files(SSL_CTX *context, const struct kb_broker_tls *config, cha
 		parameter = config->key_name, file = config->key_file ? config->key_file : config->cert_file;
 		good = SSL_CTX_use_PrivateKey_file(context, file, SSL_FILETYPE_PEM) == 1;
 	}
+	SSL_CTX_set_default_passwd_cb_userdata(context, NULL); /* all files are read */
 	if (good)
 		return true;
 	char what[ERROR_BYTES];
 	snprintf(what, sizeof what, "%s %.120s", parameter ? parameter : "", file ? file : "");
-	describe(error, size, what, "cannot be read");
+	if (asked)
+		ERR_clear_error(); /* they would speak of a bad decrypt */
+	describe(error, size, what, asked ? "it has a passphrase: only one without can be used" : "cannot be read");
 	return false;
 }
 
