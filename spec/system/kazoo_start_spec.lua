@@ -36,6 +36,11 @@ describe("Kamailio does not start", function()
     amqp_heartbeats = { -1, 65536 },
     amqp_outbox_size = { 0, 1000 },
     amqp_inbox_size = { 0, 1000 },
+    amqps_verify_peer = { 7 },
+    amqps_verify_hostname = { -1 },
+    use_federated_exchange = { 9 },
+    consume_messages_on_reconnect = { -3 },
+    single_consumer_on_reconnect = { 2 },
   }
   for name, values in pairs(out_of_range) do
     it("with " .. name .. " out of its range, and names parameter, value and range", function()
@@ -45,6 +50,18 @@ describe("Kamailio does not start", function()
       end
     end)
   end
+
+  for _, name in ipairs { "amqp_connect_timeout", "amqp_query_timeout" } do
+    it("with an " .. name .. " that is over before it begins", function()
+      assert.matches(("ERROR.*%s_sec and %s_micro: 0 s and 500 us must be at least 1000 us together"):format(name, name),
+        refusal_of { params = with { [name .. "_sec"] = 0, [name .. "_micro"] = 500 } })
+    end)
+  end
+
+  it("with an amqp_result_avp that cannot be written", function()
+    assert.matches('ERROR.*amqp_result_avp: "%$ci" must be a pseudo%-variable that can be written',
+      refusal_of { params = with { amqp_result_avp = "$ci" } })
+  end)
 
   it("with a json_escape_char of two characters", function()
     assert.matches('json_escape_char: "%%%%" must be one character',

@@ -103,7 +103,7 @@ static bool headers_fit(const char *function, struct kb_slice headers)
 	struct kb_slice name;
 	const char *wrong = kb_amqp_headers_check(headers, &name);
 	if (wrong && name.n)
-		LM_ERR("%s: header \"%.20s...\": %s\n", function, name.p, wrong); /* only a long name is at fault */
+		kb_log(KB_LOG_ERROR, "%s: header \"%.20s...\": %s", function, name.p, wrong); /* only a long name is at fault */
 	else if (wrong)
 		LM_ERR("%s: headers of %zu bytes: %s\n", function, headers.n, wrong);
 	return !wrong;

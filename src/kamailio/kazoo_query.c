@@ -53,8 +53,13 @@ static bool read_variable(const char *parameter, const char *name, pv_spec_t *va
 bool kz_query_check(void)
 {
 	const struct kz_settings *s = kz_settings();
-	return read_variable("amqp_query_timeout_avp", s->query_timeout_avp, &timeout_variable, &has_timeout_variable) &&
-		   read_variable("amqp_result_avp", s->result_avp, &result_variable, &has_result_variable);
+	if (!read_variable("amqp_query_timeout_avp", s->query_timeout_avp, &timeout_variable, &has_timeout_variable) ||
+		!read_variable("amqp_result_avp", s->result_avp, &result_variable, &has_result_variable))
+		return false;
+	if (!has_result_variable || pv_is_w(&result_variable))
+		return true;
+	LM_ERR("amqp_result_avp: \"%s\" must be a pseudo-variable that can be written\n", s->result_avp);
+	return false;
 }
 
 bool kz_query_init(void)

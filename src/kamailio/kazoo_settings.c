@@ -162,6 +162,26 @@ static bool timeout_in_range(const char *name, struct kz_timeout t)
 	return kb_setting_in_range(part, t.micro, 0, 999999999);
 }
 
+/* What would be over before it began makes no sense as a timeout. */
+static bool is_timeout(const char *name, struct kz_timeout t)
+{
+	if (!timeout_in_range(name, t))
+		return false;
+	if (t.sec > 0 || t.micro >= 1000)
+		return true;
+	LM_ERR("%s_sec and %s_micro: %d s and %d us must be at least 1000 us together\n", name, name, t.sec, t.micro);
+	return false;
+}
+
+static bool flags_in_range(void)
+{
+	return kb_setting_in_range("amqps_verify_peer", settings.tls_verify_peer, 0, 1) &&
+		   kb_setting_in_range("amqps_verify_hostname", settings.tls_verify_hostname, 0, 1) &&
+		   kb_setting_in_range("use_federated_exchange", settings.use_federated_exchange, 0, 1) &&
+		   kb_setting_in_range("consume_messages_on_reconnect", settings.consume_messages_on_reconnect, 0, 1) &&
+		   kb_setting_in_range("single_consumer_on_reconnect", settings.single_consumer_on_reconnect, 0, 1);
+}
+
 int kz_milliseconds(struct kz_timeout t)
 {
 	int ms = t.sec * 1000 + t.micro / 1000;
@@ -203,12 +223,12 @@ bool kz_settings_check(void)
 		   timeout_in_range("amqp_consumer_ack_timeout", settings.ack_timeout) &&
 		   timeout_in_range("amqp_interprocess_timeout", settings.interprocess_timeout) &&
 		   timeout_in_range("amqp_waitframe_timeout", settings.waitframe_timeout) &&
-		   kb_setting_in_range("amqp_connect_timeout_sec", settings.connect_timeout_sec, 0, 3600) &&
-		   kb_setting_in_range("amqp_connect_timeout_micro", settings.connect_timeout_micro, 0, 999999999) &&
+		   is_timeout("amqp_connect_timeout",
+			   (struct kz_timeout){settings.connect_timeout_sec, settings.connect_timeout_micro}) &&
 		   kb_setting_in_range("amqp_max_channels", settings.max_channels, 1, 65536) &&
-		   kb_setting_in_range("amqp_query_timeout_sec", settings.query_timeout_sec, 0, 3600) &&
-		   kb_setting_in_range("amqp_query_timeout_micro", settings.query_timeout_micro, 0, 999999999) &&
-		   kb_setting_in_range("amqp_publish_wait", settings.publish_wait_ms, 0, 3600000) &&
+		   is_timeout(
+			   "amqp_query_timeout", (struct kz_timeout){settings.query_timeout_sec, settings.query_timeout_micro}) &&
+		   flags_in_range() && kb_setting_in_range("amqp_publish_wait", settings.publish_wait_ms, 0, 3600000) &&
 		   kb_setting_in_range("amqp_nack_retry", settings.nack_retry_ms, 0, 3600000) &&
 		   kb_setting_in_range("amqp_heartbeats", settings.heartbeats, 0, 65535) &&
 		   kb_setting_in_range("amqp_outbox_size", settings.outbox_bytes, 65536, 1 << 30) &&
