@@ -28,6 +28,8 @@ struct slot {
 struct kb_replies {
 	size_t n, sync, shares, bytes, total;
 	_Atomic uint32_t open, generation;
+	_Atomic size_t begun;      /* questions, and not ended */
+	size_t most;               /* of them */
 	_Atomic size_t next_claim; /* where claiming looks first */
 	struct slot *slots;
 	char *answers;
@@ -62,6 +64,7 @@ struct kb_replies *kb_replies_create(size_t n, size_t sync, size_t shares, size_
 	struct kb_replies *replies = (void *)memory;
 	replies->n = n;
 	replies->sync = sync;
+	replies->most = n;
 	replies->bytes = bytes;
 	replies->total = total;
 	replies->slots = (void *)(memory + head);
@@ -81,6 +84,11 @@ void kb_replies_destroy(struct kb_replies *replies)
 	for (size_t i = 0; i < replies->shares; i++)
 		kb_wake_close(&replies->wakes[i]);
 	munmap(replies, replies->total);
+}
+
+void kb_replies_limit(struct kb_replies *replies, size_t most)
+{
+	replies->most = most;
 }
 
 size_t kb_replies_answer_max(const struct kb_replies *replies)
@@ -119,19 +127,36 @@ static void begin(struct slot *s, struct kb_slice id, uint64_t deadline_ms)
 	atomic_store(&s->state, KB_REPLY_WAITING);
 }
 
-bool kb_reply_ask(struct kb_replies *replies, size_t slot, struct kb_slice id, uint64_t deadline_ms)
+static bool enter(struct kb_replies *replies)
+{
+	if (atomic_fetch_add(&replies->begun, 1) < replies->most)
+		return true;
+	atomic_fetch_sub(&replies->begun, 1);
+	return false;
+}
+
+static void leave(struct kb_replies *replies)
+{
+	atomic_fetch_sub(&replies->begun, 1);
+}
+
+enum kb_reply_begun kb_reply_ask(struct kb_replies *replies, size_t slot, struct kb_slice id, uint64_t deadline_ms)
 {
 	struct slot *s = &replies->slots[slot];
-	if (id.n > KB_REPLY_ID_MAX || !change(s, KB_REPLY_FREE, CLAIMED))
-		return false;
+	if (!enter(replies))
+		return KB_REPLY_TOO_MANY;
+	if (id.n > KB_REPLY_ID_MAX || !change(s, KB_REPLY_FREE, CLAIMED)) {
+		leave(replies);
+		return KB_REPLY_UNUSABLE;
+	}
 	begin(s, id, deadline_ms);
-	return true;
+	return KB_REPLY_BEGUN;
 }
 
 long kb_reply_claim(struct kb_replies *replies, struct kb_slice id, uint64_t deadline_ms, const void *note, size_t size)
 {
 	size_t n = replies->n - replies->sync, first = atomic_fetch_add(&replies->next_claim, 1);
-	if (id.n > KB_REPLY_ID_MAX || size > KB_REPLY_NOTE_MAX)
+	if (id.n > KB_REPLY_ID_MAX || size > KB_REPLY_NOTE_MAX || !enter(replies))
 		return -1;
 	for (size_t i = 0; i < n; i++) {
 		size_t slot = replies->sync + (first + i) % n;
@@ -142,6 +167,7 @@ long kb_reply_claim(struct kb_replies *replies, struct kb_slice id, uint64_t dea
 		begin(s, id, deadline_ms);
 		return (long)slot;
 	}
+	leave(replies);
 	return -1;
 }
 
@@ -198,6 +224,7 @@ enum kb_reply_state kb_reply_wait(struct kb_replies *replies, size_t slot, struc
 void kb_reply_end(struct kb_replies *replies, size_t slot)
 {
 	struct slot *s = &replies->slots[slot];
+	leave(replies);
 	atomic_store(&s->hash, 0);
 	if (change(s, KB_REPLY_FILLING, ABANDONED) || atomic_load(&s->state) == ABANDONED)
 		return; /* the answerer frees it */

@@ -36,6 +36,9 @@ enum kb_reply_state {
 struct kb_replies *kb_replies_create(size_t n, size_t sync, size_t shares, size_t bytes);
 void kb_replies_destroy(struct kb_replies *replies); /* NULL is fine; the owner process only */
 
+/* At most so many questions under way, in whatever slots, instead of as many as there are. Before any fork. */
+void kb_replies_limit(struct kb_replies *replies, size_t most);
+
 size_t kb_replies_answer_max(const struct kb_replies *replies);
 
 /* Milliseconds of the clock that deadlines are on. */
@@ -43,11 +46,18 @@ uint64_t kb_replies_now_ms(void);
 
 /* -- the asker -- */
 
-/* Begins a question in `slot`. False: an earlier answerer died in it, or the id is longer than KB_REPLY_ID_MAX. */
-bool kb_reply_ask(struct kb_replies *replies, size_t slot, struct kb_slice id, uint64_t deadline_ms);
+enum kb_reply_begun {
+	KB_REPLY_BEGUN,
+	KB_REPLY_TOO_MANY, /* as many as kb_replies_limit() allows are under way */
+	KB_REPLY_UNUSABLE  /* an earlier answerer died in the slot, or the id is longer than KB_REPLY_ID_MAX */
+};
+
+/* Begins a question in `slot`. */
+enum kb_reply_begun kb_reply_ask(struct kb_replies *replies, size_t slot, struct kb_slice id, uint64_t deadline_ms);
 
 /* Claims one of the slots behind the first `sync` and begins a question in it, with `size` bytes of the asker's own, at
- * most KB_REPLY_NOTE_MAX, to be read by whoever ends it. -1: all are taken. */
+ * most KB_REPLY_NOTE_MAX, to be read by whoever ends it. -1: all are taken,
+ * or as many as are allowed under way. */
 enum { KB_REPLY_NOTE_MAX = 256 };
 long kb_reply_claim(
 	struct kb_replies *replies, struct kb_slice id, uint64_t deadline_ms, const void *note, size_t size);

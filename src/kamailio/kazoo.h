@@ -48,7 +48,7 @@ struct kz_settings {
 	struct kz_timeout ack_timeout, interprocess_timeout, waitframe_timeout;
 	int connect_timeout_sec, connect_timeout_micro;
 	int heartbeats;
-	int max_channels; /* questions under way at once from asynchronous functions */
+	int max_channels; /* questions under way at once; 0: not set */
 	int query_timeout_sec, query_timeout_micro;
 	char *query_timeout_avp, *result_avp;
 	int outbox_bytes, inbox_bytes;

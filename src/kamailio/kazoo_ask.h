@@ -25,4 +25,7 @@ int kz_question_ended(const char *function, struct kb_slice routing_key, enum kb
 /* $kzR of this process. */
 void kz_forget_result(void);
 
+/* The line of a question that amqp_max_channels refuses. */
+void kz_log_too_many(const char *function);
+
 #endif

@@ -48,7 +48,7 @@ static int ask(const struct kz_question *q, const struct kb_suspended *s)
 {
 	long slot = kb_reply_claim(kz_replies(), q->id, q->deadline_ms, s, sizeof *s);
 	if (slot < 0)
-		LM_ERR("%s: all %d questions of amqp_max_channels are under way\n", function, kz_settings()->max_channels);
+		kz_log_too_many(function);
 	else if (kz_message_send(function, &q->message) == 1) {
 		kb_reply_claimed(kz_replies(), (size_t)slot);
 		return 1;

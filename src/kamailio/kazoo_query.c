@@ -15,6 +15,7 @@
 
 enum {
 	ANSWER_MAX = 1024 * 1024, /* bytes of address space for each question; memory is taken as answers need it */
+	MOST_DEFAULT = 50,        /* questions, as the manual has it for amqp_max_channels */
 	SECONDS_BELOW = 100       /* a timeout below this is in seconds, as the manual says, else in ms, as it is used */
 };
 
@@ -62,14 +63,33 @@ bool kz_query_check(void)
 	return false;
 }
 
+/* Unless the configuration says otherwise, no process is refused while each has one: they ask one at a time. */
+static size_t most_questions(void)
+{
+	int set = kz_settings()->max_channels, processes = get_max_procs();
+	if (set)
+		return (size_t)set;
+	return processes > MOST_DEFAULT ? (size_t)processes : MOST_DEFAULT;
+}
+
 bool kz_query_init(void)
 {
-	size_t processes = (size_t)get_max_procs(), claimed = (size_t)kz_settings()->max_channels;
+	size_t processes = (size_t)get_max_procs(), claimed = most_questions();
 	kz_reply_prefix();
 	replies = kb_replies_create(processes + claimed, processes, (size_t)kz_query_processes(), ANSWER_MAX);
-	if (!replies)
+	if (!replies) {
 		LM_ERR("amqp_max_channels: no shared memory for %zu questions: %s\n", processes + claimed, strerror(errno));
-	return replies != NULL;
+		return false;
+	}
+	kb_replies_limit(replies, claimed);
+	return true;
+}
+
+void kz_log_too_many(const char *function)
+{
+	static struct kb_log_limit limit;
+	kb_log_limited(&limit, KB_LOG_ERROR, "%s: fails at once, all %zu questions of amqp_max_channels are under way",
+		function, most_questions());
 }
 
 /* -- asking -- */
@@ -176,9 +196,13 @@ static int ask_and_wait(const struct kz_question *q)
 	size_t slot = (size_t)process_no;
 	struct kb_slice answer = {NULL, 0};
 	uint64_t started_us = kb_questions_now_us();
-	if (!kb_reply_ask(replies, slot, q->id, q->deadline_ms)) {
+	enum kb_reply_begun begun = kb_reply_ask(replies, slot, q->id, q->deadline_ms);
+	if (begun != KB_REPLY_BEGUN) {
 		kz_stats_count(KZ_QUERIES_REFUSED);
-		LM_ERR("kazoo_query: an earlier answer to this process was never completed\n");
+		if (begun == KB_REPLY_TOO_MANY)
+			kz_log_too_many("kazoo_query");
+		else
+			LM_ERR("kazoo_query: an earlier answer to this process was never completed\n");
 		return -1;
 	}
 	int outcome = kz_message_send("kazoo_query", &q->message);

@@ -32,7 +32,7 @@ static struct kz_settings settings = {
 	.waitframe_timeout = {0, 100000},
 	.connect_timeout_sec = 5,
 	.heartbeats = 10,
-	.max_channels = 50,
+	.max_channels = NOT_SET,
 	.query_timeout_sec = 2,
 	.outbox_bytes = 16 * 1024 * 1024,
 	.inbox_bytes = 4 * 1024 * 1024,
@@ -205,6 +205,16 @@ static bool is_process_count(const char *name, int value)
 	return value == NOT_SET || kb_setting_in_range(name, value, 1, WORKERS_MAX);
 }
 
+/* Its default depends on the number of processes, which is not known yet. */
+static bool settle_max_channels(void)
+{
+	bool set = settings.max_channels != NOT_SET;
+	if (set && !kb_setting_in_range("amqp_max_channels", settings.max_channels, 1, 65536))
+		return false;
+	settings.max_channels = set ? settings.max_channels : 0;
+	return true;
+}
+
 bool kz_settings_check(void)
 {
 	if (!settings.node_hostname || !settings.node_hostname[0]) {
@@ -225,7 +235,7 @@ bool kz_settings_check(void)
 		   timeout_in_range("amqp_waitframe_timeout", settings.waitframe_timeout) &&
 		   is_timeout("amqp_connect_timeout",
 			   (struct kz_timeout){settings.connect_timeout_sec, settings.connect_timeout_micro}) &&
-		   kb_setting_in_range("amqp_max_channels", settings.max_channels, 1, 65536) &&
+		   settle_max_channels() &&
 		   is_timeout(
 			   "amqp_query_timeout", (struct kz_timeout){settings.query_timeout_sec, settings.query_timeout_micro}) &&
 		   flags_in_range() && kb_setting_in_range("amqp_publish_wait", settings.publish_wait_ms, 0, 3600000) &&

@@ -149,7 +149,7 @@ enum kn_outcome kn_ask(const char *function, struct kb_message *m, unsigned time
 	if (not_connected(function, m))
 		return refused("not connected");
 	prepare(m, timeout_ms, &q);
-	if (!kb_reply_ask(kn_replies(), slot, kb_slice(q.id, sizeof q.id), q.deadline_ms)) {
+	if (kb_reply_ask(kn_replies(), slot, kb_slice(q.id, sizeof q.id), q.deadline_ms) != KB_REPLY_BEGUN) {
 		LM_ERR("%s: an earlier answer to this process was never completed\n", function);
 		return kn_refuse();
 	}
