@@ -15,6 +15,7 @@ local routes = {
   ask_patiently = [[ $avp(patience) = $(hdr(X-Patience){s.int});
     kazoo_query("qx", "ask", $rb); $var(rc) = $rc;
     if ($kzR == $null) { $var(out) = "null"; } else { $var(out) = $kzR; } ]],
+  ask_patiently_text = [[ $avp(patience) = $hdr(X-Patience); kazoo_query("qx", "ask", $rb); $var(rc) = $rc; ]],
   ask_result_avp = [[ kazoo_query("qx", "ask", $rb); $var(rc) = $rc; $var(out) = $avp(result); ]],
 }
 
@@ -191,6 +192,18 @@ describe("kazoo_query", function()
     local short, long = seconds_of(300), seconds_of(1)
     assert.is_true(short >= 0.3 and short < 0.9, "300: " .. short)
     assert.is_true(long >= 1 and long < 2, "1: " .. long)
+  end)
+
+  it("reads a number in amqp_query_timeout_avp that is a text, and warns of what is none", function()
+    local began = socket.gettime()
+    assert.equal(-2, (start_call(server, "ask_patiently_text", '{"n":1}', "X-Patience: 300")()))
+    client:get(questions)
+    assert.is_true(socket.gettime() - began < 1.5)
+    local finish = start_call(server, "ask_patiently_text", '{"n":1}', "X-Patience: soon")
+    local answer, reply_key = answer_text(client:get(questions), "x")
+    client:publish("targeted", reply_key, answer)
+    assert.equal(1, (finish()))
+    server:wait_log('amqp_query_timeout_avp: "soon" is no positive number')
   end)
 
   it("ignores an answer for nobody and answers that are no JSON", function()

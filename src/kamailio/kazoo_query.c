@@ -94,15 +94,39 @@ void kz_log_too_many(const char *function)
 
 /* -- asking -- */
 
+/* Variables often hold numbers as text: those that come from headers do. 0: no number that can be a timeout. */
+static uint64_t number_in(const pv_value_t *value)
+{
+	uint64_t number = 0;
+	if (value->flags & PV_VAL_INT)
+		return value->ri > 0 ? (uint64_t)value->ri : 0;
+	for (int i = 0; i < value->rs.len; i++) {
+		if (value->rs.s[i] < '0' || value->rs.s[i] > '9' || number > INT32_MAX / 10)
+			return 0;
+		number = number * 10 + (uint64_t)(value->rs.s[i] - '0');
+	}
+	return number;
+}
+
+/* What amqp_query_timeout_avp says; 0: nothing. */
+static uint64_t timeout_of_variable(struct sip_msg *msg)
+{
+	static struct kb_log_limit no_number;
+	pv_value_t value;
+	if (!has_timeout_variable || pv_get_spec_value(msg, &timeout_variable, &value) < 0 || value.flags & PV_VAL_NULL)
+		return 0;
+	uint64_t number = number_in(&value);
+	if (number == 0 && value.flags & PV_VAL_STR)
+		kb_log_limited(&no_number, KB_LOG_WARNING, "amqp_query_timeout_avp: \"%.*s\" is no positive number: ignored",
+			KB_SLICE_FMT(kb_slice_of_str(&value.rs)));
+	return number < SECONDS_BELOW ? number * 1000 : number;
+}
+
 static uint64_t timeout_ms(struct sip_msg *msg)
 {
-	pv_value_t value;
 	const struct kz_settings *s = kz_settings();
-	uint64_t ms = (uint64_t)s->query_timeout_sec * 1000 + (uint64_t)s->query_timeout_micro / 1000;
-	if (!has_timeout_variable || pv_get_spec_value(msg, &timeout_variable, &value) < 0 || !(value.flags & PV_VAL_INT) ||
-		value.ri <= 0)
-		return ms;
-	return value.ri < SECONDS_BELOW ? (uint64_t)value.ri * 1000 : (uint64_t)value.ri;
+	uint64_t ms = timeout_of_variable(msg);
+	return ms ? ms : (uint64_t)s->query_timeout_sec * 1000 + (uint64_t)s->query_timeout_micro / 1000;
 }
 
 static bool build(struct kz_question *q, const char *function, struct sip_msg *msg, struct kb_slice exchange,
