@@ -533,6 +533,36 @@ describe("kazoo_async_query", function()
     assert.is_true(took >= 0.7 and took < 1.9, took) -- one after the other it would be 2.8 s
   end)
 
+  it("says no more than that the transaction is gone when the call was cancelled", function()
+    server = kazoo.start {
+      rabbit = broker, params = { amqp_query_timeout_sec = 20 }, settings = 'modparam("tm", "wt_timer", 100)', debug = 2,
+      request_route = async_route:gsub("request_route {", [[%0
+        if (is_method("ACK")) { t_check_trans(); exit; }
+        if (is_method("CANCEL")) { if (t_check_trans()) t_relay(); exit; }
+      ]]),
+    }
+    server:await_connected()
+    local questions = client:tap("qx", "cancelled")
+    local phone = sip.client(server.port)
+    local invitation = sip.build(phone:complete {
+      method = "INVITE", uri = ("sip:cancelled@127.0.0.1:%d"):format(server.port),
+      headers = { "X-Answer: ANSWER", "X-Failure: FAILURE" },
+    })
+    phone:send(invitation)
+    local answer, reply_key = answer_text(client:get(questions), "late")
+    phone:send((invitation:gsub("INVITE", "CANCEL")))
+    wait.until_(function()
+      local text = phone:receive(1)
+      return text and text:find("^SIP/2.0 487")
+    end, 10, "487")
+    phone:send((invitation:gsub("INVITE", "ACK")))
+    wait.until_(function() return server:rpc("tm.stats"):find("current: 0\n", 1, true) end, 10, "no transaction")
+    client:publish("targeted", reply_key, answer)
+    server:wait_log("INFO.*the transaction .* is gone before its answer came")
+    assert.equal(0, server:count_log("ERROR.*is gone"))
+    phone:close()
+  end)
+
   it("goes on in the error route at once when the broker is lost", function()
     local own = rabbit.start()
     amqp.client(own):exchange("qx", "topic")

@@ -104,6 +104,7 @@ void kb_suspend_cancel(const struct kb_suspended *s)
 
 static void resume(const struct kb_resumer *r, struct kb_suspended *s, bool answered)
 {
+	static struct kb_log_limit gone;
 	int route = answered ? s->on_answer : s->on_failure, result;
 	char *callback = answered ? s->answer_callback : s->failure_callback;
 	if (callback[0]) {
@@ -113,8 +114,9 @@ static void resume(const struct kb_resumer *r, struct kb_suspended *s, bool answ
 		struct action *actions = route < 0 ? NULL : answered ? onreply_rt.rlist[route] : failure_rt.rlist[route];
 		result = tm.t_continue(s->index, s->label, actions);
 	}
-	if (result < 0)
-		LM_ERR("%s: the transaction %u:%u is gone\n", r->function, s->index, s->label);
+	if (result < 0) /* its caller has hung up, for one */
+		kb_log_limited(&gone, KB_LOG_INFO, "%s: the transaction %u:%u is gone before its answer came", r->function,
+			s->index, s->label);
 }
 
 /* True while the question in the slot still waits. */
