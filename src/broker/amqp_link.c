@@ -69,25 +69,37 @@ static const char *add_tls(
 	return NULL;
 }
 
+static struct timeval time_of(int ms)
+{
+	return (struct timeval){ms / 1000, ms % 1000 * 1000};
+}
+
+/* One deadline for all steps of connecting; 1 at least, because 0 has a meaning of its own here and there. */
+static int left_ms(const struct kb_amqp_link *link, uint64_t before)
+{
+	int64_t left = link->timeout_ms - (int64_t)(kb_amqp_now_ms() - before);
+	return left > 0 ? (int)left : 1;
+}
+
 const char *kb_amqp_link_open(
 	struct kb_amqp_link *link, const struct kb_amqp_address *address, const struct kb_broker_config *config)
 {
-	struct timeval timeout = {config->connect_timeout_ms / 1000, config->connect_timeout_ms % 1000 * 1000};
+	struct timeval timeout = time_of(config->connect_timeout_ms);
 	link->timeout_ms = config->connect_timeout_ms;
 	link->connection = amqp_new_connection();
 	amqp_socket_t *socket = link->connection ? amqp_tcp_socket_new(link->connection) : NULL;
 	if (!socket)
 		return "out of memory";
-	amqp_set_handshake_timeout(link->connection, &timeout);
 	amqp_set_rpc_timeout(link->connection, &timeout);
 	uint64_t before = kb_amqp_now_ms();
 	int status = amqp_socket_open_noblock(socket, address->host, address->port, &timeout);
 	if (status != AMQP_STATUS_OK)
 		return amqp_error_string2(status);
-	int left_ms = link->timeout_ms - (int)(kb_amqp_now_ms() - before);
-	const char *why = address->tls ? add_tls(link, socket, address->host, &config->tls, left_ms) : NULL;
+	const char *why = address->tls ? add_tls(link, socket, address->host, &config->tls, left_ms(link, before)) : NULL;
 	if (why)
 		return why;
+	timeout = time_of(left_ms(link, before));
+	amqp_set_handshake_timeout(link->connection, &timeout);
 	amqp_rpc_reply_t reply = log_in(link, address, config);
 	if (reply.reply_type != AMQP_RESPONSE_NORMAL)
 		return kb_amqp_link_reason(link, kb_amqp_reason(reply));
