@@ -406,6 +406,39 @@ static void announced_servers_are_tried(void)
 	fixture_kill(&b);
 }
 
+/* The servers of one cluster are nothing to another one: they would get its credentials. */
+static void announced_servers_go_with_their_cluster(void)
+{
+	struct fixture_server a, b, alone;
+	struct fixture_client c;
+	char config_a[200], config_b[200], to_a[64], url[100];
+	int route = fixture_free_port();
+	snprintf(config_a, sizeof config_a, "cluster { name: t, listen: 127.0.0.1:%d }", route);
+	snprintf(to_a, sizeof to_a, "nats://127.0.0.1:%d", route);
+	snprintf(config_b, sizeof config_b, "cluster { name: t, listen: 127.0.0.1:%d, routes: [%s] }", fixture_free_port(),
+		to_a);
+	fixture_start(&a, config_a);
+	fixture_start(&b, config_b);
+	fixture_start(&alone, "authorization { user: u, password: secret }");
+	fixture_sleep_ms(500);
+	snprintf(url, sizeof url, "nats://u:secret@127.0.0.1:%d", alone.port);
+	const char *urls[] = {a.url, url};
+	fixture_open(&c, urls, 2, 0);
+	CHECK(c.api->connect(c.broker) == KB_BROKER_OK);
+	fixture_kill(&a);
+	CHECK(fixture_wait_for(&c, KB_BROKER_LOST, 2000));
+	CHECK(c.api->connect(c.broker) == KB_BROKER_OK);
+	CHECK(strcmp(c.api->address(c.broker), alone.url + 7) == 0);
+	fixture_kill(&alone);
+	CHECK(fixture_wait_for(&c, KB_BROKER_LOST, 2000));
+	for (int i = 0; i < 3; i++) {
+		CHECK(c.api->connect(c.broker) == KB_BROKER_LOST);
+		CHECK(strcmp(c.api->address(c.broker), b.url + 7) != 0);
+	}
+	fixture_close(&c);
+	fixture_kill(&b);
+}
+
 static void credentials_work_and_stay_secret(void)
 {
 	struct fixture_server server, token;
@@ -530,6 +563,7 @@ int main(void)
 	a_server_frozen_for_long_is_given_up();
 	addresses_are_tried_in_order();
 	announced_servers_are_tried();
+	announced_servers_go_with_their_cluster();
 	credentials_work_and_stay_secret();
 	what_is_not_permitted_is_logged();
 	addresses_that_cannot_be_read_are_named();

@@ -140,10 +140,66 @@ describe("nats_js_publish", function()
     assert.equal(before + 2001, api:state("ORDERS").messages)
   end)
 
+  it("waits for the stream's own answer when somebody else answers first", function()
+    local other = nats_client.connect { port = broker.port }
+    other:sub("orders.answered")
+    for _ = 1, 5 do
+      local finish = server:start_call("store_wait", { body = "x", headers = { "X-Subject: orders.answered" } })
+      local heard = assert(other:next(5))
+      other:pub(heard.reply, "hello")
+      assert.equal(1, (finish()))
+    end
+    other:close()
+  end)
+
   it("refuses wrong subjects at once, and acknowledging where there is nothing", function()
     assert.equal(-1, (store("store", "no good", "x")))
     assert.equal(-1, (server:call("ack_nothing")))
     server:wait_log("nats_ack: only in the event route of a message", 5)
+  end)
+end)
+
+describe("nats_js_publish of what offends the server", function()
+  local broker, api, server
+
+  local function start(conf)
+    broker = nats_server.start { jetstream = true, conf = conf }
+    api = jetstream.connect { port = broker.port, user = "admin", pass = "a" }
+    api:stream("ORDERS", { subjects = { "orders.>" } })
+    server = nats.start {
+      server = { url = ("nats://kam:k@127.0.0.1:%d"):format(broker.port) }, routes = publish_routes, children = 1,
+      params = { num_publish_workers = 1 },
+    }
+    stats.await(server, "nats.stats", { connections_open = 2 })
+  end
+
+  after_each(function()
+    api:close()
+    server:stop()
+    broker:stop()
+  end)
+
+  local function store(subject)
+    return (server:call("store_wait", { body = "x", headers = { "X-Subject: " .. subject } }))
+  end
+
+  local users = [[authorization { users: [ { user: admin, password: a },
+    { user: kam, password: k, permissions: { publish: { deny: ["orders.secret"] } } } ] }]]
+
+  it("drops what the account may not publish, and stores the rest", function()
+    start(users)
+    assert.equal(1, store("orders.open"))
+    assert.equal(-1, store("orders.secret"))
+    server:wait_log('Permissions Violation for Publish to "orders.secret"', 5)
+    for _ = 1, 3 do assert.equal(1, store("orders.open")) end
+    assert.equal(4, api:state("ORDERS").messages)
+  end)
+
+  it("drops what makes the server close the connection, and stores the rest, without a storm", function()
+    start(users .. "\nmax_control_line: 512")
+    assert.equal(-1, store("orders." .. ("x"):rep(600)))
+    assert.equal(1, store("orders.open"))
+    assert.truthy(stats.one(server, "nats.stats").reconnects < 20)
   end)
 end)
 
@@ -172,6 +228,7 @@ describe("nats_js_consumer", function()
       if ($natsData == "long") { $var(i) = 0;
         while ($var(i) < 6) { usleep("300000"); nats_progress(); $var(i) = $var(i) + 1; } }
       if ($natsData == "silent") usleep("1500000");
+      if ($(natsData{s.substr,0,3}) == "nap") usleep("200000");
     ]],
   }
 
@@ -251,6 +308,31 @@ describe("nats_js_consumer", function()
     assert.equal("work-any", e.name)
     assert.equal("for us", e.payload)
     await_acked("WORK", "some")
+  end)
+
+  it("leaves a consumer that is there as it is, where it is not told otherwise", function()
+    api:stream("KEPT", { subjects = { "kept" } })
+    api:must("CONSUMER.DURABLE.CREATE.KEPT.d", {
+      stream_name = "KEPT",
+      config = {
+        durable_name = "d", ack_policy = "explicit", ack_wait = 7000000000, max_deliver = 5, max_ack_pending = 10,
+        description = "by hand",
+      },
+    })
+    local other = nats.start {
+      server = broker, params = { nats_js_consumer = "stream=KEPT;durable=d;max_deliver=6" },
+    }
+    stats.await(other, "nats.subscriptions", { state = "active" }, { stream = "KEPT" })
+    local now = api:consumer("KEPT", "d").config
+    assert.same({ 7e9, 6, 10, "by hand" }, { now.ack_wait, now.max_deliver, now.max_ack_pending, now.description })
+    other:stop()
+  end)
+
+  it("fetches no more than slow routes handle before it is delivered again", function()
+    for i = 1, 12 do api.client:pub("slow", "nap " .. i) end
+    local runs = 0
+    while seen(2) do runs = runs + 1 end
+    assert.equal(12, runs)
   end)
 
   it("delivers again what nats_nak gave back, at once or after its delay", function()
@@ -349,6 +431,54 @@ describe("nats_inbox_prefix", function()
     assert.equal(1, (server:call("store_wait", fields)))
     server:wait_log("handled permitted", 5)
     assert.equal(0, server:count_log("Permissions Violation"))
+    api:close()
+    server:stop()
+    broker:stop()
+  end)
+end)
+
+describe("JetStream from a KEMI script", function()
+  local script = [[
+    function ksr_request_route()
+      local rc = {
+        KSR.nats.js_publish("kemi.jobs", "one"), KSR.nats.js_publish_headers("kemi.jobs", "two", "Nats-Msg-Id=kemi-2"),
+        KSR.nats.js_publish_wait("kemi.jobs", "nak", 5000),
+        KSR.nats.js_publish_wait_headers("kemi.jobs", "term", 5000, "Kind=last"),
+        KSR.nats.js_publish_wait("nowhere", "x", 5000), KSR.nats.ack(),
+      }
+      KSR.sl.sl_send_reply(200, table.concat(rc, " "))
+    end
+
+    function on_event(event)
+      local data, delivered = KSR.pv.get("$natsData"), KSR.pv.get("$natsProp(delivered)")
+      if not delivered then return end
+      KSR.nats.progress()
+      if data == "nak" and delivered == "1" then KSR.nats.nak(200) end
+      if data == "term" then KSR.nats.term() end
+      if data == "one" then KSR.nats.ack() end
+      KSR.nats.publish("seen", event .. " " .. data .. " " .. delivered)
+    end
+  ]]
+
+  it("publishes, acknowledges, gives back and ends", function()
+    local broker = nats_server.start { jetstream = true }
+    local api = jetstream.connect { port = broker.port }
+    api:stream("KEMI", { subjects = { "kemi.>" } })
+    local client = nats_client.connect { port = broker.port }
+    client:sub("seen")
+    local server = nats.start {
+      server = broker, lua = script,
+      params = { nats_js_consumer = "stream=KEMI;durable=k;filter=kemi.*", event_callback = "on_event" },
+    }
+    stats.await(server, "nats.subscriptions", { state = "active" }, { stream = "KEMI" })
+    assert.equal("1 1 1 1 -1 -1", assert(server.sip:request { method = "MESSAGE", body = "" }).reason)
+    local came = {}
+    for _ = 1, 5 do came[#came + 1] = assert(client:next(5)).payload end
+    assert.same({
+      "nats:kemi.* one 1", "nats:kemi.* two 1", "nats:kemi.* nak 1", "nats:kemi.* term 1", "nats:kemi.* nak 2",
+    }, came)
+    stats.await(server, "nats.stats", { acked = 3, naked = 1, terminated = 1, redelivered = 1, pending = 0 })
+    client:close()
     api:close()
     server:stop()
     broker:stop()

@@ -32,6 +32,9 @@ local routes = {
     while ($var(i) < 13) { $var(p) = $var(p) + $var(p); $var(i) = $var(i) + 1; }
     nats_request("ask", $var(p), "$var(answer)", 5000); $var(rc) = $rc;
     if ($var(answer) == $var(p) && $natsAnswer == $var(p)) { $var(out) = $(natsAnswer{s.len}); } ]],
+  ask_huge = [[ $var(p) = "0123456789abcdef"; $var(i) = 0;
+    while ($var(i) < 17) { $var(p) = $var(p) + $var(p); $var(i) = $var(i) + 1; }
+    nats_request("ask", $var(p), "$var(answer)", 8000); $var(rc) = $rc; $var(out) = $natsError; ]],
   publish_headers = [[ nats_publish("heard", $rb, "", "h=v;h2=a b"); ]],
   publish_reply_headers = [[ nats_publish("heard", $rb, "back.to.me", "h=v"); ]],
   publish_bad_headers = [[ nats_publish("heard", $rb, "", "h:h=v"); ]],
@@ -87,6 +90,13 @@ describe("nats_request", function()
     local rc, out = finish()
     assert.equal(1, rc)
     assert.equal("answer|||", out)
+  end)
+
+  it("fails at once when the question is longer than the server takes", function()
+    local rc, out, seconds = server:start_call("ask_huge", { body = "q" })()
+    assert.equal(-1, rc)
+    assert.equal("refused", out)
+    assert.truthy(seconds < 2, seconds)
   end)
 
   it("puts the answer into its target", function()

@@ -106,7 +106,9 @@ static void requests(void)
 	struct kb_buf out = {0};
 	struct kb_slice inbox = KB_SLICE_LITERAL("in"), ack = KB_SLICE_LITERAL("ack.here");
 	struct kb_durable durable = {.stream = "S", .name = "D"};
-	kb_nats_put_durable(&out, &durable, inbox);
+	kb_nats_put_durable_query(&out, &durable, inbox);
+	check_said(&out, "PUB $JS.API.CONSUMER.INFO.S.D in 0\r\n\r\n");
+	kb_nats_put_durable(&out, &durable, kb_slice(NULL, 0), inbox);
 	check_said(&out,
 		"PUB $JS.API.CONSUMER.DURABLE.CREATE.S.D in 73\r\n{\"stream_name\":\"S\",\"config\":{\"ack_policy\":"
 		"\"explicit\",\"durable_name\":\"D\"}}\r\n");
@@ -125,8 +127,31 @@ static void requests(void)
 	kb_buf_free(&out);
 }
 
+/* Of a consumer that is there, only what is said is changed. */
+static void changes(void)
+{
+	static const char config[] =
+		"{\"durable_name\":\"D\",\"ack_wait\":7000000000,\"max_deliver\":5,\"description\":\"x\"}";
+	struct kb_durable silent = {.stream = "S", .name = "D"}, same = silent, other = silent;
+	struct kb_buf out = {0};
+	same.ack_wait_ms = 7000;
+	same.max_deliver = 5;
+	other.ack_wait_ms = 7000;
+	other.max_ack_pending = 10;
+	CHECK(!kb_nats_durable_differs(&silent, kb_slice_from(config)));
+	CHECK(!kb_nats_durable_differs(&same, kb_slice_from(config)));
+	CHECK(kb_nats_durable_differs(&other, kb_slice_from(config)));
+	kb_nats_put_durable(&out, &other, kb_slice_from(config), KB_SLICE_LITERAL("in"));
+	kb_buf_append_byte(&out, '\0');
+	CHECK_CONTAINS(out.p,
+		"{\"stream_name\":\"S\",\"config\":{\"durable_name\":\"D\",\"max_deliver\":5,\"description\":\"x\","
+		"\"ack_wait\":7000000000,\"max_ack_pending\":10}}");
+	kb_buf_free(&out);
+}
+
 int main(void)
 {
+	changes();
 	answers();
 	refusals_that_pass();
 	only_streams_acknowledge();

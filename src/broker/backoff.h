@@ -13,7 +13,7 @@ enum {
 
 /* Zero-initialise. */
 struct kb_backoff {
-	int ceiling_ms;  /* of the next pause; 0: none since the start or the last reset */
+	int ceiling_ms;    /* of the next pause; 0: none since the start or the last reset */
 	int64_t opened_ms; /* when the last connection stood */
 	uint64_t random;   /* state of the jitter; 0: taken from the system at the first call */
 };

@@ -1,7 +1,9 @@
 #include "broker/nats_durable.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include "broker/tcp.h"
+#include "core/json.h"
 
 enum {
 	ANSWER_MS = 5000,    /* for the server to make a consumer */
@@ -9,7 +11,7 @@ enum {
 	EXPIRES_MS = 30000,  /* how long the server keeps a request for messages */
 	HEARTBEAT_MS = 2000, /* between the server's signs of life while it has none */
 	SILENCE_MS = 3 * HEARTBEAT_MS,
-	BATCH_FIRST = 16,
+	BATCH_FIRST = 1, /* until it is known how long its routes take */
 	BATCH_MAX = 512,
 	ACK_WAIT_MS = 30000 /* the server's default */
 };
@@ -26,10 +28,17 @@ static void enter(struct kb_nats_durable *d, enum kb_nats_durable_state state, i
 	d->due_ms = kb_tcp_now_ms() + ms;
 }
 
-static void make(struct kb_nats_durable *d, struct kb_buf *out)
+static void ask(struct kb_nats_durable *d, struct kb_buf *out)
 {
 	char inbox[sizeof d->inbox + 2];
-	kb_nats_put_durable(out, d->config, inbox_of(d, 'c', inbox, sizeof inbox));
+	kb_nats_put_durable_query(out, d->config, inbox_of(d, 'i', inbox, sizeof inbox));
+	enter(d, KB_NATS_ASKING, ANSWER_MS);
+}
+
+static void make(struct kb_nats_durable *d, struct kb_slice config, struct kb_buf *out)
+{
+	char inbox[sizeof d->inbox + 2];
+	kb_nats_put_durable(out, d->config, config, inbox_of(d, 'c', inbox, sizeof inbox));
 	enter(d, KB_NATS_MAKING, ANSWER_MS);
 }
 
@@ -60,27 +69,39 @@ void kb_nats_durable_begin(struct kb_nats_durable *d, const struct kb_durable *c
 	struct kb_buf *out, uint64_t sid)
 {
 	char pattern[sizeof d->inbox + 2];
-	*d = (struct kb_nats_durable){
-		.config = config, .batch = BATCH_FIRST, .began_ms = kb_tcp_now_ms(), .why = "not made yet"};
+	*d = (struct kb_nats_durable){.config = config,
+		.ack_wait_ms = ACK_WAIT_MS,
+		.batch = BATCH_FIRST,
+		.began_ms = kb_tcp_now_ms(),
+		.why = "not made yet"};
 	kb_nats_inbox(inbox_prefix, d->inbox);
 	kb_nats_put_subscribe(out, inbox_of(d, '*', pattern, sizeof pattern), kb_slice(NULL, 0), sid);
-	make(d, out);
+	ask(d, out);
 }
 
 /* -- answers -- */
 
-static void heed_made(struct kb_nats_durable *d, const struct kb_message *m, struct kb_buf *out, bool *news)
+/* The answer to both requests holds the configuration of the consumer. */
+static void heed_config(struct kb_nats_durable *d, const struct kb_message *m, struct kb_buf *out, bool *news)
 {
 	struct kb_nats_answer answer = kb_nats_answer_read(m->payload, m->properties);
-	if (d->state != KB_NATS_MAKING)
+	struct kb_slice config = kb_json_member(m->payload, KB_SLICE_LITERAL("config")).raw;
+	bool asking = d->state == KB_NATS_ASKING;
+	if (!asking && d->state != KB_NATS_MAKING)
 		return;
-	if (!answer.good) {
+	if (asking && answer.error == KB_NATS_NO_CONSUMER) {
+		make(d, kb_slice(NULL, 0), out);
+	} else if (!answer.good) {
 		pause_for(d, answer.what, news);
-		return;
+	} else if (asking && kb_nats_durable_differs(d->config, config)) {
+		make(d, config, out);
+	} else {
+		uint64_t wait = kb_nats_number(kb_json_member(config, KB_SLICE_LITERAL("ack_wait")).raw) / 1000000;
+		d->ack_wait_ms = wait > 0 && wait < INT_MAX ? (int)wait : ACK_WAIT_MS;
+		note(d, "", news);
+		d->outstanding = 0;
+		pull(d, out);
 	}
-	note(d, "", news);
-	d->outstanding = 0;
-	pull(d, out);
 }
 
 /* How many messages of a request will not come any more; without a word about it, none will. */
@@ -91,9 +112,15 @@ static unsigned not_coming(const struct kb_nats_durable *d, struct kb_slice head
 	return n < d->outstanding ? (unsigned)n : d->outstanding;
 }
 
+static bool says(const struct kb_message *m, const char *text)
+{
+	struct kb_slice said = kb_headers_find(m->properties, KB_SLICE_LITERAL("description"));
+	return said.n && memmem(said.p, said.n, text, strlen(text));
+}
+
 static void heed_status(struct kb_nats_durable *d, const struct kb_message *m, struct kb_buf *out, bool *news)
 {
-	enum { HEARTBEAT = 100, NO_MESSAGES = 404, EXPIRED = 408 };
+	enum { HEARTBEAT = 100, NO_MESSAGES = 404, EXPIRED = 408, LOST_LEADER = 409 };
 	int status = kb_nats_status(m->properties);
 	char why[200];
 	if (d->state != KB_NATS_PULLING)
@@ -104,6 +131,9 @@ static void heed_status(struct kb_nats_durable *d, const struct kb_message *m, s
 		d->outstanding -= not_coming(d, m->headers);
 		if (d->outstanding <= d->batch / 2)
 			pull(d, out);
+	} else if (status == LOST_LEADER && says(m, "Leadership Change")) {
+		d->outstanding = 0; /* the new leader knows nothing of what was asked of the old one */
+		pull(d, out);
 	} else {
 		snprintf(why, sizeof why, "the consumer does not deliver: %d %.*s", status,
 			KB_SLICE_FMT(kb_headers_find(m->properties, KB_SLICE_LITERAL("description"))));
@@ -116,8 +146,8 @@ bool kb_nats_durable_answer(struct kb_nats_durable *d, const struct kb_message *
 	size_t n = strlen(d->inbox);
 	if (m->key.n != n + 2 || memcmp(m->key.p, d->inbox, n) != 0)
 		return false;
-	if (m->key.p[n + 1] == 'c')
-		heed_made(d, m, out, news);
+	if (m->key.p[n + 1] != 'p')
+		heed_config(d, m, out, news);
 	else
 		heed_status(d, m, out, news);
 	return true;
@@ -129,13 +159,17 @@ bool kb_nats_durable_answer(struct kb_nats_durable *d, const struct kb_message *
 static void adapt(struct kb_nats_durable *d, int64_t now)
 {
 	int64_t took = now - d->began_ms;
-	int wait_ms = d->config->ack_wait_ms ? d->config->ack_wait_ms : ACK_WAIT_MS;
-	if (took > wait_ms / 4 && d->batch > 1)
+	if (took > d->ack_wait_ms / 4 && d->batch > 1)
 		d->batch /= 2;
-	else if (took < wait_ms / 16 && d->batch < BATCH_MAX)
+	else if (took < d->ack_wait_ms / 16 && d->batch < BATCH_MAX)
 		d->batch *= 2;
 	d->taken = 0;
 	d->began_ms = now;
+}
+
+bool kb_nats_durable_is_late(const struct kb_nats_durable *d, int64_t read_ms)
+{
+	return kb_tcp_now_ms() - read_ms > d->ack_wait_ms;
 }
 
 void kb_nats_durable_taken(struct kb_nats_durable *d, struct kb_buf *out)
@@ -156,10 +190,10 @@ void kb_nats_durable_tick(struct kb_nats_durable *d, struct kb_buf *out, bool *n
 {
 	if (kb_tcp_now_ms() < d->due_ms)
 		return;
-	if (d->state == KB_NATS_MAKING)
+	if (d->state == KB_NATS_ASKING || d->state == KB_NATS_MAKING)
 		pause_for(d, "JetStream does not answer", news);
 	else if (d->state == KB_NATS_PULLING)
 		pause_for(d, "the consumer has fallen silent", news);
 	else
-		make(d, out);
+		ask(d, out);
 }

@@ -131,11 +131,13 @@ static bool offer_to(struct kb_broker *b, struct kb_nats_subscription *s, const 
 	fill_message(b, s, op, &m);
 	if (is_answer(b, s, &m) || too_long(b, &m))
 		return true;
-	bool taken = b->events.delivered(b->events.context, &m);
+	bool late = s->config->durable && kb_nats_durable_is_late(&s->durable, b->link.heard_at);
+	bool taken = late || b->events.delivered(b->events.context, &m);
 	b->offered = kb_slice(NULL, 0);
 	if (!taken)
 		return false;
-	kb_traffic_delivered(b->config.traffic, &m);
+	if (!late)
+		kb_traffic_delivered(b->config.traffic, &m);
 	if (s->config->durable && !b->leave_by)
 		kb_nats_durable_taken(&s->durable, &b->link.out);
 	return true;
@@ -156,12 +158,34 @@ static bool offer(struct kb_broker *b, const struct kb_nats_op *op)
 
 /* -- reading -- */
 
+/* One of the messages on their way to streams offends the server: they go one at a time until it is found. */
+static bool is_offence(const char *what)
+{
+	static const char *const offences[] = {"Maximum Control Line", "Maximum Payload", "Invalid Publish Subject",
+		"Invalid Subject", "Parser Error", "ermissions Violation for Publish to"};
+	for (size_t i = 0; i < sizeof offences / sizeof *offences; i++)
+		if (strcasestr(what, offences[i]))
+			return true;
+	return false;
+}
+
+static void note_offence(struct kb_broker *b, const char *what)
+{
+	if (strstr(what, "Publish to \"$JS.API.STREAM.NAMES\""))
+		b->store.blind = true;
+	else if (b->store.oldest < b->store.next && is_offence(what)) {
+		kb_nats_store_forget(&b->store);
+		b->events.settled(b->events.context, 0, true, KB_REQUEUE, what);
+	}
+}
+
 static void note_error(struct kb_broker *b, struct kb_slice text)
 {
 	char what[256];
 	snprintf(what, sizeof what, "%.*s", KB_SLICE_FMT(text));
 	kb_log_limited(&b->reported, KB_LOG_ERROR, "nats: %s: %s", b->address, what);
 	kb_nats_note_refusal(b, what);
+	note_offence(b, what);
 	/* What follows is the end of the connection, which shall have a reason. */
 	if (!strstr(what, "ermissions Violation"))
 		snprintf(b->link.why, sizeof b->link.why, "%s", what);

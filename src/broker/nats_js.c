@@ -43,6 +43,7 @@ static void read_error(struct kb_slice error, struct kb_nats_answer *answer)
 	snprintf(answer->what, sizeof answer->what, "%.*s (code %" PRIu64 ", error %" PRIu64 ")",
 		KB_SLICE_FMT(kb_buf_slice(&text)), code, number);
 	answer->lasting = is_lasting(code, number);
+	answer->error = (unsigned)number;
 	kb_buf_free(&text);
 }
 
@@ -50,7 +51,7 @@ static void read_error(struct kb_slice error, struct kb_nats_answer *answer)
 static void note_foreign(struct kb_nats_answer *answer, struct kb_slice payload)
 {
 	snprintf(answer->what, sizeof answer->what, "the answer is not that of a stream: %.*s", KB_SLICE_FMT(payload));
-	answer->lasting = true;
+	answer->lasting = answer->foreign = true;
 	answer->good = false;
 }
 
@@ -135,14 +136,6 @@ static void put_built(struct kb_buf *out, struct kb_buf *subject, struct kb_slic
 	kb_buf_free(payload);
 }
 
-static void put_text(struct kb_buf *json, const char *key, const char *value)
-{
-	if (!value || !value[0])
-		return;
-	kb_buf_printf(json, ",\"%s\":", key);
-	kb_json_quote(kb_slice_from(value), json);
-}
-
 static void put_number(struct kb_buf *json, const char *key, int64_t value)
 {
 	if (value)
@@ -154,20 +147,72 @@ static int64_t nanoseconds(int ms)
 	return (int64_t)ms * 1000000;
 }
 
-void kb_nats_put_durable(struct kb_buf *out, const struct kb_durable *durable, struct kb_slice inbox)
+/* The fields of a consumer's configuration that are said, as edits of it; the numbers' texts lie in `numbers`. */
+enum { FIELDS = 5, NUMBER_CHARS = 24 };
+
+static size_t said(const struct kb_durable *d, struct kb_json_edit *edits, char (*numbers)[NUMBER_CHARS])
 {
-	struct kb_buf subject = {0}, json = {0};
+	const struct {
+		const char *key, *text;
+		int64_t number;
+	} all[FIELDS] = {{"filter_subject", d->filter, 0}, {"deliver_policy", d->deliver, 0},
+		{"ack_wait", NULL, nanoseconds(d->ack_wait_ms)}, {"max_deliver", NULL, d->max_deliver},
+		{"max_ack_pending", NULL, d->max_ack_pending}};
+	size_t n = 0;
+	for (size_t i = 0; i < FIELDS; i++) {
+		const char *value = all[i].text;
+		if (all[i].number) {
+			snprintf(numbers[i], NUMBER_CHARS, "%" PRId64, all[i].number);
+			value = numbers[i];
+		}
+		if (value)
+			edits[n++] =
+				(struct kb_json_edit){kb_slice_from(all[i].key), kb_slice_from(value), all[i].number != 0, KB_JSON_SET};
+	}
+	return n;
+}
+
+bool kb_nats_durable_differs(const struct kb_durable *durable, struct kb_slice config)
+{
+	struct kb_json_edit edits[FIELDS];
+	char numbers[FIELDS][NUMBER_CHARS];
+	struct kb_buf text = {0};
+	bool differs = false;
+	size_t n = said(durable, edits, numbers);
+	for (size_t i = 0; i < n; i++) {
+		kb_buf_clear(&text);
+		kb_json_text(kb_json_member(config, edits[i].key), &text);
+		differs = differs || !kb_slice_equal(kb_buf_slice(&text), edits[i].value);
+	}
+	kb_buf_free(&text);
+	return differs;
+}
+
+void kb_nats_put_durable(
+	struct kb_buf *out, const struct kb_durable *durable, struct kb_slice config, struct kb_slice inbox)
+{
+	struct kb_json_edit edits[FIELDS];
+	struct kb_json_error error;
+	char numbers[FIELDS][NUMBER_CHARS];
+	struct kb_buf subject = {0}, json = {0}, fresh = {0};
 	kb_buf_printf(&subject, "$JS.API.CONSUMER.DURABLE.CREATE.%s.%s", durable->stream, durable->name);
+	kb_buf_append_slice(&fresh, KB_SLICE_LITERAL("{\"ack_policy\":\"explicit\",\"durable_name\":"));
+	kb_json_quote(kb_slice_from(durable->name), &fresh);
+	kb_buf_append_byte(&fresh, '}');
 	kb_buf_append_slice(&json, KB_SLICE_LITERAL("{\"stream_name\":"));
 	kb_json_quote(kb_slice_from(durable->stream), &json);
-	kb_buf_append_slice(&json, KB_SLICE_LITERAL(",\"config\":{\"ack_policy\":\"explicit\""));
-	put_text(&json, "durable_name", durable->name);
-	put_text(&json, "filter_subject", durable->filter);
-	put_text(&json, "deliver_policy", durable->deliver);
-	put_number(&json, "ack_wait", nanoseconds(durable->ack_wait_ms));
-	put_number(&json, "max_deliver", durable->max_deliver);
-	put_number(&json, "max_ack_pending", durable->max_ack_pending);
-	kb_buf_append_slice(&json, KB_SLICE_LITERAL("}}"));
+	kb_buf_append_slice(&json, KB_SLICE_LITERAL(",\"config\":"));
+	size_t n = said(durable, edits, numbers);
+	kb_json_rewrite(config.n ? config : kb_buf_slice(&fresh), edits, n, &json, &error);
+	kb_buf_append_byte(&json, '}');
+	kb_buf_free(&fresh);
+	put_built(out, &subject, inbox, &json);
+}
+
+void kb_nats_put_durable_query(struct kb_buf *out, const struct kb_durable *durable, struct kb_slice inbox)
+{
+	struct kb_buf subject = {0}, json = {0};
+	kb_buf_printf(&subject, "$JS.API.CONSUMER.INFO.%s.%s", durable->stream, durable->name);
 	put_built(out, &subject, inbox, &json);
 }
 

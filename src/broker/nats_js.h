@@ -18,7 +18,9 @@ enum { KB_NATS_NO_RESPONDERS = 503 };
 /* What became of a request or a message for a stream. */
 struct kb_nats_answer {
 	bool good;
+	bool foreign;   /* somebody who is no stream has answered, too */
 	bool lasting;   /* of what is not good: trying again cannot help */
+	unsigned error; /* JetStream's own code of it (err_code); 0: none */
 	char what[200]; /* why it is not good; NUL-terminated */
 };
 
@@ -45,8 +47,17 @@ void kb_nats_inbox(const char *prefix, char to[KB_NATS_INBOX_BYTES]);
 
 /* -- requests: each appends one whole message that asks for its answer at `inbox` -- */
 
-/* Makes the consumer, or changes it to what it is to be. */
-void kb_nats_put_durable(struct kb_buf *out, const struct kb_durable *durable, struct kb_slice inbox);
+/* Makes the consumer, or changes one whose configuration is `config`, as far as the fields of `durable` say. Empty:
+ * there is none. */
+void kb_nats_put_durable(
+	struct kb_buf *out, const struct kb_durable *durable, struct kb_slice config, struct kb_slice inbox);
+
+/* Asks what the consumer is like. */
+void kb_nats_put_durable_query(struct kb_buf *out, const struct kb_durable *durable, struct kb_slice inbox);
+enum { KB_NATS_NO_CONSUMER = 10014 /* kb_nats_answer.error when there is none yet */ };
+
+/* True when a consumer of this configuration, a JSON object, is not what it is to be. */
+bool kb_nats_durable_differs(const struct kb_durable *durable, struct kb_slice config);
 
 /* Asks for `batch` messages within expires_ms, with a sign of life in between. */
 void kb_nats_put_pull(struct kb_buf *out, const struct kb_durable *durable, struct kb_slice inbox, unsigned batch,

@@ -10,6 +10,7 @@
 enum {
 	READ_BYTES = 32 * 1024,   /* one read: what it holds still fits into the cache when it is handed over */
 	KEEP_BYTES = 1024 * 1024, /* what a buffer may keep when it is empty */
+	LOGIN_BYTES = 16 * 1024,  /* a CONNECT, with a JWT in it */
 	COMPACT_AT = 64 * 1024,   /* bytes already sent at the front of `out` that are worth moving the rest for */
 	PINGS_OUT_MAX = 2         /* unanswered ones before the connection is given up */
 };
@@ -268,14 +269,17 @@ static bool log_in(struct kb_nats_link *link, const struct kb_nats_server *serve
 	const struct kb_broker_config *config, int64_t deadline)
 {
 	struct kb_nats_op op;
+	kb_buf_reserve(&link->out, LOGIN_BYTES); /* growing would leave copies behind */
 	const char *why = kb_nats_login_put(&link->out, &link->info, server, config);
 	if (why) {
 		kb_nats_link_fail(link, why);
 		return false;
 	}
 	while (await_op(link, &op, deadline)) {
-		if (op.kind == KB_NATS_PONG)
+		if (op.kind == KB_NATS_PONG) {
+			kb_nats_login_wipe(&link->out);
 			return true;
+		}
 		if (op.kind == KB_NATS_INFO)
 			kb_nats_link_note_info(link, &op);
 		if (op.kind == KB_NATS_ERR)
@@ -290,6 +294,8 @@ bool kb_nats_link_open(
 {
 	int64_t deadline = kb_tcp_now_ms() + config->connect_timeout_ms;
 	link->why[0] = '\0';
+	kb_buf_clear(&link->announced); /* those of another server may belong to another cluster */
+	link->info = (struct kb_nats_info){0};
 	link->tcp = kb_tcp_connect(server->host, server->port, config->connect_timeout_ms, link->why, sizeof link->why);
 	if (link->tcp < 0)
 		return false;

@@ -159,6 +159,12 @@ static const char *put_who(struct kb_buf *out, const struct kb_nats_info *info, 
 	return put_files(out, login, info->nonce);
 }
 
+void kb_nats_login_wipe(struct kb_buf *out)
+{
+	if (out->p && out->n == 0)
+		OPENSSL_cleanse(out->p, out->capacity);
+}
+
 const char *kb_nats_login_put(struct kb_buf *out, const struct kb_nats_info *info, const struct kb_nats_server *server,
 	const struct kb_broker_config *config)
 {

@@ -24,6 +24,9 @@ struct kb_nats_info kb_nats_info_read(struct kb_slice json);
 const char *kb_nats_login_put(struct kb_buf *out, const struct kb_nats_info *info, const struct kb_nats_server *server,
 	const struct kb_broker_config *config);
 
+/* Wipes what a CONNECT that was sent left in the buffer, which must be empty. */
+void kb_nats_login_wipe(struct kb_buf *out);
+
 /* The same for a configuration alone, at start: NULL, or which file cannot be used, and why. */
 const char *kb_nats_login_check(const struct kb_broker_login *login);
 

@@ -18,6 +18,7 @@ void kb_nats_store_reset(struct kb_nats_store *s)
 {
 	kb_nats_store_forget(s);
 	s->inbox[0] = '\0';
+	s->blind = false;
 }
 
 void kb_nats_store_free(struct kb_nats_store *s)
@@ -62,11 +63,12 @@ enum kb_broker_result kb_nats_store_put(
 	if (!begin(s, link, sid) || s->next - s->oldest >= KB_NATS_UNDER_WAY)
 		return KB_BROKER_AGAIN;
 	struct kb_message asking = *m;
+	bool ask = s->in_doubt && !s->blind;
 	asking.reply = inbox_of(s, 'm', s->next, text, sizeof text);
 	kb_nats_put_message(&link->out, &asking);
 	*flight(s, s->next) =
-		(struct kb_nats_flight){.sent_ms = kb_tcp_now_ms(), .doubt = s->in_doubt ? KB_NATS_ASKED : KB_NATS_NO_DOUBT};
-	if (s->in_doubt)
+		(struct kb_nats_flight){.sent_ms = kb_tcp_now_ms(), .doubt = ask ? KB_NATS_ASKED : KB_NATS_NO_DOUBT};
+	if (ask)
 		kb_nats_put_streams_query(&link->out, m->key, inbox_of(s, 'q', s->next, text, sizeof text));
 	*sequence = s->next++;
 	return KB_BROKER_OK;
@@ -94,12 +96,14 @@ static void heed_message(struct kb_nats_store *s, uint64_t number, struct kb_sli
 	struct kb_nats_flight *f = flight(s, number);
 	struct kb_nats_answer answer = kb_nats_stored_answer_read(payload, properties);
 	bool nobody = kb_nats_status(properties) == KB_NATS_NO_RESPONDERS;
-	s->in_doubt = !answer.good && (s->in_doubt || nobody);
-	if (answer.good)
+	s->in_doubt = !answer.good && (s->in_doubt || nobody || answer.foreign);
+	if (answer.foreign && f->doubt != KB_NATS_NO_STREAM)
+		f->foreign = true; /* the stream's own answer is still to come, if there is a stream */
+	else if (answer.good)
 		end(s, number, KB_DONE, NULL, events);
 	else if (nobody && f->doubt == KB_NATS_ASKED)
 		f->doubt = KB_NATS_REFUSED;
-	else if (nobody && f->doubt == KB_NATS_NO_STREAM)
+	else if ((nobody || answer.foreign) && f->doubt == KB_NATS_NO_STREAM)
 		end(s, number, KB_REJECTED, no_stream, events);
 	else
 		end(s, number, answer.lasting ? KB_REJECTED : KB_PENDING, answer.what, events);
@@ -110,7 +114,7 @@ static void heed_question(struct kb_nats_store *s, uint64_t number, struct kb_sl
 {
 	struct kb_nats_flight *f = flight(s, number);
 	bool none = kb_nats_no_stream(payload, properties);
-	if (f->doubt == KB_NATS_REFUSED)
+	if (f->doubt == KB_NATS_REFUSED || (f->foreign && none))
 		end(s, number, none ? KB_REJECTED : KB_PENDING, none ? no_stream : "its stream has no leader", events);
 	else
 		f->doubt = none ? KB_NATS_NO_STREAM : KB_NATS_NO_DOUBT;

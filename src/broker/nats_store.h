@@ -28,6 +28,7 @@ enum kb_nats_doubt {
 struct kb_nats_flight {
 	int64_t sent_ms; /* 0: none */
 	enum kb_nats_doubt doubt;
+	bool foreign; /* somebody who is no stream has answered */
 };
 
 /* Zero-initialise but for the prefix. */
@@ -35,6 +36,7 @@ struct kb_nats_store {
 	const char *inbox_prefix;        /* see kb_nats_inbox() */
 	char inbox[KB_NATS_INBOX_BYTES]; /* "": nothing subscribed yet */
 	uint64_t oldest, next;           /* numbers: flights are those in [oldest, next) */
+	bool blind;                      /* we may not ask which streams take a subject */
 	bool in_doubt;                   /* nobody took a message, and none was stored since */
 	int64_t answered_ms;             /* when the last answer came */
 	int64_t overtaking_ms;           /* when the youngest message that has its answer was sent */

@@ -89,6 +89,12 @@ static time_t now_s(void)
 	return now.tv_sec;
 }
 
+static bool is_inbox(const char *subject, const char *inbox)
+{
+	size_t n = strlen(inbox);
+	return strncmp(subject, inbox, n) == 0 && strncmp(subject + n, ".*\"", 3) == 0;
+}
+
 /* The server's words about a subscription that it does not allow contain: Subscription to "subject". */
 void kb_nats_note_refusal(struct kb_broker *b, const char *what)
 {
@@ -96,10 +102,16 @@ void kb_nats_note_refusal(struct kb_broker *b, const char *what)
 	if (!subject)
 		return;
 	subject += strlen("ubscription to \"");
+	if (b->store.inbox[0] && is_inbox(subject, b->store.inbox)) {
+		kb_nats_link_fail(&b->link, what); /* nothing that is stored would be known to be */
+		return;
+	}
 	for (size_t i = 0; i < b->n_subscriptions; i++) {
 		struct kb_nats_subscription *s = &b->subscriptions[i];
 		size_t n = strlen(s->config->routing[0]);
-		if (strncmp(subject, s->config->routing[0], n) == 0 && subject[n] == '"') {
+		bool is_it = s->config->durable ? is_inbox(subject, s->durable.inbox)
+										: strncmp(subject, s->config->routing[0], n) == 0 && subject[n] == '"';
+		if (is_it) {
 			s->retry_at = now_s() + REFUSED_S;
 			b->refused = true;
 			kb_traffic_subscription(b->config.traffic, s->index, what);

@@ -270,6 +270,8 @@ static bool send_record(struct loop *l, struct lane *lane, struct kb_record *rec
 	kb_pace_note(&l->pace, 1);
 	if (result == KB_BROKER_INVALID || sequence == 0) {
 		count_settled_at_once(l->p->config.traffic, result, expired);
+		if (result == KB_BROKER_INVALID && good && !expired && l->p->unsendable)
+			l->p->unsendable(l->p->context, &m);
 		if (result == KB_BROKER_INVALID && good && !expired)
 			kb_own_event_message(&l->own, "refused", &m, "longer than the protocol allows");
 		l->settled_any = true;

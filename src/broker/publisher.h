@@ -19,9 +19,11 @@ struct kb_publisher {
 	int retry_ms;           /* how long what the broker refuses for now is sent again (retry.h) */
 	void *context;
 	/* For answers on the connection that the questions went by (questions.h); all NULL: none are expected. */
-	const struct kb_subscription *(*subscription)(void *context);      /* to make on a connection that is new */
-	void (*subscribed)(void *context);                                 /* it stands; may be NULL */
-	bool (*delivered)(void *context, const struct kb_message *m);      /* as in kb_broker_events */
+	const struct kb_subscription *(*subscription)(void *context); /* to make on a connection that is new */
+	void (*subscribed)(void *context);                            /* it stands; may be NULL */
+	bool (*delivered)(void *context, const struct kb_message *m); /* as in kb_broker_events */
+	/* A message that the protocol or the broker has no room for, and that is never sent; may be NULL. */
+	void (*unsendable)(void *context, const struct kb_message *m);
 	void (*connection)(void *context, bool open, const char *address); /* may be NULL */
 	void (*tick)(void *context);                                       /* at least once a second; may be NULL */
 	int drain_ms;             /* how long to go on after *stop while there are messages and a connection */

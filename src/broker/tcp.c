@@ -69,8 +69,14 @@ int kb_tcp_connect(const char *host, int port, int timeout_ms, char *why, size_t
 		snprintf(why, size, "%s", status == EAI_SYSTEM ? strerror(errno) : gai_strerror(status));
 		return -1;
 	}
-	for (const struct addrinfo *a = list; a && fd < 0; a = a->ai_next)
-		fd = connect_to(a, deadline, &error);
+	int left = 0;
+	for (const struct addrinfo *a = list; a; a = a->ai_next)
+		left++;
+	for (const struct addrinfo *a = list; a && fd < 0; a = a->ai_next, left--) {
+		int64_t now = kb_tcp_now_ms();
+		fd = connect_to(
+			a, now + (deadline - now) / left, &error); /* one that does not answer leaves the rest their time */
+	}
 	freeaddrinfo(list);
 	if (fd < 0)
 		snprintf(why, size, "%s", strerror(error));

@@ -71,11 +71,10 @@ static bool copy_answer(struct kb_slice flat)
 	return !bytes->failed && kb_message_decode(bytes->p, bytes->n, &answer);
 }
 
-/* The server's own answer to a question that nobody is subscribed to. */
-static bool says_no_responders(const struct kb_message *m)
+/* 503 is the server's own answer to a question that nobody is subscribed to. */
+static bool has_status(const struct kb_message *m, struct kb_slice status)
 {
-	struct kb_slice status = kb_headers_find(m->properties, KB_SLICE_LITERAL("status"));
-	return m->payload.n == 0 && kb_slice_equal(status, KB_SLICE_LITERAL("503"));
+	return m->payload.n == 0 && kb_slice_equal(kb_headers_find(m->properties, KB_SLICE_LITERAL("status")), status);
 }
 
 static enum kn_outcome fail(enum kn_outcome outcome, enum kb_question_column column, const char *why)
@@ -92,7 +91,9 @@ static enum kn_outcome take(enum kb_reply_state state, struct kb_slice flat, uin
 		return fail(KN_TIMEOUT, KB_QUESTIONS_TIMEOUT, "timeout");
 	if (state != KB_REPLY_ANSWERED || !copy_answer(flat))
 		return fail(KN_FAILED, KB_QUESTIONS_LOST, "lost");
-	if (says_no_responders(&answer))
+	if (has_status(&answer, KB_SLICE_LITERAL(KN_UNSENT)))
+		return fail(KN_FAILED, KB_QUESTIONS_REFUSED, "refused");
+	if (has_status(&answer, KB_SLICE_LITERAL("503")))
 		return fail(KN_NO_RESPONDERS, KB_QUESTIONS_NO_RESPONDERS, "no responders");
 	have_answer = true;
 	kn_stats_request_ended(KB_QUESTIONS_ANSWERED, started_us);

@@ -43,6 +43,9 @@ struct kb_replies *kn_replies(void);
 enum { KN_INBOX_BYTES = KN_INBOX_PREFIX_MAX + 1 + KB_SHORT_ID_CHARS + 1 };
 const char *kn_inbox(void);
 
+/* Instead of a server's status, which is a number: the question was never sent. */
+#define KN_UNSENT "unsent"
+
 /* -- asking (nats_question.c): from any process that runs routes -- */
 
 #define KN_REQUEST_ASYNC "nats_request_async"

@@ -121,6 +121,15 @@ static bool on_answer(void *context, const struct kb_message *m)
 	return true;
 }
 
+/* Longer than the server takes, which nobody else knows: whoever asked is not to wait for an answer. */
+static void on_unsendable(void *context, const struct kb_message *question)
+{
+	static struct kb_buf properties;
+	kb_buf_clear(&properties);
+	kb_headers_add(&properties, KB_SLICE_LITERAL("status"), KB_SLICE_LITERAL(KN_UNSENT));
+	on_answer(context, &(struct kb_message){.key = question->reply, .properties = kb_buf_slice(&properties)});
+}
+
 static void on_connection(void *context, bool open, const char *address)
 {
 	(void)context, (void)address;
@@ -169,6 +178,7 @@ static void requester_main(void *argument)
 		.batch = BATCH,
 		.subscription = to_answers,
 		.delivered = on_answer,
+		.unsendable = on_unsendable,
 		.connection = on_connection,
 		.tick = on_tick,
 		.stop = kb_process_stop});

@@ -155,6 +155,7 @@ const struct kb_statistic kn_statistics[] = {
 	{"acked", "messages of streams that were acknowledged", SUBSCRIPTIONS(acked)},
 	{"naked", "... that are to be delivered again (nats_nak)", SUBSCRIPTIONS(requeued)},
 	{"terminated", "... that are never to be delivered again (nats_term)", SUBSCRIPTIONS(rejected)},
+	{"pending", "messages that waited for durable consumers when they last got one", SUBSCRIPTIONS(pending)},
 	{"dropped_no_route", "deliveries for which there is no event route", SUBSCRIPTIONS(dropped[KB_DROP_NO_ROUTE])},
 	{"requests_answered", "questions that got their answer", REQUESTS(ANSWERED)},
 	{"requests_timeout", "questions without an answer in time", REQUESTS(TIMEOUT)},
