@@ -277,6 +277,7 @@ describe("A message is acknowledged", function()
 
   it("never, when the subscription says no_ack", function()
     start "'no_ack':1, 'wait_for_consumer_ack':1"
+    server:wait_log('WARNING.*kazoo_subscribe: wait_for_consumer_ack has no effect .* without "no_ack":0')
     publish_and_await_route()
     assert.equal("0", unacknowledged().messages)
     let_go(server)

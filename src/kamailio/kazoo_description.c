@@ -348,6 +348,14 @@ static void settle_worker_key(struct reading *r)
 		r->s->worker_key = r->worker_key;
 }
 
+/* The broker waits for no acknowledgement then, so that these ask for nothing. */
+static void warn_of_no_ack(const struct kb_subscription *s)
+{
+	if (s->no_ack && (s->wait_for_consumer_ack || s->prefetch))
+		LM_WARN("kazoo_subscribe: %s has no effect for queue \"%s\" without \"no_ack\":0\n",
+			s->wait_for_consumer_ack ? "wait_for_consumer_ack" : "prefetch", s->queue.name);
+}
+
 bool kz_description_read(struct kb_slice json, struct kb_subscription *s)
 {
 	*s = (struct kb_subscription){
@@ -377,5 +385,6 @@ bool kz_description_read(struct kb_slice json, struct kb_subscription *s)
 	require(&r, "routing", s->n_routing > 0);
 	check_bindings(&r);
 	settle_worker_key(&r);
+	warn_of_no_ack(s);
 	return !r.failed;
 }
