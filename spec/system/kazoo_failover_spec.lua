@@ -107,6 +107,49 @@ describe("A broker", function()
     server:stop()
   end)
 
+  -- Closes the connection of one process alone.
+  local function close_connection(broker, role)
+    for line in broker:ctl("list_connections", "pid", "client_properties"):gmatch("[^\n]+") do
+      local pid = line:match("^(%S+)%s.*connection_name[^}]* " .. role .. "\"")
+      if pid then return broker:ctl("close_connection", pid, "spec") end
+    end
+    error("no connection of the " .. role)
+  end
+
+  -- From before: it is down.
+  it("that closes one connection gets it back, and the connections stay together", function()
+    one:start_again()
+    local second = kazoo.shared_rabbit()
+    local server = start { mod_init = subscribe "f-alone", params = { amqp_connection = { one.url, second.url } } }
+    server:await_connected()
+    for times, role in ipairs { "consumer", "publisher", "questions" } do
+      close_connection(one, role)
+      server:wait_log("connected to .*:" .. one.port .. " .* " .. role .. "%)", 10, 2)
+      assert.equal(times, server:count_log("connection to .* lost"))
+    end
+    assert.equal(0, server:count_log("connected to .*:" .. second.port))
+    traffic_flows(server, one, "alone")
+    server:stop()
+  end)
+
+  it("that does not let one process in again is left by all of them", function()
+    local second = kazoo.shared_rabbit()
+    local server = start { mod_init = subscribe "f-together", params = { amqp_connection = { one.url, second.url } } }
+    server:await_connected()
+    one:ctl("set_user_limits", "guest", '{"max-connections":0}')
+    finally(function()
+      one:ctl("clear_user_limits", "guest", "all")
+      one:kill9() -- as the next expects it
+    end)
+    close_connection(one, "consumer")
+    for _, role in ipairs { "consumer", "publisher", "questions" } do
+      server:wait_log("connected to .*:" .. second.port .. " .* " .. role .. "%)", 20)
+    end
+    assert.equal(2, server:count_log(one.port .. " left for 127.0.0.1:" .. second.port))
+    traffic_flows(server, second, "together")
+    server:stop()
+  end)
+
   local function numbers_kept(count)
     local seen, distinct = {}, 0
     wait.until_(function()

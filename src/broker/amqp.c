@@ -2,6 +2,7 @@
 #include "broker/amqp_broker.h"
 
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include "broker/amqp_frames.h"
@@ -71,10 +72,52 @@ const char *kb_amqp_open_publish_channel(struct kb_broker *b)
 	return NULL;
 }
 
+/* Where the other processes of the zone are; our own place when we are alone. */
+static size_t common_address(const struct kb_broker *b)
+{
+	_Atomic uint32_t *common = b->config->common_address;
+	return common ? atomic_load_explicit(common, memory_order_relaxed) : b->current;
+}
+
+/* A lost connection says little of its broker, so that has one more try. Brokers of a list need not be a cluster: an
+ * answer reaches its question only when it goes to the broker where all of us are. */
+static size_t choose_address(struct kb_broker *b)
+{
+	bool once_more = b->once_more;
+	b->once_more = false;
+	if (common_address(b) != b->current)
+		return common_address(b);
+	return once_more ? b->current : (b->current + 1) % b->n_addresses;
+}
+
+static void lead_others(struct kb_broker *b)
+{
+	if (b->config->common_address)
+		atomic_store_explicit(b->config->common_address, (uint32_t)b->current, memory_order_relaxed);
+	b->follow_at = kb_amqp_now_ms() + KB_AMQP_FOLLOW_MS;
+}
+
+/* Those who cannot reach each other's brokers would lead each other for ever, if not for the pause. */
+static bool is_left_alone(const struct kb_broker *b)
+{
+	return common_address(b) != b->current && kb_amqp_now_ms() >= b->follow_at;
+}
+
+static enum kb_broker_result follow_others(struct kb_broker *b)
+{
+	const struct kb_amqp_address *there = &b->addresses[common_address(b)];
+	char why[400];
+	snprintf(why, sizeof why, "left for %.255s:%d", there->host, there->port);
+	kb_log(KB_LOG_NOTICE, "amqp: %s %s, where the other connections of the zone are", b->address, why);
+	kb_traffic_state(b->config->traffic, KB_CONNECTION_CLOSED, b->address, why);
+	drop(b);
+	return KB_BROKER_LOST;
+}
+
 static enum kb_broker_result amqp_connect(struct kb_broker *b)
 {
 	drop(b);
-	b->current = (b->current + 1) % b->n_addresses;
+	b->current = choose_address(b);
 	const struct kb_amqp_address *a = address_of(b);
 	snprintf(b->address, sizeof b->address, "%s:%d", a->host, a->port);
 	kb_traffic_state(b->config->traffic, KB_CONNECTION_CONNECTING, b->address, NULL);
@@ -89,6 +132,7 @@ static enum kb_broker_result amqp_connect(struct kb_broker *b)
 		drop(b);
 		return KB_BROKER_LOST;
 	}
+	lead_others(b);
 	kb_traffic_state(b->config->traffic, KB_CONNECTION_OPEN, b->address, NULL);
 	kb_log(KB_LOG_NOTICE, "amqp: connected to %s vhost %s as user %s (%s)", b->address, a->vhost, a->user,
 		b->config->client_name);
@@ -162,6 +206,7 @@ static enum kb_broker_result subscription_offended(
 	log_failed(sub, o->pause_ms, why);
 	kb_amqp_put_method(&b->link.out, 0, AMQP_CONNECTION_CLOSE_OK_METHOD, &(amqp_connection_close_ok_t){0});
 	kb_amqp_link_flush(&b->link); /* a courtesy */
+	b->once_more = true;
 	return kb_amqp_lost(b, o->why);
 }
 
@@ -307,13 +352,23 @@ static enum kb_broker_result read_frames(struct kb_broker *b, unsigned max_messa
 	return KB_BROKER_AGAIN;
 }
 
+/* A broker that has gone silent has had its time. */
+static enum kb_broker_result keep_alive(struct kb_broker *b)
+{
+	const char *why = kb_amqp_link_keep_alive(&b->link, !b->held);
+	b->once_more = !why;
+	return kb_amqp_checked(b, why);
+}
+
 static enum kb_broker_result amqp_process(struct kb_broker *b, unsigned max_messages)
 {
+	if (b->link.connection && is_left_alone(b))
+		return follow_others(b);
+	b->once_more = true;
 	if (!b->link.connection || kb_amqp_checked(b, kb_amqp_link_flush(&b->link)) == KB_BROKER_LOST)
 		return KB_BROKER_LOST;
 	enum kb_broker_result result = read_frames(b, max_messages);
-	if (result == KB_BROKER_LOST || retry_subscriptions(b) == KB_BROKER_LOST ||
-		kb_amqp_checked(b, kb_amqp_link_keep_alive(&b->link, !b->held)) == KB_BROKER_LOST)
+	if (result == KB_BROKER_LOST || retry_subscriptions(b) == KB_BROKER_LOST || keep_alive(b) == KB_BROKER_LOST)
 		return KB_BROKER_LOST;
 	/* Acknowledgements of what was just read go out now, not with the next wake-up. */
 	if (kb_amqp_checked(b, kb_amqp_link_flush(&b->link)) == KB_BROKER_LOST)
@@ -370,7 +425,7 @@ static bool read_addresses(struct kb_broker *b, size_t *bad_url)
 		}
 		b->n_addresses++;
 	}
-	b->current = b->n_addresses - 1; /* connect() goes on to the next: the first */
+	b->once_more = true; /* connect() begins with the first */
 	return b->n_addresses > 0;
 }
 

@@ -13,6 +13,7 @@ enum {
 	KB_AMQP_QUESTION_CHANNEL = 2, /* without confirms: a question's confirm is its answer */
 	KB_AMQP_FIRST_SUBSCRIPTION_CHANNEL = 3,
 	KB_AMQP_RESUBSCRIBE_MS = 2000,
+	KB_AMQP_FOLLOW_MS = 5000,   /* that each has a connection before it follows the others again */
 	KB_AMQP_OFFENCE_MS = 30000, /* the first pause of a subscription that costs the connection; doubles */
 	KB_AMQP_OFFENCE_MAX_MS = 3600000
 };
@@ -39,6 +40,8 @@ struct kb_broker {
 	struct kb_broker_events events;
 	struct kb_amqp_address *addresses;
 	size_t n_addresses, current;
+	bool once_more;     /* the next attempt is at the address of the last one */
+	uint64_t follow_at; /* ms; not before that to another address after the other processes */
 
 	struct kb_amqp_link link;
 	char address[300]; /* "host:port" */

@@ -4,7 +4,7 @@
  * One kb_broker is one connection at a time, used by one process and one thread. It never sleeps but in connect() and
  * subscribe(), and there no longer than the connect timeout: publish(), settle() and process() take what the socket
  * takes now. It does not reconnect by itself: after KB_BROKER_LOST the loop calls connect() again, which goes on to the
- * next address.
+ * next address, over AMQP after one more try at the same.
  *
  * Calls come in this order:
  *
@@ -88,6 +88,10 @@ struct kb_broker_config {
 	uint32_t index;           /* goes into kb_origin.broker */
 	const char *inbox_prefix; /* of the subjects that answers come to; NULL: "_INBOX". Known to NATS alone */
 
+	/* Index of the address where the processes that share the list are, in memory that they share, so that they go to
+	 * another one together; NULL: each for itself. Known to AMQP alone. */
+	_Atomic uint32_t *common_address;
+
 	struct kb_connection *traffic; /* where what passes is counted (traffic.h); may be NULL */
 };
 
@@ -151,7 +155,7 @@ struct kb_broker_api {
 	/* Ends the connection in good order if there is one; NULL is fine. */
 	void (*close)(struct kb_broker *b);
 
-	/* One attempt at the next address of the list. KB_BROKER_OK or KB_BROKER_LOST; logs one line either way: to where,
+	/* One attempt at an address of the list. KB_BROKER_OK or KB_BROKER_LOST; logs one line either way: to where,
 	 * as whom, never the password. Messages published on the connection before and not settled are forgotten: it is for
 	 * the loop to send them again. */
 	enum kb_broker_result (*connect)(struct kb_broker *b);

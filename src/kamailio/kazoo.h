@@ -68,6 +68,7 @@ struct kz_zone {
 	char answer_prefix[KZ_ZONE_NAME_BYTES + 16]; /* consumer://NAME/ */
 	const char *urls[KZ_URLS_MAX];               /* failover list */
 	size_t n_urls;
+	_Atomic uint32_t *address; /* which of them its processes are connected to, in memory that they share */
 };
 
 /* In mod_init, after the settings are checked: false and a log line. */

@@ -42,6 +42,7 @@ static struct kb_broker_config config_of(
 		.tls = tls_of_settings(),
 		.message_max = kb_inbox_message_max(inbox) / 2,
 		.index = (uint32_t)zone,
+		.common_address = kz_zone(zone)->address,
 		.traffic = kz_stats_connection(what, zone)};
 }
 

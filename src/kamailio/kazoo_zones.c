@@ -3,6 +3,10 @@
 
 #include <core/dprint.h>
 
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
 #include "broker/amqp_url.h"
 #include "kamailio/settings.h"
 
@@ -64,6 +68,19 @@ static bool add(size_t i)
 	return !wrong;
 }
 
+static bool share_addresses(void)
+{
+	_Atomic uint32_t *shared =
+		mmap(NULL, n_zones * sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED) {
+		LM_ERR("no shared memory for %zu zones: %s\n", n_zones, strerror(errno));
+		return false;
+	}
+	for (size_t i = 0; i < n_zones; i++)
+		zones[i].address = &shared[i];
+	return true;
+}
+
 bool kz_zones_check(void)
 {
 	struct kb_slice primary = kb_slice_from(kz_settings()->primary_zone);
@@ -76,7 +93,7 @@ bool kz_zones_check(void)
 		if (!add(i))
 			return false;
 	if (zones[KZ_PRIMARY].n_urls > 0)
-		return true;
+		return share_addresses();
 	LM_ERR("amqp_primary_zone: no amqp_connection is in the zone \"%s\"\n", kz_settings()->primary_zone);
 	return false;
 }
