@@ -46,13 +46,14 @@ end
 local function text_of(out) return cjson.decode(out).text end
 
 describe("kazoo_query", function()
-  local broker, client, server, questions
+  local broker, client, server, questions, published
 
   setup(function()
     broker = kazoo.shared_rabbit()
     client = amqp.client(broker)
     client:exchange("qx", "topic")
     questions = client:tap("qx", "ask")
+    published = client:tap("qx", "published")
     server = kazoo.start {
       rabbit = broker, params = params, routes = routes, children = 2,
       mod_init = [[ kazoo_subscribe("slowx", "topic", "slow-events", "#"); ]],
@@ -231,13 +232,28 @@ describe("kazoo_query", function()
   it("gets its answer while the publisher does nothing, and so behind nothing that is published", function()
     local publisher = tonumber(server:rpc("core.psx"):match("PID: (%d+)%s+DSC: kazoo publisher"))
     process.signal(publisher, "STOP")
-    assert.equal(1, server:publish("qx", "published", '{"text":"before"}'))
+    assert.equal(1, server:publish("qx", "unheard", '{"text":"before"}'))
     local finish = start_call(server, "ask", '{"n":1}')
     local answer, reply_key = answer_text(client:get(questions), "ahead")
     client:publish("targeted", reply_key, answer)
     local _, out = finish()
     process.signal(publisher, "CONT")
     assert.equal("ahead", text_of(out))
+  end)
+
+  it("has a queue for answers that is its own, with a name that no other start of the server has", function()
+    local function address(of)
+      assert.equal(1, of:publish("qx", "published", "{}"))
+      return cjson.decode(client:get(published).payload)["Server-ID"]
+    end
+    local other = kazoo.start { rabbit = broker }
+    other:await_connected()
+    local one, two = address(server), address(other)
+    local form = "^kamailio@spec%.example%-<%d+>%-([%w_-]+)%-targeted%-1$"
+    assert.not_equal(assert(one:match(form)), assert(two:match(form)))
+    local queues = broker:ctl("list_queues", "name", "exclusive")
+    for _, name in ipairs { one, two } do assert.is_truthy(queues:find(name .. "\ttrue\n", 1, true)) end
+    other:stop()
   end)
 
   it("refuses what is no JSON object without asking", function()

@@ -53,6 +53,7 @@ static const char *fake_address(const struct kb_broker *b)
 static enum kb_broker_result fake_subscribe(struct kb_broker *b, const struct kb_subscription *s, uint32_t index)
 {
 	CHECK(strcmp(s->queue.name, s->routing[0]) == 0 && index == 0);
+	CHECK(s->queue.exclusive);
 	snprintf(b->queues[b->n_queues++], sizeof b->queues[0], "%s", s->queue.name);
 	if (b->refuses)
 		return KB_BROKER_INVALID;

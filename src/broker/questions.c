@@ -47,7 +47,7 @@ static const struct kb_subscription *on_connect(void *context)
 	kb_replies_next_generation(a->replies);
 	a->key = kb_reply_address(a->replies, a->prefix).p;
 	a->answers = (struct kb_subscription){.exchange = {.name = KB_REPLY_EXCHANGE, .type = "direct"},
-		.queue = {.name = a->key, .auto_delete = true},
+		.queue = {.name = a->key, .exclusive = true, .auto_delete = true},
 		.routing = &a->key,
 		.n_routing = 1,
 		.no_ack = true,

@@ -8,6 +8,7 @@
 
 #include "broker/questions.h"
 #include "core/log.h"
+#include "core/uuid.h"
 #include "kamailio/kazoo.h"
 #include "kamailio/kazoo_ask.h"
 #include "kamailio/kazoo_stats.h"
@@ -35,8 +36,12 @@ struct kb_replies *kz_replies(void)
 const char *kz_reply_prefix(void)
 {
 	static char prefix[256];
-	if (!prefix[0]) /* the main process, from which all inherit it */
-		snprintf(prefix, sizeof prefix, "kamailio@%.200s-<%d>", kz_settings()->node_hostname, (int)getpid());
+	char random[KB_SHORT_ID_CHARS];
+	if (!prefix[0]) { /* the main process, from which all inherit it */
+		kb_short_id(random);
+		snprintf(prefix, sizeof prefix, "kamailio@%.180s-<%d>-%.*s", kz_settings()->node_hostname, (int)getpid(),
+			(int)sizeof random, random);
+	}
 	return prefix;
 }
 

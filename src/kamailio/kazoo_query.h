@@ -20,7 +20,8 @@ struct kb_replies *kz_replies(void);
 int kz_query_processes(void);
 bool kz_query_fork(void);
 
-/* `kamailio@<host>-<pid>`: the part of the reply address that stays. */
+/* `kamailio@<host>-<pid>-<random>`: the part of the reply address that stays. In a container that was killed and starts
+ * again the process id is the same. */
 const char *kz_reply_prefix(void);
 
 int kz_query3(struct sip_msg *msg, char *exchange, char *routing_key, char *payload);
