@@ -153,6 +153,70 @@ describe("docs/kazoo.md", function()
     local part = assert(doc:match("\n### kazoo_subscribe.-\n(.-)\n### "))
     assert.same(sorted(names), sorted(first_column(part)))
   end)
+
+  -- A definition takes its name from a field of either name; only `name` is told of.
+  it("says which fields the definitions in it know", function()
+    local source = read("src/kamailio/kazoo_description.c")
+    local aliases = { exchange = true, queue = true }
+    local function known(reader)
+      local names = {}
+      for name in source:match(reader .. "%b()%s*(%b{})"):gmatch('IS%("([%w_-]+)"%)') do
+        if not aliases[name] then names[name] = true end
+      end
+      return sorted(names)
+    end
+    local function documented(field)
+      local row = assert(doc:match("\n| `" .. field .. "` |[^|]*|[^|]*|([^\n]*)"), "no row " .. field)
+      return row, sorted(add_all({}, row:match("^[^:]* of the") or "", "`([%w_]+)`"))
+    end
+    assert.same(known "read_exchange_definition", select(2, documented "exchange%-def"))
+    assert.same(known "read_queue_definition", select(2, documented "queue%-def"))
+    local bindings = documented "exchange%-bindings"
+    assert.matches("with the fields of `exchange%-def`", bindings)
+    for _, name in ipairs(known "read_source_field") do
+      assert(bindings:find("'" .. name .. "':", 1, true), "exchange-bindings: " .. name)
+    end
+  end)
+
+  it("has the events that the module fires, and no others of its own", function()
+    local publisher, names = read("src/broker/publisher.c"), {}
+    for _, file in ipairs { "event", "subscribe" } do
+      add_all(names, read(("src/kamailio/kazoo_%s.c"):format(file)), '"(kazoo:[%l-]+)"')
+    end
+    local function add(name) names["kazoo:consumer-event-" .. name] = true end
+    for what in publisher:gmatch('kb_own_event_message%([^,]+, "([%l-]+)"') do add("message-" .. what) end
+    for one, other in publisher:gmatch('kb_own_event_connection%([^,]+, [^?]+ %? "([%l-]+)" : "([%l-]+)"') do
+      add("connection-" .. one)
+      add("connection-" .. other)
+    end
+    local open, closed = publisher:match('"%%s%-%%s", l%->own%.connection, open %? "(%l+)" : "(%l+)"')
+    for _, name in ipairs { "publisher", "questions" } do
+      add(("connection-%s-%s"):format(name, open))
+      add(("connection-%s-%s"):format(name, closed))
+    end
+    for one, other in read("src/broker/consumer.c"):gmatch('put_event%(l, open %? "(%l+)" : "(%l+)"%)') do
+      add("connection-" .. one)
+      add("connection-" .. other)
+    end
+    local documented = {}
+    for name in pairs(first_column(section(doc, "Events"))) do
+      if not name:find("%u") then documented[name] = true end -- KEY and its like stand for what a payload says
+    end
+    assert.same(sorted(names), sorted(documented))
+  end)
+end)
+
+describe("docs/nats.md", function()
+  it("has the events that the module fires, and no others of its own", function()
+    local names = add_all({}, read("src/kamailio/nats_event.c"), '"(nats:[%l-]+)"')
+    for name in read("src/broker/nats.c"):gmatch('kb_nats_tell%(b, "([%l-]+)"%)') do names["nats:" .. name] = true end
+    local documented = {}
+    for name in pairs(first_column(section(read("docs/nats.md"), "Events"))) do
+      if name:find("^nats:[%l-]+$") then documented[name] = true end
+    end
+    assert.same(sorted(names), sorted(documented))
+    assert.truthy(names["nats:connected"] and names["nats:lame-duck"])
+  end)
 end)
 
 describe("the documentation", function()
