@@ -3,6 +3,7 @@ local http = require "socket.http"
 local socket = require "socket"
 local amqp = require "support.amqp"
 local files = require "support.files"
+local jetstream = require "support.jetstream"
 local kamailio = require "support.kamailio"
 local nats_server = require "support.nats_server"
 local ports = require "support.ports"
@@ -342,6 +343,47 @@ local function nats_publish_work(workers)
   end
 end
 
+-- ---- nats_js_publish, against nats.c; Debian's module has no such thing
+
+local stream = "BENCH"
+
+local function the_jetstream()
+  if not brokers.jetstream then
+    brokers.jetstream = nats_server.start { jetstream = true }
+    brokers.streams = jetstream.connect { port = brokers.jetstream.port }
+    brokers.streams:stream(stream, { subjects = { "bench.js" }, storage = "memory" })
+    brokers.streams.stop = brokers.streams.close
+  end
+  return brokers.jetstream, brokers.streams
+end
+
+local function store_bare(broker, count)
+  local output = files.must_run(files.quote_all { program_path("nats_js"), broker.url, "bench.js", payload, count })
+  local seconds, cpu = output:match("([%d.]+) ([%d.]+)")
+  return { count = count, seconds = tonumber(seconds), cpu = tonumber(cpu) }
+end
+
+local function store_bare_timed(broker, options)
+  local trial = store_bare(broker, 20000)
+  return store_bare(broker, math.ceil(trial.count / trial.seconds * options.seconds))
+end
+
+-- Each run finds the stream empty.
+local function nats_js(which, options)
+  local broker, api = the_jetstream()
+  api:must("STREAM.PURGE." .. stream)
+  if which == "stock" then return store_bare_timed(broker, options) end
+  local server = start_kamailio(which, 1, loop_cfg(nats_settings(broker), 'nats_js_publish("bench.js", "$var(p)")'))
+  server:wait_log("nats: connected to", patience, 3) -- two publishers and that of streams
+  local expected = api:state(stream).last_seq
+  local result = run_timed(server, 1, options, function(count)
+    expected = expected + count
+    wait.until_(function() return api:state(stream).last_seq >= expected end, patience, "the stream")
+  end)
+  stop_kamailio(server)
+  return result
+end
+
 -- ---- nats_request, against nats.c, asking the same application; Debian's module has no such thing
 
 local function nats_request(which, options)
@@ -407,6 +449,7 @@ add("query_route", "the same, an event_route answers", "kazoo", query_work("call
 add("nats1", "nats_publish, 1 SIP worker", "nats", nats_publish_work(1), { rate = 2.5, cpu = 1 / 3 })
 add("nats4", "nats_publish, 4 SIP workers", "nats", nats_publish_work(4))
 add("nats_request", "nats_request, against nats.c", "nats", nats_request, { rate = 1 / 1.3 })
+add("nats_js", "nats_js_publish, against nats.c", "nats", nats_js, { rate = 1 / 2 })
 add("nats_deliveries", "NATS deliveries", "nats", nats_deliveries, { rate = 1 })
 
 return works
