@@ -448,6 +448,7 @@ static struct kb_broker *amqp_open(
 
 const struct kb_broker_api kb_amqp = {
 	.name = "amqp",
+	.has_exchanges = true,
 	.open = amqp_open,
 	.close = amqp_close,
 	.connect = amqp_connect,

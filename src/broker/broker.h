@@ -146,7 +146,8 @@ struct kb_subscription {
 };
 
 struct kb_broker_api {
-	const char *name; /* "amqp", "nats" */
+	const char *name;   /* "amqp", "nats" */
+	bool has_exchanges; /* that messages are published to with a routing key; else their key says it all */
 
 	/* NULL and a log line when a URL cannot be read: *bad_url is its index. Nothing is connected. */
 	struct kb_broker *(*open)(

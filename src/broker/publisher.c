@@ -92,15 +92,28 @@ static struct flight *flight(struct loop *l, uint64_t sequence)
 
 /* -- outcomes -- */
 
+enum { DESTINATION_BYTES = 512 };
+
+/* Where a message goes, for log lines. */
+static const char *destination(const struct loop *l, const struct kb_message *m, char to[DESTINATION_BYTES])
+{
+	if (l->p->api->has_exchanges)
+		snprintf(to, DESTINATION_BYTES, "exchange \"%.*s\" with routing key \"%.*s\"", KB_SLICE_FMT(m->exchange),
+			KB_SLICE_FMT(m->key));
+	else
+		snprintf(to, DESTINATION_BYTES, "\"%.*s\"", KB_SLICE_FMT(m->key));
+	return to;
+}
+
 static void tell_rejected(struct loop *l, const struct kb_record *record, const char *reason)
 {
 	struct kb_message m;
+	char to[DESTINATION_BYTES];
 	reason = reason ? reason : "refused by the broker";
 	if (!kb_message_decode(record->data, record->size, &m))
 		return;
-	kb_log_limited(&l->rejected, KB_LOG_ERROR,
-		"%s: message to exchange \"%.*s\" with routing key \"%.*s\" (%zu bytes) dropped: %s", l->p->api->name,
-		KB_SLICE_FMT(m.exchange), KB_SLICE_FMT(m.key), m.payload.n, reason);
+	kb_log_limited(&l->rejected, KB_LOG_ERROR, "%s: message to %s (%zu bytes) dropped: %s", l->p->api->name,
+		destination(l, &m, to), m.payload.n, reason);
 	kb_own_event_message(&l->own, "refused", &m, reason);
 }
 
@@ -133,10 +146,10 @@ static void settle(struct loop *l, uint64_t sequence, enum kb_outcome outcome, c
 static void log_refused(struct loop *l, const struct kb_record *record, const char *reason)
 {
 	struct kb_message m;
+	char to[DESTINATION_BYTES];
 	if (kb_message_decode(record->data, record->size, &m))
-		kb_log_limited(&l->refused, KB_LOG_WARNING,
-			"%s: message to exchange \"%.*s\" with routing key \"%.*s\" to be sent again: %s", l->p->api->name,
-			KB_SLICE_FMT(m.exchange), KB_SLICE_FMT(m.key), reason ? reason : "refused by the broker");
+		kb_log_limited(&l->refused, KB_LOG_WARNING, "%s: message to %s to be sent again: %s", l->p->api->name,
+			destination(l, &m, to), reason ? reason : "refused by the broker");
 }
 
 /* Perhaps only for now: it stays in its ring, and those behind it too. */
@@ -165,9 +178,9 @@ static bool is_same(const struct kb_record *record, const struct kb_message *m)
 static void on_returned(void *context, const struct kb_message *m, const char *reason)
 {
 	struct loop *l = context;
-	kb_log_limited(&l->returned, KB_LOG_WARNING,
-		"%s: message to exchange \"%.*s\" with routing key \"%.*s\" reached no queue: %s", l->p->api->name,
-		KB_SLICE_FMT(m->exchange), KB_SLICE_FMT(m->key), reason);
+	char to[DESTINATION_BYTES];
+	kb_log_limited(&l->returned, KB_LOG_WARNING, "%s: message to %s reached no queue: %s", l->p->api->name,
+		destination(l, m, to), reason);
 	for (uint64_t s = l->oldest; s < l->next; s++) {
 		struct flight *f = flight(l, s);
 		if (!f->record || f->returned || !is_same(f->record, m))
