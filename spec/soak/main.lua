@@ -5,6 +5,7 @@ local process = require "support.process"
 
 local MAX_KB_PER_HOUR = 1024 -- what a column of memory may grow by, as fitted to all but the first quarter
 local NOISE_KB = 128         -- and what a short run may show without meaning anything
+local LOST_BY_RESET = 10     -- messages that core NATS may lose: a third of a second's at the usual rate
 local MAX_DESCRIPTORS = 2    -- more than at the end of the first quarter: a connection that is being made again
 
 local function fail(...)
@@ -26,8 +27,7 @@ local row_format = "%6s %9s %11s %11s %11s %11s %6s %9s %9s"
 
 local function print_row(running, sample)
   print(row_format:format(("%.0f"):format(sample.at), sample.pss, sample.private, ("%.0f"):format(sample.shared),
-    ("%.0f"):format(sample.shm), ("%.0f"):format(sample.pkg), sample.fds, running.counts["publish/1"] or 0,
-    running:stat "soak_events"))
+    ("%.0f"):format(sample.shm), ("%.0f"):format(sample.pkg), sample.fds, running:accepted(), running:came()))
 end
 
 -- Requests, samples and resets, all in time.
@@ -48,7 +48,8 @@ local function run(running, options)
   local function reset_at(at) events[#events + 1] = { at = at, run = function() running:reset() end } end
   -- A connection that was made again has its buffers; so each one is reset before memory counts, even in a short run.
   local warm_up = seconds / 4
-  for i = 1, 5 do reset_at(i * warm_up / 6) end
+  local connections = running:connections()
+  for i = 1, connections do reset_at(i * warm_up / (connections + 1)) end
   for at = warm_up + 30, seconds - 10, 60 do reset_at(at) end
   running:run(options.rate, math.floor(options.rate * (seconds + 0.5)), events)
   return list
@@ -104,18 +105,28 @@ local function print_processes(names, list)
   end
 end
 
+local function print_return(running, kind, name, may_lose)
+  local accepted, came = running:accepted(kind), running:await(kind)
+  local good = accepted > 0 and came >= accepted - may_lose
+  print(("%s: %d of %d accepted came back: %s"):format(name, came, accepted,
+    check(good, "%d accepted messages of %s did not come back", accepted - came, name)))
+end
+
 local function print_outcomes(running)
   local outcomes = {}
   for outcome, count in pairs(running.counts) do outcomes[#outcomes + 1] = ("%s %d"):format(outcome, count) end
   table.sort(outcomes)
-  local accepted = running.counts["publish/1"] or 0
-  local events, whole = running:await_events(accepted)
   print("\noutcomes: " .. table.concat(outcomes, ", "))
-  print(("events: %d of %d accepted, %s; with their fields: %d, %s; connections reset: %d"):format(
-    events, accepted, check(events >= accepted, "%d accepted messages did not come back", accepted - events),
+  print_return(running, "publish", "AMQP", 0)
+  print_return(running, "nats", "core NATS", running.resets * LOST_BY_RESET)
+  print_return(running, "stream", "JetStream", 0)
+  local events, whole = running:came "publish", running:whole_events()
+  print(("events with their fields: %d, %s; connections reset: %d"):format(
     whole, check(whole == events, "%d events lacked a field", events - whole), running.resets))
   check(running.counts.silent <= 2, "%d requests got no answer", running.counts.silent)
-  check((running.counts["query/1"] or 0) > 0 and (running.counts["async/1"] or 0) > 0, "no query was answered")
+  for _, kind in ipairs { "query", "async", "ask", "nats_async", "bucket" } do
+    check(running:accepted(kind) > 0, "nothing of the kind %s was answered", kind)
+  end
 end
 
 local function main()
