@@ -24,6 +24,7 @@ loadmodule "nats.so"
 modparam("nats", "nats_url", "%s")
 modparam("nats", "num_publish_workers", 1)
 modparam("nats", "nats_outbox_size", 65536)
+modparam("nats", "nats_async_requests", 16)
 modparam("nats", "subject_queue_group", "soak.tick:soak")
 modparam("nats", "subject_queue_group", "soak.ask:soak")
 modparam("nats", "nats_js_consumer", "stream=SOAK;durable=soak;event=soak-stored;ack_wait=5000")
