@@ -28,9 +28,11 @@ local function module_path(which)
   return kamailio.our_modules .. "/:" .. kamailio.stock_modules .. "/"
 end
 
-local function load_lines(modules)
+local function load_lines(modules, without)
   local lines = {}
-  for i, name in ipairs(modules) do lines[i] = ('loadmodule "%s.so"'):format(name) end
+  for _, name in ipairs(modules) do
+    if name ~= without then lines[#lines + 1] = ('loadmodule "%s.so"'):format(name) end
+  end
   return table.concat(lines, "\n")
 end
 
@@ -64,7 +66,7 @@ local function configuration(self, options)
     "auto_aliases=no",
     ("listen=udp:127.0.0.1:%d"):format(self.port),
     ('mpath="%s"'):format(module_path(options.modules)),
-    load_lines(base),
+    load_lines(base, options.without),
     'modparam("ctl", "binrpc", "unix:./ctl.sock")',
     lua_before, settings, lua_after, routes,
     needs_route and default_route or "",
@@ -102,9 +104,9 @@ local function await_ready(self, deadline)
 end
 
 -- start{cfg, modules = "ours"|"stock", lua, lua_after, files = {name = text}, children, shared_memory, private_memory,
--- debug, env, deadline, prefix = words before the command}: the running server, or nil and its log when it did not
--- start. In cfg, $FOLDER is the server's folder, where `files` and kemi.lua (the text of `lua`) are. Without a
--- request_route the answer is always 200.
+-- debug, env, deadline, without = a module to leave out, prefix = words before the command}: the running server, or nil
+-- and its log when it did not start. In cfg, $FOLDER is the server's folder, where `files` and kemi.lua (the text of
+-- `lua`) are. Without a request_route the answer is always 200.
 function kamailio.start(options)
   local self = setmetatable({ port = ports.free(), host = "127.0.0.1" }, Kamailio)
   self.folder = files.new_folder("kamailio")

@@ -195,6 +195,22 @@ describe("kazoo_query", function()
     assert.is_true(long >= 1 and long < 2, "1: " .. long)
   end)
 
+  it("waits as long as amqp_query_timeout_sec and amqp_query_timeout_micro say together", function()
+    for seconds = 0, 1 do
+      local other = kazoo.start {
+        rabbit = broker, routes = routes,
+        params = { amqp_query_timeout_sec = seconds, amqp_query_timeout_micro = 300000 },
+      }
+      other:await_connected()
+      local began = socket.gettime()
+      assert.equal(-2, (start_call(other, "ask", '{"n":1}')()))
+      local took = socket.gettime() - began - seconds
+      client:get(questions)
+      other:stop()
+      assert.is_true(took >= 0.3 and took < 0.9, seconds .. ": " .. took)
+    end
+  end)
+
   it("reads a number in amqp_query_timeout_avp that is a text, and warns of what is none", function()
     local began = socket.gettime()
     assert.equal(-2, (start_call(server, "ask_patiently_text", '{"n":1}', "X-Patience: 300")()))
@@ -469,6 +485,42 @@ describe("kazoo_async_query", function()
     assert.equal("async answer", reason)
   end)
 
+  for _, flags in ipairs { "", ', ""' } do
+    it("does so by the name kazoo_query_async, with " .. (flags == "" and 5 or 6) .. " parameters", function()
+      server = kazoo.start {
+        rabbit = broker, params = { amqp_query_timeout_sec = 1 },
+        request_route = async_route:gsub("kazoo_async_query(%b())", function(list)
+          return "kazoo_query_async" .. list:sub(1, -2) .. flags .. ")"
+        end),
+      }
+      server:await_connected()
+      local questions = client:tap("qx", "async.alias")
+      local phone = invite("async.alias", {})
+      local answer, reply_key = answer_text(client:get(questions), "by the other name")
+      client:publish("targeted", reply_key, answer)
+      local status, reason = final(phone)
+      assert.equal(480, status)
+      assert.equal("by the other name", reason)
+      assert.equal(504, (final(invite("async.none", {}))))
+    end)
+  end
+
+  it("has tm reply with 500 where the name of the route is empty", function()
+    start { amqp_query_timeout_sec = 1 }
+    local questions = client:tap("qx", "async.empty")
+    local phone = invite("async.empty", { answer = "" })
+    local answer, reply_key = answer_text(client:get(questions), "for nobody")
+    client:publish("targeted", reply_key, answer)
+    local status, reason = final(phone)
+    assert.equal(500, status)
+    assert.not_equal("Not asked", reason)
+    status, reason = final(invite("async.empty", { failure = "" }))
+    assert.equal(500, status)
+    assert.not_equal("Not asked", reason)
+    assert.equal(0, server:count_log("there is no "))
+    assert.equal(504, (final(invite("async.empty", { answer = "" })))) -- the other one runs
+  end)
+
   it("goes on in the error route when no answer comes in time", function()
     start()
     assert.equal(504, (final(invite("async.none", {}))))
@@ -576,6 +628,45 @@ describe("kazoo_async_query", function()
     client:publish("targeted", reply_key, answer)
     server:wait_log("INFO.*the transaction .* is gone before its answer came")
     assert.equal(0, server:count_log("ERROR.*is gone"))
+    phone:close()
+  end)
+
+  it("leaves a call alone that was cancelled and is still known when its answer comes", function()
+    server = kazoo.start {
+      rabbit = broker, params = { amqp_query_timeout_sec = 20 }, settings = 'modparam("tm", "wt_timer", 20000)',
+      request_route = async_route:gsub("request_route {", [[%0
+        if (is_method("ACK")) { t_check_trans(); exit; }
+        if (is_method("CANCEL")) { if (t_check_trans()) t_relay(); exit; }
+      ]]),
+    }
+    server:await_connected()
+    local questions = client:tap("qx", "cancelled.*")
+    local phone = sip.client(server.port)
+    local invitation = sip.build(phone:complete {
+      method = "INVITE", uri = ("sip:cancelled.early@127.0.0.1:%d"):format(server.port),
+      headers = { "X-Answer: ANSWER", "X-Failure: FAILURE" },
+    })
+    phone:send(invitation)
+    local answer, reply_key = answer_text(client:get(questions), "too late")
+    phone:send((invitation:gsub("INVITE", "CANCEL")))
+    wait.until_(function()
+      local text = phone:receive(1)
+      return text and text:find("^SIP/2.0 487")
+    end, 10, "487")
+    phone:send((invitation:gsub("INVITE", "ACK")))
+    client:publish("targeted", reply_key, answer)
+    local other = invite("cancelled.not", {})
+    answer, reply_key = answer_text(client:get(questions), "another call")
+    client:publish("targeted", reply_key, answer)
+    local status, reason = final(other)
+    assert.equal(480, status)
+    assert.equal("another call", reason)
+    local text = phone:receive(0.5)
+    while text do
+      assert.is_nil(text:find("^SIP/2.0 480"))
+      text = phone:receive(0.5)
+    end
+    assert.is_nil(server:crash())
     phone:close()
   end)
 

@@ -68,6 +68,14 @@ describe("Kamailio does not start", function()
       refusal_of { params = with { json_escape_char = "%%" } })
   end)
 
+  it("with an asynchronous function and no tm, which the error names", function()
+    for _, name in ipairs { "kazoo_async_query", "kazoo_query_async" } do
+      assert.matches('ERROR.*kazoo_async_query: needs the tm module: loadmodule "tm.so"', refusal_of {
+        params = with {}, without = "tm", routes = { ask = name .. [[("x", "y", "{}", "", "");]] },
+      })
+    end
+  end)
+
   describe("with an amqp_connection that", function()
     local bad = {
       ["has another scheme"] = { "http://user:s3cret@host", "must begin with amqp://, amqps:// or kazoo://" },
@@ -161,6 +169,16 @@ describe("Kamailio starts", function()
     assert.equal(4, workers {})
     assert.equal(7, workers { amqp_consumer_processes = 7 })
     assert.equal(3, workers { amqp_consumer_workers = 3, amqp_consumer_processes = 2 })
+  end)
+
+  it("without tm when it uses no asynchronous function", function()
+    local server = kazoo.start {
+      params = with {}, without = "tm", routes = { ask = [[kazoo_query("x", "y", "{}");]] },
+    }
+    server:wait_log("cannot connect")
+    assert.equal(-1, (server:call("ask")))
+    assert.equal(0, server:count_log("needs the tm module"))
+    server:stop()
   end)
 
   it("and its processes end when it is told to right after that", function()
