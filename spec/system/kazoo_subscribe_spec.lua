@@ -41,11 +41,13 @@ describe("kazoo_subscribe declares", function()
       subscribe [[{'exchange':'dxf', 'type':'topic', 'queue':'df', 'routing':['one','two.#','*.three'], 'durable':0,
         'exchange-def':{'durable':true, 'auto_delete':false}, 'queue-def':{'auto_delete':0, 'durable':1}}]],
       subscribe "{'exchange':'dxu', 'type':'topic', 'queue':'du', 'routing':'a', 'no such field':[1], 'federate':1}",
+      subscribe [[{'exchange':'dxi', 'type':'fanout', 'queue':'di', 'routing':'a', 'exchange-def':{'internal':1},
+        'exchange-bindings':{'dxo':{'type':'fanout', 'routing':''}}}]],
       subscribe "{'exchange':'dxs', 'type':'direct', 'queue':'', 'routing':'s'}",
       'xlog("L_NOTICE", "the last one returned $rc\\n");',
     }, events = kazoo.notes { "consumer-event" } }
     server:wait_log('consuming queue "" of exchange "dxs"')
-    exchanges = list(rabbit, "list_exchanges", "name", "type", "durable", "auto_delete")
+    exchanges = list(rabbit, "list_exchanges", "name", "type", "durable", "auto_delete", "internal")
     queues = list(rabbit, "list_queues", "name", "durable", "auto_delete", "exclusive")
     consumers = list(rabbit, "list_consumers", "queue_name", "ack_required")
     bindings = rabbit:ctl("list_bindings", "source_name", "destination_name", "routing_key")
@@ -92,6 +94,16 @@ describe("kazoo_subscribe declares", function()
   it("each with its own in exchange-def and queue-def, which count before those", function()
     assert.equal("topic durable=true auto_delete=false", exchange("dxf"))
     assert.equal("durable=true auto_delete=false exclusive=false", queue("df"))
+  end)
+
+  it("an internal exchange, which gets what comes from another one and takes nothing itself", function()
+    assert.equal("true", exchanges.dxi.internal)
+    assert.equal("false", exchanges.dxo.internal)
+    assert.equal(1, server:publish("dxi", "a", '{"id":"into an internal exchange"}'))
+    server:wait_log('message to exchange "dxi" .* dropped: 403 ')
+    amqp.client(rabbit):publish("dxo", "a", '{"id":"by way of another exchange"}')
+    server:event("by way of another exchange")
+    assert.equal(0, server:count_log("event|consumer%-event|a|.*into an internal exchange")) -- but its refusal is told
   end)
 
   it("a binding for every routing key of a list", function()
