@@ -1,6 +1,7 @@
 local cjson = require "cjson"
 local amqp = require "support.amqp"
 local kazoo = require "support.kazoo"
+local sip = require "support.sip"
 local wait = require "support.wait"
 
 local servers = 0
@@ -318,6 +319,73 @@ describe("A KEMI script", function()
     server:wait_log("kemi.lua:15: broken on purpose", 10, 2)
     assert.equal(200, server.sip:message("x", { uri = "sip:lua@127.0.0.1" }).status)
     assert.is_nil(server:crash())
+  end)
+end)
+
+describe("A KEMI script that asks", function()
+  local script = [[
+    function ksr_request_route()
+      local how, key = KSR.pv.get("$rU"), KSR.pv.get("$rd")
+      if how == "now" then
+        local rc = KSR.kazoo.kazoo_query("qx", key, "{}")
+        KSR.sl.sl_send_reply(200, rc .. " " .. tostring(KSR.pv.get("$kzR")))
+      elseif how == "headers" then
+        KSR.sl.sl_send_reply(200, tostring(KSR.kazoo.kazoo_query_headers("qx", key, "{}", "h=v")))
+      else
+        local rc = KSR.kazoo.kazoo_async_query("qx", key, "{}", "on_answer", "on_failure")
+        if rc < 0 then KSR.sl.sl_send_reply(500, "not asked") end
+      end
+    end
+    function on_answer() KSR.tm.t_reply(480, "answered") end
+    function on_failure() KSR.tm.t_reply(504, "failed") end
+  ]]
+  local rabbit, client, server, questions
+
+  setup(function()
+    rabbit = kazoo.shared_rabbit()
+    client = amqp.client(rabbit)
+    client:exchange("qx", "topic")
+    questions = client:tap("qx", "key.*")
+    server = kazoo.start { rabbit = rabbit, lua = script, params = { amqp_query_timeout_sec = 2 } }
+    server:wait_log('consuming queue "kamailio@')
+  end)
+
+  teardown(function() server:stop() end)
+
+  local function start(how)
+    local phone = sip.client(server.port)
+    phone:start { method = "MESSAGE", uri = ("sip:%s@key.1:%d"):format(how, server.port), body = "x" }
+    return phone
+  end
+
+  local function answer()
+    local question = cjson.decode(client:get(questions).payload)
+    client:publish("targeted", question["Server-ID"], cjson.encode { ["Msg-ID"] = question["Msg-ID"], it = "is" })
+  end
+
+  it("gets the answer", function()
+    local phone = start "now"
+    answer()
+    local reply = assert(phone:await_reply(5))
+    assert.matches('^1 .*"it":"is"', reply.reason)
+    phone:close()
+  end)
+
+  it("asks with headers", function()
+    local phone = start "headers"
+    answer()
+    assert.equal("1", assert(phone:await_reply(5)).reason)
+    phone:close()
+  end)
+
+  it("suspends its transaction until the answer, or the lack of it, runs a function", function()
+    local phone = start "later"
+    answer()
+    assert.equal(480, assert(phone:await_reply(5)).status)
+    phone:close()
+    phone = start "never"
+    assert.equal(504, assert(phone:await_reply(8)).status)
+    phone:close()
   end)
 end)
 

@@ -120,7 +120,7 @@ describe("The statistics of kazoo", function()
 
   it("count what AMQP has no room for", function()
     local name = ("n"):rep(300)
-    moves(server, { published = 1, publish_invalid = 1 }, server.publish, server, "sx", "k", "{}", name .. "=1")
+    moves(server, { refused = 1, refused_invalid = 1 }, server.publish, server, "sx", "k", "{}", name .. "=1")
   end)
 
   it("count deliveries and their acknowledgements", function()

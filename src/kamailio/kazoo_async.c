@@ -2,6 +2,7 @@
 #include "kamailio/kazoo_query.h"
 
 #include <core/dprint.h>
+#include <core/kemi.h>
 
 #include "kamailio/kazoo.h"
 #include "kamailio/kazoo_ask.h"
@@ -60,28 +61,52 @@ static int ask(const struct kz_question *q, const struct kb_suspended *s)
 	return -1;
 }
 
-int kz_async_query6(struct sip_msg *msg, char *exchange, char *routing_key, char *payload, char *on_answer,
-	char *on_failure, char *flags)
+/* Of one call, as texts. */
+struct words {
+	struct kb_slice exchange, routing_key, payload;
+};
+
+static int suspend_and_ask(struct sip_msg *msg, const struct words *w, struct kb_suspended *s)
 {
-	struct kb_slice e, k, p, answer, failure;
 	struct kz_question q;
-	struct kb_suspended s = {.started_us = kb_questions_now_us()};
-	(void)flags; /* none are defined */
-	if (!kb_script_get(msg, function, "exchange", exchange, &e) ||
-		!kb_script_get(msg, function, "routing_key", routing_key, &k) ||
-		!kb_script_get(msg, function, "json_payload", payload, &p) ||
-		!kb_script_get(msg, function, "success route", on_answer, &answer) ||
-		!kb_script_get(msg, function, "error route", on_failure, &failure))
+	if (!kz_ask_build(&q, function, msg, w->exchange, w->routing_key, w->payload, kb_slice(NULL, 0)))
 		return -1;
-	if (!kb_suspend_find_routes(function, answer, failure, &s) ||
-		!kz_ask_build(&q, function, msg, e, k, p, kb_slice(NULL, 0)))
-		return -1;
-	snprintf(s.about, sizeof s.about, "%.*s", KB_SLICE_FMT(k));
-	switch (kb_suspend(function, msg, &s)) {
-	case KB_SUSPENDED: return ask(&q, &s);
+	snprintf(s->about, sizeof s->about, "%.*s", KB_SLICE_FMT(w->routing_key));
+	switch (kb_suspend(function, msg, s)) {
+	case KB_SUSPENDED: return ask(&q, s);
 	case KB_SUSPENDED_BEFORE: return 1;
 	default: return -1;
 	}
+}
+
+int kz_async_query6(struct sip_msg *msg, char *exchange, char *routing_key, char *payload, char *on_answer,
+	char *on_failure, char *flags)
+{
+	struct words w;
+	struct kb_slice answer, failure;
+	struct kb_suspended s = {.started_us = kb_questions_now_us()};
+	(void)flags; /* none are defined */
+	if (!kb_script_get(msg, function, "exchange", exchange, &w.exchange) ||
+		!kb_script_get(msg, function, "routing_key", routing_key, &w.routing_key) ||
+		!kb_script_get(msg, function, "json_payload", payload, &w.payload) ||
+		!kb_script_get(msg, function, "success route", on_answer, &answer) ||
+		!kb_script_get(msg, function, "error route", on_failure, &failure))
+		return -1;
+	return kb_suspend_find_routes(function, answer, failure, &s) ? suspend_and_ask(msg, &w, &s) : -1;
+}
+
+int kz_kemi_async_query(
+	struct sip_msg *msg, str *exchange, str *routing_key, str *payload, str *on_answer, str *on_failure)
+{
+	struct words w = {kb_slice_of_str(exchange), kb_slice_of_str(routing_key), kb_slice_of_str(payload)};
+	struct kb_slice answer = kb_slice_of_str(on_answer), failure = kb_slice_of_str(on_failure);
+	struct kb_suspended s = {.started_us = kb_questions_now_us()};
+	if (!kb_suspend_load(function)) /* in kamailio.cfg the fix-up sees to that */
+		return -1;
+	/* Without a KEMI script as the configuration's main one (lua_run of app_lua), the names are those of routes. */
+	bool found = sr_kemi_eng_get() ? kb_suspend_name_callbacks(function, answer, failure, &s)
+								   : kb_suspend_find_routes(function, answer, failure, &s);
+	return found ? suspend_and_ask(msg, &w, &s) : -1;
 }
 
 int kz_async_query5(

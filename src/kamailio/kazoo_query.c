@@ -297,10 +297,15 @@ int kz_query3(struct sip_msg *msg, char *exchange, char *routing_key, char *payl
 	return kz_query5(msg, exchange, routing_key, payload, NULL, NULL);
 }
 
+int kz_kemi_query_headers(struct sip_msg *msg, str *exchange, str *routing_key, str *payload, str *headers)
+{
+	return query(msg, kb_slice_of_str(exchange), kb_slice_of_str(routing_key), kb_slice_of_str(payload),
+		headers ? kb_slice_of_str(headers) : kb_slice(NULL, 0));
+}
+
 int kz_kemi_query(struct sip_msg *msg, str *exchange, str *routing_key, str *payload)
 {
-	return query(
-		msg, kb_slice_of_str(exchange), kb_slice_of_str(routing_key), kb_slice_of_str(payload), kb_slice(NULL, 0));
+	return kz_kemi_query_headers(msg, exchange, routing_key, payload, NULL);
 }
 
 enum { TARGET = 4 };

@@ -37,6 +37,9 @@ int kz_async_query6(struct sip_msg *msg, char *exchange, char *routing_key, char
 int kz_fixup_async(void **parameter, int number);
 
 int kz_kemi_query(struct sip_msg *msg, str *exchange, str *routing_key, str *payload);
+int kz_kemi_query_headers(struct sip_msg *msg, str *exchange, str *routing_key, str *payload, str *headers);
+int kz_kemi_async_query(
+	struct sip_msg *msg, str *exchange, str *routing_key, str *payload, str *on_answer, str *on_failure);
 
 int kz_pv_query_result(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
 
