@@ -101,7 +101,7 @@ int kz_kemi_async_query(
 	struct words w = {kb_slice_of_str(exchange), kb_slice_of_str(routing_key), kb_slice_of_str(payload)};
 	struct kb_slice answer = kb_slice_of_str(on_answer), failure = kb_slice_of_str(on_failure);
 	struct kb_suspended s = {.started_us = kb_questions_now_us()};
-	if (!kb_suspend_load(function)) /* in kamailio.cfg the fix-up sees to that */
+	if (!kb_suspend_is_loaded(function)) /* in kamailio.cfg the fix-up sees to that */
 		return -1;
 	/* Without a KEMI script as the configuration's main one (lua_run of app_lua), the names are those of routes. */
 	bool found = sr_kemi_eng_get() ? kb_suspend_name_callbacks(function, answer, failure, &s)

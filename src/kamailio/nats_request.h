@@ -26,9 +26,6 @@ enum kn_outcome { KN_ANSWERED = 1, KN_FAILED = -1, KN_TIMEOUT = -2, KN_NO_RESPON
 void kn_want_requester(void);
 void kn_want_resumer(void);
 
-/* After the configuration was read: whether a script may call what no fix-up has seen. */
-bool kn_kemi_is_there(void);
-
 /* In mod_init: how many processes there may be. In child_init(PROC_INIT), after the fix-ups: the memory. In
  * child_init(PROC_MAIN): those that are wanted. */
 int kn_requester_processes(void);

@@ -1,7 +1,6 @@
 #include "kamailio/nats_request.h"
 
 #include <core/dprint.h>
-#include <core/kemi.h>
 #include <core/pt.h>
 #include <core/sr_module.h>
 
@@ -16,6 +15,7 @@
 #include "kamailio/nats_module.h"
 #include "kamailio/nats_stats.h"
 #include "kamailio/process.h"
+#include "kamailio/script.h"
 
 enum {
 	ANSWER_MAX = 1024 * 1024 + 128 * 1024, /* bytes of address space for each question: max_payload, and headers */
@@ -39,20 +39,10 @@ void kn_want_resumer(void)
 	want_requester = want_resumer = true;
 }
 
-bool kn_kemi_is_there(void)
-{
-	static const char *const engines[] = {
-		"app_lua", "app_python", "app_python3", "app_python3s", "app_jsdt", "app_ruby", "app_ruby_proc", "app_sqlang"};
-	for (size_t i = 0; i < sizeof engines / sizeof *engines; i++)
-		if (module_loaded((char *)(uintptr_t)engines[i]))
-			return true;
-	return sr_kemi_eng_get() != NULL;
-}
-
 /* What a KEMI script will call is not known before it does. */
 static void look_for_kemi(void)
 {
-	if (!kn_kemi_is_there())
+	if (!kb_kemi_is_there())
 		return;
 	want_requester = true;
 	want_resumer = want_resumer || (module_loaded("tm") && kb_suspend_load(KN_REQUEST_ASYNC));

@@ -35,7 +35,7 @@ int kn_fixup_stream(void **parameter, int number)
 
 bool kn_stream_init(void)
 {
-	wanted = wanted || kn_kemi_is_there();
+	wanted = wanted || kb_kemi_is_there();
 	if (!wanted)
 		return true;
 	outbox = kb_outbox_create((size_t)get_max_procs(), (size_t)kn_settings()->outbox_bytes, 1);

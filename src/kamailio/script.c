@@ -1,6 +1,7 @@
 #include "kamailio/script.h"
 
 #include <core/dprint.h>
+#include <core/kemi.h>
 #include <core/mem/mem.h>
 
 #include <stddef.h>
@@ -213,4 +214,14 @@ int kb_fixup_text_target3(void **parameter, int number)
 int kb_fixup_text_target3_free(void **parameter, int number)
 {
 	return number == 3 ? kb_fixup_target_free(parameter, number) : kb_fixup_text_free(parameter, number);
+}
+
+bool kb_kemi_is_there(void)
+{
+	static const char *const engines[] = {
+		"app_lua", "app_python", "app_python3", "app_python3s", "app_jsdt", "app_ruby", "app_ruby_proc", "app_sqlang"};
+	for (size_t i = 0; i < sizeof engines / sizeof *engines; i++)
+		if (module_loaded((char *)(uintptr_t)engines[i]))
+			return true;
+	return sr_kemi_eng_get() != NULL;
 }

@@ -42,6 +42,19 @@ static bool find_route(
 	return false;
 }
 
+void kb_suspend_load_for_kemi(const char *function)
+{
+	if (kb_kemi_is_there() && module_loaded("tm"))
+		kb_suspend_load(function);
+}
+
+bool kb_suspend_is_loaded(const char *function)
+{
+	if (!tm.t_suspend)
+		LM_ERR("%s: needs the tm module: loadmodule \"tm.so\"\n", function);
+	return tm.t_suspend != NULL;
+}
+
 bool kb_suspend_find_routes(
 	const char *function, struct kb_slice on_answer, struct kb_slice on_failure, struct kb_suspended *s)
 {

@@ -24,6 +24,11 @@ struct kb_suspended {
 /* Finds the functions of tm, where an asynchronous function is used; false and a log line when it is not loaded. */
 bool kb_suspend_load(const char *function);
 
+/* After the configuration was read and before any fork, for what KEMI scripts may call: the same where tm and a KEMI
+ * engine are there. And whether one of both has found them: false and a log line when not. */
+void kb_suspend_load_for_kemi(const char *function);
+bool kb_suspend_is_loaded(const char *function);
+
 /* Finds onreply_route[on_answer] and failure_route[on_failure]; an empty name is no route. False and a log line. */
 bool kb_suspend_find_routes(
 	const char *function, struct kb_slice on_answer, struct kb_slice on_failure, struct kb_suspended *s);
