@@ -93,6 +93,8 @@ ssize_t kb_nats_read(struct kb_slice bytes, struct kb_nats_op *op, size_t *need,
 	struct kb_slice line = kb_slice(bytes.p, size - 1);
 	if (line.n && line.p[line.n - 1] == '\r')
 		line.n--;
+	if (line.n > 4 && memcmp(line.p, "MSG ", 4) == 0) /* nearly all that comes fast */
+		return read_message(bytes, size, kb_slice(line.p + 4, line.n - 4), false, op, need, fault);
 	struct kb_slice name = next_word(&line);
 	if (is(name, "MSG"))
 		return read_message(bytes, size, line, false, op, need, fault);
