@@ -34,6 +34,25 @@ local function start(params, more)
   return nats.start(options)
 end
 
+describe("A cluster that grows", function()
+  it("is an event and a count, and its new server is used when the first one dies", function()
+    local conf, route = "cluster { name: t, listen: 127.0.0.1:%d, routes: [%s] }", ports.free()
+    local first = nats_server.start { conf = conf:format(route, "") }
+    local server = start({ nats_url = first.url }, {
+      events = { ["discovered-servers"] = log_route "route of discovered-servers" },
+    })
+    server:await_connections(2)
+    local second = nats_server.start { conf = conf:format(ports.free(), "nats://127.0.0.1:" .. route) }
+    server:wait_log("route of discovered%-servers")
+    server:wait_log(("the cluster of 127.0.0.1:%d has 2 servers now"):format(first.port))
+    stats.await(server, "nats.stats", { discovered_servers = 2 })
+    first:kill9()
+    server:wait_log(("connected to 127.0.0.1:%d "):format(second.port), 10, 2)
+    server:stop()
+    second:stop()
+  end)
+end)
+
 describe("A server in lame duck mode", function()
   -- Two that know each other; "nats:lame-duck" stands for the events of an `event_callback`, too.
   local function cluster()

@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include "broker/tcp.h"
 #include "broker/traffic.h"
+#include "core/json.h"
 
 enum {
 	LOOK_MS = 500,          /* between two looks at the time since the server was heard */
@@ -81,6 +82,11 @@ static void log_connected(const struct kb_broker *b)
 		kb_nats_login_describe(b->server, &b->config.login, who, sizeof who), b->link.tls ? ", with TLS" : "");
 }
 
+static size_t announced(const struct kb_broker *b)
+{
+	return kb_json_count(kb_json_get(b->link.info.servers, kb_slice(NULL, 0), '\0'));
+}
+
 static enum kb_broker_result nats_connect(struct kb_broker *b)
 {
 	disconnect(b, 0);
@@ -93,6 +99,7 @@ static enum kb_broker_result nats_connect(struct kb_broker *b)
 		return KB_BROKER_LOST;
 	}
 	b->generation++;
+	b->announced = announced(b);
 	log_connected(b);
 	kb_traffic_state(b->config.traffic, KB_CONNECTION_OPEN, b->address, NULL);
 	return KB_BROKER_OK;
@@ -128,9 +135,22 @@ static int64_t moment_to_leave(void)
 	return kb_tcp_now_ms() + random % LEAVE_WITHIN_MS;
 }
 
+/* They are tried when this one is lost. */
+static void note_cluster(struct kb_broker *b)
+{
+	size_t now = announced(b);
+	if (now > b->announced) {
+		kb_log(KB_LOG_NOTICE, "nats: the cluster of %s has %zu servers now", b->address, now);
+		kb_traffic_note(b->config.traffic, discovered);
+		kb_nats_tell(b, "discovered-servers");
+	}
+	b->announced = now;
+}
+
 void kb_nats_note_info(struct kb_broker *b, const struct kb_nats_op *op)
 {
 	kb_nats_link_note_info(&b->link, op);
+	note_cluster(b);
 	if (!b->link.info.lame_duck || b->lame_duck)
 		return;
 	b->lame_duck = true;

@@ -38,6 +38,7 @@ struct kb_broker {
 	bool held;    /* the delivery that comes next found no room */
 
 	bool lame_duck;             /* the server is about to close */
+	size_t announced;           /* servers of its cluster, as far as it said */
 	int64_t leave_at, leave_by; /* ms; when to begin to leave it, and when to be gone; 0: not */
 
 	struct kb_buf headers, properties;

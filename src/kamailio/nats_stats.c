@@ -168,6 +168,7 @@ const struct kb_statistic kn_statistics[] = {
 	{"request_us_p99", "... that 99 of 100 took at most", request_percentile, 99},
 	{"connections_open", "connections that are open", in_state, KB_CONNECTION_OPEN},
 	{"reconnects", "connections that were opened again", reconnects, 0},
+	{"discovered_servers", "how often a connection was told of more servers of its cluster", CONNECTIONS(discovered)},
 	{"lame_duck", "how often the server of a connection was about to close", CONNECTIONS(lame_duck)},
 	{"slow_consumer", "how often a server found a connection too slow", CONNECTIONS(slow_consumer)},
 	{0, 0, 0, 0},
