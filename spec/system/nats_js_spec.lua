@@ -16,6 +16,9 @@ local publish_routes = {
   store_many = [[ $var(i) = 0; $var(bad) = 0;
     while ($var(i) < 1000) { if (!nats_js_publish("orders.many", "$rb $var(i)")) { $var(bad) = $var(bad) + 1; }
       $var(i) = $var(i) + 1; } $var(rc) = 1; $var(out) = $var(bad); ]],
+  store_mixed = [[ $var(i) = 0;
+    while ($var(i) < 300) { nats_js_publish("orders.open", "$var(i)"); nats_js_publish("orders.secret", "$var(i)");
+      $var(i) = $var(i) + 1; } $var(rc) = 1; ]],
   ack_nothing = [[ nats_ack(); ]],
 }
 
@@ -168,7 +171,7 @@ describe("nats_js_publish of what offends the server", function()
     api:stream("ORDERS", { subjects = { "orders.>" } })
     server = nats.start {
       server = { url = ("nats://kam:k@127.0.0.1:%d"):format(broker.port) }, routes = publish_routes, children = 1,
-      params = { num_publish_workers = 1 },
+      params = { num_publish_workers = 1 }, settings = "max_while_loops = 2000",
     }
     stats.await(server, "nats.stats", { connections_open = 2 })
   end
@@ -193,6 +196,10 @@ describe("nats_js_publish of what offends the server", function()
     server:wait_log('Permissions Violation for Publish to "orders.secret"', 5)
     for _ = 1, 3 do assert.equal(1, store("orders.open")) end
     assert.equal(4, api:state("ORDERS").messages)
+    assert.equal(1, (server:call("store_mixed")))
+    wait.until_(function() return api:state("ORDERS").messages >= 304 end, 10, "all that is allowed")
+    stats.await(server, "nats.stats", { store_refused = 301, outbox_messages = 0 })
+    assert.equal(304, api:state("ORDERS").messages)
   end)
 
   it("drops what makes the server close the connection, and stores the rest, without a storm", function()

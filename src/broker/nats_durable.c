@@ -98,6 +98,7 @@ static void heed_config(struct kb_nats_durable *d, const struct kb_message *m, s
 	} else {
 		uint64_t wait = kb_nats_number(kb_json_member(config, KB_SLICE_LITERAL("ack_wait")).raw) / 1000000;
 		d->ack_wait_ms = wait > 0 && wait < INT_MAX ? (int)wait : ACK_WAIT_MS;
+		d->max_deliver = kb_nats_number(kb_json_member(config, KB_SLICE_LITERAL("max_deliver")).raw);
 		note(d, "", news);
 		d->outstanding = 0;
 		pull(d, out);
@@ -167,9 +168,12 @@ static void adapt(struct kb_nats_durable *d, int64_t now)
 	d->began_ms = now;
 }
 
-bool kb_nats_durable_is_late(const struct kb_nats_durable *d, int64_t read_ms)
+bool kb_nats_durable_is_late(const struct kb_nats_durable *d, const struct kb_message *m, int64_t read_ms)
 {
-	return kb_tcp_now_ms() - read_ms > d->ack_wait_ms;
+	if (kb_tcp_now_ms() - read_ms <= d->ack_wait_ms)
+		return false;
+	uint64_t delivered = kb_nats_number(kb_headers_find(m->properties, KB_SLICE_LITERAL("delivered")));
+	return d->max_deliver == 0 || delivered < d->max_deliver;
 }
 
 void kb_nats_durable_taken(struct kb_nats_durable *d, struct kb_buf *out)

@@ -20,6 +20,7 @@ struct kb_nats_durable {
 	char inbox[KB_NATS_INBOX_BYTES]; /* of this connection; answers come one word below it */
 	int64_t due_ms;                  /* when the state has lasted too long */
 	int ack_wait_ms;                 /* as the server has it */
+	uint64_t max_deliver;            /* as the server has it; 0: no bound */
 	unsigned batch;                  /* messages to ask for at a time */
 	unsigned outstanding;            /* messages asked for that have not come */
 	unsigned taken;                  /* since began_ms */
@@ -34,8 +35,9 @@ void kb_nats_durable_begin(struct kb_nats_durable *d, const struct kb_durable *c
 /* True for an answer of the server, which it handles; false for a message of the stream. *news: d->why has changed. */
 bool kb_nats_durable_answer(struct kb_nats_durable *d, const struct kb_message *m, struct kb_buf *out, bool *news);
 
-/* True when a message that was read at `read_ms` has waited here for so long that it is delivered again already. */
-bool kb_nats_durable_is_late(const struct kb_nats_durable *d, int64_t read_ms);
+/* True when a message that was read at `read_ms` has waited here for so long that it is delivered again already; never
+ * for its last delivery. */
+bool kb_nats_durable_is_late(const struct kb_nats_durable *d, const struct kb_message *m, int64_t read_ms);
 
 /* A message of the stream was handled. */
 void kb_nats_durable_taken(struct kb_nats_durable *d, struct kb_buf *out);

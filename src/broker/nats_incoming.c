@@ -131,7 +131,7 @@ static bool offer_to(struct kb_broker *b, struct kb_nats_subscription *s, const 
 	fill_message(b, s, op, &m);
 	if (is_answer(b, s, &m) || too_long(b, &m))
 		return true;
-	bool late = s->config->durable && kb_nats_durable_is_late(&s->durable, b->link.heard_at);
+	bool late = s->config->durable && kb_nats_durable_is_late(&s->durable, &m, b->link.heard_at);
 	bool taken = late || b->events.delivered(b->events.context, &m);
 	b->offered = kb_slice(NULL, 0);
 	if (!taken)
@@ -158,22 +158,35 @@ static bool offer(struct kb_broker *b, const struct kb_nats_op *op)
 
 /* -- reading -- */
 
-/* One of the messages on their way to streams offends the server: they go one at a time until it is found. */
+/* One of the messages on their way to streams costs the connection: they go one at a time until it is found. */
 static bool is_offence(const char *what)
 {
-	static const char *const offences[] = {"Maximum Control Line", "Maximum Payload", "Invalid Publish Subject",
-		"Invalid Subject", "Parser Error", "ermissions Violation for Publish to"};
+	static const char *const offences[] = {
+		"Maximum Control Line", "Maximum Payload", "Invalid Publish Subject", "Invalid Subject", "Parser Error"};
 	for (size_t i = 0; i < sizeof offences / sizeof *offences; i++)
 		if (strcasestr(what, offences[i]))
 			return true;
 	return false;
 }
 
-static void note_offence(struct kb_broker *b, const char *what)
+/* The subject in: Permissions Violation for Publish to "subject". Empty: it says something else. */
+static struct kb_slice forbidden(struct kb_slice text)
 {
-	if (strstr(what, "Publish to \"$JS.API.STREAM.NAMES\""))
+	static const char words[] = "ermissions Violation for Publish to \"";
+	const char *at = memmem(text.p, text.n, words, sizeof words - 1);
+	const char *from = at ? at + sizeof words - 1 : NULL,
+			   *end = at ? memrchr(from, '"', text.n - (size_t)(from - text.p)) : NULL;
+	return end ? kb_slice(from, (size_t)(end - from)) : kb_slice(NULL, 0);
+}
+
+static void note_offence(struct kb_broker *b, struct kb_slice text, const char *what)
+{
+	struct kb_slice subject = forbidden(text);
+	if (kb_slice_equal(subject, KB_SLICE_LITERAL("$JS.API.STREAM.NAMES"))) {
 		b->store.blind = true;
-	else if (b->store.oldest < b->store.next && is_offence(what)) {
+	} else if (subject.n) {
+		kb_nats_store_forbidden(&b->store, subject, what, &b->events);
+	} else if (b->store.oldest < b->store.next && is_offence(what)) {
 		kb_nats_store_forget(&b->store);
 		b->events.settled(b->events.context, 0, true, KB_REQUEUE, what);
 	}
@@ -185,7 +198,7 @@ static void note_error(struct kb_broker *b, struct kb_slice text)
 	snprintf(what, sizeof what, "%.*s", KB_SLICE_FMT(text));
 	kb_log_limited(&b->reported, KB_LOG_ERROR, "nats: %s: %s", b->address, what);
 	kb_nats_note_refusal(b, what);
-	note_offence(b, what);
+	note_offence(b, text, what);
 	/* What follows is the end of the connection, which shall have a reason. */
 	if (!strstr(what, "ermissions Violation"))
 		snprintf(b->link.why, sizeof b->link.why, "%s", what);

@@ -49,6 +49,15 @@ static bool begin(struct kb_nats_store *s, struct kb_nats_link *link, uint64_t s
 	return true;
 }
 
+/* FNV-1a: of a subject, to find it again when the server names it. */
+static uint64_t hash_of(struct kb_slice subject)
+{
+	uint64_t hash = 14695981039346656037u;
+	for (size_t i = 0; i < subject.n; i++)
+		hash = (hash ^ (unsigned char)subject.p[i]) * 1099511628211u;
+	return hash;
+}
+
 /* kind: 'm' for the message itself, 'q' for the question about its subject. */
 static struct kb_slice inbox_of(const struct kb_nats_store *s, char kind, uint64_t number, char *to, size_t size)
 {
@@ -66,8 +75,8 @@ enum kb_broker_result kb_nats_store_put(
 	bool ask = s->in_doubt && !s->blind;
 	asking.reply = inbox_of(s, 'm', s->next, text, sizeof text);
 	kb_nats_put_message(&link->out, &asking);
-	*flight(s, s->next) =
-		(struct kb_nats_flight){.sent_ms = kb_tcp_now_ms(), .doubt = ask ? KB_NATS_ASKED : KB_NATS_NO_DOUBT};
+	*flight(s, s->next) = (struct kb_nats_flight){
+		.sent_ms = kb_tcp_now_ms(), .subject = hash_of(m->key), .doubt = ask ? KB_NATS_ASKED : KB_NATS_NO_DOUBT};
 	if (ask)
 		kb_nats_put_streams_query(&link->out, m->key, inbox_of(s, 'q', s->next, text, sizeof text));
 	*sequence = s->next++;
@@ -134,6 +143,15 @@ void kb_nats_store_heed(struct kb_nats_store *s, struct kb_slice subject, struct
 		return; /* it was given up meanwhile */
 	note_answer(s, flight(s, number));
 	(digits[0] == 'm' ? heed_message : heed_question)(s, number, payload, properties, events);
+}
+
+void kb_nats_store_forbidden(
+	struct kb_nats_store *s, struct kb_slice subject, const char *reason, const struct kb_broker_events *events)
+{
+	uint64_t hash = hash_of(subject);
+	for (uint64_t number = s->oldest; number < s->next; number++)
+		if (flight(s, number)->sent_ms && flight(s, number)->subject == hash)
+			end(s, number, KB_REJECTED, reason, events);
 }
 
 void kb_nats_store_expire(struct kb_nats_store *s, const struct kb_broker_events *events)

@@ -26,7 +26,8 @@ enum kb_nats_doubt {
 };
 
 struct kb_nats_flight {
-	int64_t sent_ms; /* 0: none */
+	int64_t sent_ms;  /* 0: none */
+	uint64_t subject; /* a hash of it */
 	enum kb_nats_doubt doubt;
 	bool foreign; /* somebody who is no stream has answered */
 };
@@ -59,6 +60,9 @@ enum kb_broker_result kb_nats_store_put(
  */
 void kb_nats_store_heed(struct kb_nats_store *s, struct kb_slice subject, struct kb_slice payload,
 	struct kb_slice properties, const struct kb_broker_events *events);
+/* The server does not let us publish to the subject. */
+void kb_nats_store_forbidden(
+	struct kb_nats_store *s, struct kb_slice subject, const char *reason, const struct kb_broker_events *events);
 void kb_nats_store_expire(struct kb_nats_store *s, const struct kb_broker_events *events);
 
 #endif
