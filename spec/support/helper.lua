@@ -5,10 +5,21 @@ require "support.kazoo" -- its RabbitMQ serves all spec files
 
 local passed, failed = 0, 0
 
+-- To one of the files that spec/run makes; without them nothing is written.
+local function append(variable, text)
+  local path = os.getenv(variable)
+  if not path then return end
+  local file = assert(io.open(path, "a"))
+  file:write(text, "\n")
+  file:close()
+end
+
 -- The logs of the servers are of interest while they still run, which is right now.
-local function report(element)
+local function report(element, parent, message)
+  local name = table.concat({ parent and parent.name or "", element.name or "" }, " ")
   local text = process.report()
-  if text ~= "" then io.stderr:write(("\nlogs at the failure of %s:\n%s\n"):format(tostring(element.name), text)) end
+  if text ~= "" then io.stderr:write(("\nlogs at the failure of %s:\n%s\n"):format(name, text)) end
+  append("SPEC_FAILURES", ("%s\n  %s"):format(name, tostring(message):gsub("\n", "\n  ")))
   return nil, true
 end
 
@@ -24,15 +35,6 @@ local function count_outside(element)
   return nil, true
 end
 
--- spec/run adds these up.
-local function write_counts()
-  local path = os.getenv("SPEC_COUNTS")
-  if not path then return end
-  local file = assert(io.open(path, "a"))
-  file:write(("%d %d\n"):format(passed, failed))
-  file:close()
-end
-
 busted.subscribe({ "failure" }, report)
 busted.subscribe({ "error" }, report)
 busted.subscribe({ "failure" }, count_outside)
@@ -40,6 +42,6 @@ busted.subscribe({ "error" }, count_outside)
 busted.subscribe({ "test", "end" }, count)
 busted.subscribe({ "exit" }, function()
   process.kill_all()
-  write_counts()
+  append("SPEC_COUNTS", ("%d %d"):format(passed, failed)) -- spec/run adds these up
   return nil, true
 end)

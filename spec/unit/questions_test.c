@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <unistd.h>
 #include "check.h"
+#include "core/clock.h"
 
 enum { CALLS_MAX = 16 };
 
@@ -147,7 +148,7 @@ static void run(void)
 
 static void ask(const char *id)
 {
-	CHECK(kb_reply_ask(replies, 0, kb_slice_from(id), kb_replies_now_ms() + 60000) == KB_REPLY_BEGUN);
+	CHECK(kb_reply_ask(replies, 0, kb_slice_from(id), kb_deadline_ms(60000)) == KB_REPLY_BEGUN);
 }
 
 static const char *answer_of(struct kb_slice answer)

@@ -3,10 +3,10 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include "broker/backoff.h"
 #include "broker/pace.h"
 #include "broker/traffic.h"
+#include "core/clock.h"
 #include "core/json.h"
 #include "core/log.h"
 
@@ -33,13 +33,6 @@ struct loop {
 static bool stopped(const struct loop *l)
 {
 	return l->c->stop && *l->c->stop;
-}
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
 /* -- to the workers -- */
@@ -114,7 +107,7 @@ static bool fits(struct loop *l, const struct kb_message *m)
 static void count_taken(struct loop *l)
 {
 	kb_pace_note(&l->pace, 1);
-	l->heard_at = now_ms();
+	l->heard_at = kb_now_ms();
 	if (l->backlog)
 		l->backlog--;
 }
@@ -124,7 +117,7 @@ static void on_waiting(void *context, uint32_t subscription, uint32_t messages)
 	struct loop *l = context;
 	(void)subscription;
 	l->backlog += messages;
-	l->heard_at = now_ms();
+	l->heard_at = kb_now_ms();
 }
 
 static bool on_delivered(void *context, const struct kb_message *m)
@@ -239,7 +232,7 @@ static void connect_or_wait(struct loop *l)
 	l->backlog = 0;
 	l->full = false;
 	if (l->c->api->connect(l->broker) == KB_BROKER_OK && subscribe_all(l)) {
-		kb_backoff_opened(&l->backoff, (int64_t)now_ms());
+		kb_backoff_opened(&l->backoff, (int64_t)kb_now_ms());
 		report(l, true);
 		return;
 	}
@@ -266,7 +259,7 @@ static int timeout_ms(const struct loop *l)
 /* Other consumers may have taken some of what waited, or it expired. */
 static void look_at_silence(struct loop *l)
 {
-	if (l->backlog && !l->unsettled && now_ms() - l->heard_at > OTHERS_TOOK_IT_MS)
+	if (l->backlog && !l->unsettled && kb_now_ms() - l->heard_at > OTHERS_TOOK_IT_MS)
 		l->backlog = 0;
 }
 
@@ -277,7 +270,7 @@ static void serve(struct loop *l)
 	enum kb_broker_result result = l->c->api->process(l->broker, batch(l));
 	if (result == KB_BROKER_LOST) {
 		report(l, false);
-		kb_backoff_lost(&l->backoff, (int64_t)now_ms());
+		kb_backoff_lost(&l->backoff, (int64_t)kb_now_ms());
 		sleep_until_work(l, kb_backoff_next_ms(&l->backoff));
 		return;
 	}

@@ -4,12 +4,12 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include "broker/backoff.h"
 #include "broker/own_event.h"
 #include "broker/pace.h"
 #include "broker/retry.h"
 #include "broker/traffic.h"
+#include "core/clock.h"
 #include "core/log.h"
 
 enum {
@@ -60,13 +60,6 @@ struct loop {
 	struct kb_own_events own;
 };
 
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 static bool all_settled(const struct loop *l)
 {
 	for (size_t i = 0; i < l->n_lanes; i++)
@@ -81,8 +74,8 @@ static bool finished(struct loop *l)
 	if (!l->p->stop || !*l->p->stop)
 		return false;
 	if (!l->drain_until)
-		l->drain_until = now_ms() + (uint64_t)l->p->drain_ms;
-	return !l->connected || all_settled(l) || now_ms() >= l->drain_until;
+		l->drain_until = kb_now_ms() + (uint64_t)l->p->drain_ms;
+	return !l->connected || all_settled(l) || kb_now_ms() >= l->drain_until;
 }
 
 static struct flight *flight(struct loop *l, uint64_t sequence)
@@ -158,7 +151,7 @@ static void refuse(struct loop *l, uint64_t sequence, const char *reason)
 	struct flight *f = flight(l, sequence);
 	if (!f->record)
 		return;
-	if (!kb_retry_refused(&f->lane->retry, now_ms(), (uint64_t)l->p->retry_ms)) {
+	if (!kb_retry_refused(&f->lane->retry, kb_now_ms(), (uint64_t)l->p->retry_ms)) {
 		settle(l, sequence, KB_REJECTED, reason);
 		return;
 	}
@@ -275,7 +268,7 @@ static bool send_record(struct loop *l, struct lane *lane, struct kb_record *rec
 	uint64_t sequence = 0;
 	enum kb_broker_result result = KB_BROKER_INVALID;
 	bool good = kb_message_decode(record->data, record->size, &m);
-	bool expired = good && (m.origin.flags & KB_EXPIRES) && now_ms() > m.origin.tag; /* its asker has gone */
+	bool expired = good && (m.origin.flags & KB_EXPIRES) && kb_now_ms() > m.origin.tag; /* its asker has gone */
 	if (good && !expired)
 		result = l->p->api->publish(l->broker, &m, &sequence);
 	if (result == KB_BROKER_AGAIN || result == KB_BROKER_LOST)
@@ -343,7 +336,7 @@ static bool has_work(const struct loop *l)
 /* Refused messages have their next try on a new channel, once all that is on its way has its outcome. */
 static void renew_when_due(struct loop *l)
 {
-	uint64_t now = now_ms();
+	uint64_t now = kb_now_ms();
 	bool due = false;
 	for (size_t i = 0; i < l->n_lanes; i++)
 		due = due || kb_retry_due(&l->lanes[i].retry, now);
@@ -364,7 +357,7 @@ static void renew_when_due(struct loop *l)
 /* No longer than until the next lane is to be resumed. */
 static int until_due(const struct loop *l, int ms)
 {
-	uint64_t now = now_ms();
+	uint64_t now = kb_now_ms();
 	for (size_t i = 0; i < l->n_lanes && !l->renewing; i++) {
 		const struct kb_retry *r = &l->lanes[i].retry;
 		if (r->held && now + (uint64_t)ms > r->resume_at)
@@ -444,7 +437,7 @@ static void connect_or_wait(struct loop *l)
 		uint64_t open = rewind_lanes(l);
 		if (open)
 			kb_log(KB_LOG_NOTICE, "%s: sending %" PRIu64 " unconfirmed messages again", l->p->api->name, open);
-		kb_backoff_opened(&l->backoff, (int64_t)now_ms());
+		kb_backoff_opened(&l->backoff, (int64_t)kb_now_ms());
 		report(l, true);
 		return;
 	}
@@ -468,7 +461,7 @@ static void serve(struct loop *l)
 	l->settled_any = false;
 	if (result == KB_BROKER_LOST) {
 		report(l, false);
-		kb_backoff_lost(&l->backoff, (int64_t)now_ms());
+		kb_backoff_lost(&l->backoff, (int64_t)kb_now_ms());
 		sleep_until_work(l, kb_backoff_next_ms(&l->backoff));
 		return;
 	}

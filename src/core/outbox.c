@@ -6,8 +6,9 @@
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "core/clock.h"
 
 struct writer {
 	_Alignas(64) _Atomic uint64_t accepted;
@@ -117,13 +118,6 @@ enum kb_outbox_result kb_outbox_put(struct kb_outbox *outbox, size_t writer, con
 	return KB_OUTBOX_ACCEPTED;
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 /* The record stays in place until its writer, which is us, puts the next one. */
 static enum kb_outcome outcome_of(const struct writer *w)
 {
@@ -136,7 +130,7 @@ static enum kb_outcome sleep_for_outcome(struct writer *w, uint64_t deadline)
 		atomic_store(&w->waiting, 1);
 		atomic_thread_fence(memory_order_seq_cst);
 		enum kb_outcome outcome = outcome_of(w);
-		uint64_t now = now_ms();
+		uint64_t now = kb_now_ms();
 		if (outcome != KB_PENDING || now >= deadline)
 			return outcome;
 		struct timespec left = {(time_t)((deadline - now) / 1000), (long)((deadline - now) % 1000) * 1000000};
@@ -149,7 +143,7 @@ enum kb_outcome kb_outbox_await(struct kb_outbox *outbox, size_t writer, unsigne
 	struct writer *w = &outbox->writers[writer];
 	struct reader *r = &outbox->readers[writer % outbox->n_readers];
 	atomic_fetch_add(&r->waiters, 1);
-	enum kb_outcome outcome = sleep_for_outcome(w, now_ms() + timeout_ms);
+	enum kb_outcome outcome = sleep_for_outcome(w, kb_deadline_ms(timeout_ms));
 	atomic_store(&w->waiting, 0);
 	atomic_fetch_sub(&r->waiters, 1);
 	return outcome;

@@ -6,8 +6,9 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "core/clock.h"
 
 enum {
 	FILL_PATIENCE_MS = 50, /* an answerer fills a slot in microseconds, unless it is stopped in the middle */
@@ -35,13 +36,6 @@ struct kb_replies {
 	char *answers;
 	struct kb_wake wakes[]; /* one for each share */
 };
-
-uint64_t kb_replies_now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 static int open_wakes(struct kb_replies *replies, size_t n)
 {
@@ -186,12 +180,12 @@ enum kb_reply_state kb_reply_poll(struct kb_replies *replies, size_t slot, struc
 		return KB_REPLY_ANSWERED;
 	case KB_REPLY_LOST: return KB_REPLY_LOST;
 	case KB_REPLY_WAITING:
-		if (kb_replies_now_ms() < s->deadline_ms)
+		if (kb_now_ms() < s->deadline_ms)
 			return KB_REPLY_WAITING;
 		/* An answer that comes at this very moment still counts. */
 		return change(s, KB_REPLY_WAITING, KB_REPLY_LOST) ? KB_REPLY_TIMEOUT : KB_REPLY_WAITING;
 	case KB_REPLY_FILLING:
-		if (kb_replies_now_ms() < s->deadline_ms + FILL_PATIENCE_MS)
+		if (kb_now_ms() < s->deadline_ms + FILL_PATIENCE_MS)
 			return KB_REPLY_WAITING;
 		return change(s, KB_REPLY_FILLING, ABANDONED) ? KB_REPLY_TIMEOUT : KB_REPLY_WAITING;
 	default: return KB_REPLY_FREE;
@@ -201,7 +195,7 @@ enum kb_reply_state kb_reply_poll(struct kb_replies *replies, size_t slot, struc
 static void sleep_on(struct slot *s)
 {
 	uint32_t state = atomic_load(&s->state);
-	uint64_t now = kb_replies_now_ms(), until = s->deadline_ms;
+	uint64_t now = kb_now_ms(), until = s->deadline_ms;
 	if (state != KB_REPLY_WAITING && state != KB_REPLY_FILLING)
 		return;
 	if (state == KB_REPLY_FILLING)

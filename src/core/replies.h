@@ -41,9 +41,6 @@ void kb_replies_limit(struct kb_replies *replies, size_t most);
 
 size_t kb_replies_answer_max(const struct kb_replies *replies);
 
-/* Milliseconds of the clock that deadlines are on. */
-uint64_t kb_replies_now_ms(void);
-
 /* -- the asker -- */
 
 enum kb_reply_begun {
@@ -52,7 +49,7 @@ enum kb_reply_begun {
 	KB_REPLY_UNUSABLE  /* an earlier answerer died in the slot, or the id is longer than KB_REPLY_ID_MAX */
 };
 
-/* Begins a question in `slot`. */
+/* Begins a question in `slot`; its deadline is of kb_deadline_ms(). */
 enum kb_reply_begun kb_reply_ask(struct kb_replies *replies, size_t slot, struct kb_slice id, uint64_t deadline_ms);
 
 /* Claims one of the slots behind the first `sync` and begins a question in it, with `size` bytes of the asker's own, at

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "broker/questions.h"
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/uuid.h"
 #include "kamailio/kazoo.h"
@@ -164,7 +165,7 @@ static bool build(struct kz_question *q, const char *function, struct sip_msg *m
 	kb_headers_add(&properties, KB_SLICE_LITERAL("correlation-id"), kb_buf_slice(&id));
 	kb_headers_add(&properties, KB_SLICE_LITERAL("delivery-mode"), KB_SLICE_LITERAL("1"));
 	q->id = kb_buf_slice(&id);
-	q->deadline_ms = kb_replies_now_ms() + timeout_ms(msg);
+	q->deadline_ms = kb_deadline_ms(timeout_ms(msg));
 	q->message.properties = kb_buf_slice(&properties);
 	q->message.origin = (struct kb_origin){.tag = q->deadline_ms, .flags = KB_EXPIRES};
 	return !properties.failed;

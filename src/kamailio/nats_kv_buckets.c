@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "broker/nats_kv.h"
+#include "core/clock.h"
 #include "core/log.h"
 #include "kamailio/nats_module.h"
 #include "kamailio/nats_request.h"
@@ -46,7 +47,7 @@ static void ask(size_t i, uint64_t now_ms)
 
 void kn_buckets_ask(void)
 {
-	uint64_t now_ms = kb_replies_now_ms();
+	uint64_t now_ms = kb_now_ms();
 	for (size_t i = 0; i < kn_settings()->n_buckets; i++)
 		if (!made[i] && now_ms >= ask_at_ms[i])
 			ask(i, now_ms);

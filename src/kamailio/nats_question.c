@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/uuid.h"
 #include "kamailio/nats_module.h"
@@ -136,7 +137,7 @@ static void prepare(struct kb_message *m, unsigned timeout_ms, struct question *
 {
 	kb_short_id(q->id);
 	int n = snprintf(q->reply, sizeof q->reply, "%s.%.*s", kn_inbox(), KB_SHORT_ID_CHARS, q->id);
-	q->deadline_ms = kb_replies_now_ms() + timeout_ms;
+	q->deadline_ms = kb_deadline_ms(timeout_ms);
 	m->reply = kb_slice(q->reply, (size_t)n);
 	m->origin = (struct kb_origin){.tag = q->deadline_ms, .flags = KB_EXPIRES};
 }

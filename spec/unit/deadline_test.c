@@ -1,0 +1,57 @@
+/* Who waits with a deadline waits that long in full, also when it begins at the end of a millisecond. */
+#include "check.h"
+#include "core/clock.h"
+#include "core/outbox.h"
+#include "core/replies.h"
+
+enum { WAIT_MS = 2, TIMES = 20 };
+
+static int64_t now_us(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static void wait_for_part_of_a_ms(int64_t from_us, int64_t to_us)
+{
+	for (int64_t part = now_us() % 1000; part < from_us || part >= to_us; part = now_us() % 1000)
+		;
+}
+
+static void test_an_answer(void)
+{
+	struct kb_replies *replies = kb_replies_create(1, 1, 1, 64);
+	for (int i = 0; i < TIMES; i++) {
+		struct kb_slice answer;
+		wait_for_part_of_a_ms(800, 1000);
+		int64_t began = now_us();
+		CHECK(kb_reply_ask(replies, 0, kb_slice_from("id"), kb_deadline_ms(WAIT_MS)) == KB_REPLY_BEGUN);
+		wait_for_part_of_a_ms(0, 800); /* as long as the question takes to be sent */
+		CHECK(kb_reply_wait(replies, 0, &answer) == KB_REPLY_TIMEOUT);
+		CHECK(now_us() - began >= WAIT_MS * 1000);
+		kb_reply_end(replies, 0);
+	}
+	kb_replies_destroy(replies);
+}
+
+static void test_an_outcome(void)
+{
+	struct kb_outbox *outbox = kb_outbox_create(1, 65536, 1);
+	struct kb_message message = {.key = kb_slice_from("key")};
+	CHECK(kb_outbox_put(outbox, 0, &message) == KB_OUTBOX_ACCEPTED);
+	for (int i = 0; i < TIMES; i++) {
+		wait_for_part_of_a_ms(999, 1000);
+		int64_t began = now_us();
+		CHECK(kb_outbox_await(outbox, 0, WAIT_MS) == KB_PENDING);
+		CHECK(now_us() - began >= WAIT_MS * 1000);
+	}
+	kb_outbox_destroy(outbox);
+}
+
+int main(void)
+{
+	test_an_answer();
+	test_an_outcome();
+	return check_failures ? 1 : 0;
+}
