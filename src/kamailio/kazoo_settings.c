@@ -75,7 +75,7 @@ static int set_escape(modparam_t type, void *value)
 		static bool said;                                                                                              \
 		(void)type, (void)value;                                                                                       \
 		if (!said)                                                                                                     \
-			LM_NOTICE("the parameter " #name " has no effect in this version (docs/kazoo.md)\n");                      \
+			LM_NOTICE("the parameter " #name " has no effect in this version (docs/kazoo/README.md)\n");               \
 		said = true;                                                                                                   \
 		return 0;                                                                                                      \
 	}

@@ -10,7 +10,7 @@
 #include "kamailio/settings.h"
 #include "kamailio/tls_settings.h"
 
-#define DOCS "docs/nats.md, Security"
+#define DOCS "docs/nats/security.md"
 
 void kn_security_apply(struct kb_broker_config *config)
 {
