@@ -56,7 +56,7 @@ static int ask(const struct kz_question *q, const struct kb_suspended *s)
 	}
 	if (slot >= 0)
 		kb_reply_end(kz_replies(), (size_t)slot);
-	kz_stats_count(KZ_QUERIES_REFUSED);
+	kb_counts_add(KZ_QUERIES_REFUSED);
 	kb_suspend_cancel(s);
 	return -1;
 }

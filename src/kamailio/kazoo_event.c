@@ -62,7 +62,7 @@ bool kz_receive_payload(size_t zone, struct kb_slice payload, struct kb_buf *out
 /* Rejected, as what is too large is: a dead-letter exchange keeps it for whoever looks for the fault. */
 static enum kb_outcome drop_unreadable(struct worker *w, const struct kb_message *m, const struct kb_json_error *error)
 {
-	kz_stats_dropped(&m->origin, KB_DROP_UNREADABLE);
+	kb_traffic_dropped(kb_counts_traffic(), &m->origin, KB_DROP_UNREADABLE);
 	kb_log_limited(&w->unreadable, KB_LOG_WARNING,
 		"message on exchange \"%.*s\" with routing key \"%.*s\" dropped, %s at byte %zu of %zu: %.*s",
 		KB_SLICE_FMT(m->exchange), KB_SLICE_FMT(m->key), error->what ? error->what : "the payload is unreadable",
@@ -86,7 +86,7 @@ static enum kb_outcome run_route(
 	} else if (!readable) {
 		return drop_unreadable(w, m, error);
 	} else {
-		kz_stats_dropped(&m->origin, KB_DROP_NO_ROUTE);
+		kb_traffic_dropped(kb_counts_traffic(), &m->origin, KB_DROP_NO_ROUTE);
 		kb_log(KB_LOG_DEBUG, "no event route for a message with routing key %.*s", KB_SLICE_FMT(m->key));
 	}
 	return KB_DONE;

@@ -32,6 +32,7 @@ bool kz_message_init(void)
 	if (!outbox)
 		LM_ERR("amqp_outbox_size: no shared memory for %zu rings of %d bytes: %s\n", writers,
 			kz_settings()->outbox_bytes, strerror(errno));
+	kb_counts_add_outbox(outbox);
 	return outbox != NULL;
 }
 
@@ -155,7 +156,7 @@ bool kz_message_add_properties(const char *function, struct kb_slice text, struc
 	kb_buf_clear(&list);
 	kb_buf_append_slice(&list, m->properties);
 	if (!read_properties(function, text, &list)) {
-		kz_stats_count(KZ_REFUSED_INVALID);
+		kb_counts_add(KZ_REFUSED_INVALID);
 		return false;
 	}
 	m->properties = kb_buf_slice(&list);
@@ -241,6 +242,6 @@ bool kz_message_build(const char *function, struct kb_slice exchange, struct kb_
 {
 	bool good = build(function, exchange, routing_key, payload, headers, m);
 	if (!good)
-		kz_stats_count(KZ_REFUSED_INVALID);
+		kb_counts_add(KZ_REFUSED_INVALID);
 	return good;
 }

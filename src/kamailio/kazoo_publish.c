@@ -34,7 +34,7 @@ static bool check_wait(int ms)
 	if (ms >= 0 && ms <= WAIT_MAX_MS)
 		return true;
 	LM_ERR("%s: timeout_ms: %d must be 0 to %d\n", wait_name, ms, WAIT_MAX_MS);
-	kz_stats_count(KZ_REFUSED_INVALID);
+	kb_counts_add(KZ_REFUSED_INVALID);
 	return false;
 }
 
@@ -47,7 +47,7 @@ static bool read_wait(struct kb_slice text, int *ms)
 		return true;
 	kb_log(KB_LOG_ERROR, "%s: timeout_ms: \"%.*s\" must be a number of milliseconds from 0 to %d", wait_name,
 		KB_SLICE_FMT(text), WAIT_MAX_MS);
-	kz_stats_count(KZ_REFUSED_INVALID);
+	kb_counts_add(KZ_REFUSED_INVALID);
 	return false;
 }
 

@@ -90,6 +90,7 @@ bool kz_query_init(void)
 		return false;
 	}
 	kb_replies_limit(replies, claimed);
+	kb_counts_set_replies(replies);
 	return true;
 }
 
@@ -176,7 +177,7 @@ bool kz_ask_build(struct kz_question *q, const char *function, struct sip_msg *m
 {
 	bool good = build(q, function, msg, exchange, routing_key, payload, headers);
 	if (!good)
-		kz_stats_count(KZ_QUERIES_REFUSED);
+		kb_counts_add(KZ_QUERIES_REFUSED);
 	return good;
 }
 
@@ -201,16 +202,16 @@ int kz_question_ended(const char *function, struct kb_slice routing_key, enum kb
 	switch (state) {
 	case KB_REPLY_ANSWERED: {
 		bool good = set_result(function, routing_key, answer);
-		kz_stats_query_ended(good ? KB_QUESTIONS_ANSWERED : KB_QUESTIONS_UNREADABLE, started_us);
+		kb_questions_ended(KZ_QUERIES, good ? KB_QUESTIONS_ANSWERED : KB_QUESTIONS_UNREADABLE, started_us);
 		return good ? 1 : -1;
 	}
 	case KB_REPLY_TIMEOUT:
-		kz_stats_query_ended(KB_QUESTIONS_TIMEOUT, started_us);
+		kb_questions_ended(KZ_QUERIES, KB_QUESTIONS_TIMEOUT, started_us);
 		kb_log_limited(
 			&timeouts, KB_LOG_WARNING, "%s: no answer in time for \"%.*s\"", function, KB_SLICE_FMT(routing_key));
 		return -2;
 	default:
-		kz_stats_query_ended(KB_QUESTIONS_LOST, started_us);
+		kb_questions_ended(KZ_QUERIES, KB_QUESTIONS_LOST, started_us);
 		kb_log_limited(&losses, KB_LOG_WARNING, "%s: the broker was lost before the answer came for \"%.*s\"", function,
 			KB_SLICE_FMT(routing_key));
 		return -1;
@@ -230,7 +231,7 @@ static int ask_and_wait(const struct kz_question *q)
 	uint64_t started_us = kb_questions_now_us();
 	enum kb_reply_begun begun = kb_reply_ask(replies, slot, q->id, q->deadline_ms);
 	if (begun != KB_REPLY_BEGUN) {
-		kz_stats_count(KZ_QUERIES_REFUSED);
+		kb_counts_add(KZ_QUERIES_REFUSED);
 		if (begun == KB_REPLY_TOO_MANY)
 			kz_log_too_many("kazoo_query");
 		else
@@ -242,7 +243,7 @@ static int ask_and_wait(const struct kz_question *q)
 		enum kb_reply_state state = kb_reply_wait(replies, slot, &answer);
 		outcome = kz_question_ended("kazoo_query", q->message.key, state, answer, started_us);
 	} else {
-		kz_stats_count(KZ_QUERIES_REFUSED);
+		kb_counts_add(KZ_QUERIES_REFUSED);
 	}
 	kb_reply_end(replies, slot);
 	return outcome;

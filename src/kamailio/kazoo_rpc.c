@@ -4,10 +4,8 @@
 #include <core/dprint.h>
 #include <core/rpc_lookup.h>
 
-#include "kamailio/kazoo_query.h"
 #include "kamailio/kazoo.h"
 #include "kamailio/policy_reload.h"
-#include "kamailio/report.h"
 
 static void show_stats(rpc_t *rpc, void *context)
 {
@@ -16,19 +14,19 @@ static void show_stats(rpc_t *rpc, void *context)
 
 static void show_connections(rpc_t *rpc, void *context)
 {
-	kb_rpc_connections(rpc, context, kz_stats_traffic());
+	kb_rpc_connections(rpc, context);
 }
 
 static void show_subscriptions(rpc_t *rpc, void *context)
 {
-	kb_rpc_subscriptions(rpc, context, kz_stats_traffic(), KB_REPORT_QUEUES);
+	kb_rpc_subscriptions(rpc, context, KB_REPORT_QUEUES);
 }
 
 static void show_queries(rpc_t *rpc, void *context)
 {
-	void *structure = kb_rpc_questions(rpc, context, kz_stats(), KZ_QUERIES, kz_replies());
+	void *structure = kb_rpc_questions(rpc, context, KZ_QUERIES);
 	if (structure)
-		kb_rpc_number(rpc, structure, "unreadable", kb_stats_sum(kz_stats(), KZ_QUERIES_UNREADABLE));
+		kb_rpc_number(rpc, structure, "unreadable", kb_counts_of_processes(KZ_QUERIES_UNREADABLE));
 }
 
 static void reload_policy(rpc_t *rpc, void *context)

@@ -4,11 +4,10 @@
 
 #include <stdbool.h>
 
-#include "broker/traffic.h"
-#include "core/replies.h"
+#include "kamailio/counts.h"
 #include "kamailio/report.h"
 
-/* Counted by each process for itself. */
+/* Columns: counted by each process for itself. */
 enum kz_stat {
 	KZ_REFUSED_INVALID, /* kazoo_publish and its like: payload, headers or names that cannot be sent */
 	KZ_QUERIES,         /* enum kb_question_column */
@@ -27,18 +26,8 @@ bool kz_stats_init(void);
 /* For kb_broker_config.traffic of a process that is about to connect. */
 struct kb_connection *kz_stats_connection(const char *name, size_t zone);
 
-/* A delivery that ends in a worker, unheard. */
-void kz_stats_dropped(const struct kb_origin *origin, enum kb_drop reason);
-
-void kz_stats_count(enum kz_stat stat);
-
-/* The end of a question that was sent; started is kb_questions_now_us() of its beginning. */
-void kz_stats_query_ended(enum kb_question_column end, uint64_t started_us);
-
 /* The table behind statistics and kazoo.stats, for kazoo_rpc.c. */
 extern const struct kb_statistic kz_statistics[];
-const struct kb_traffic *kz_stats_traffic(void);
-const struct kb_stats *kz_stats(void); /* NULL before the start */
 
 /* kazoo_rpc.c */
 bool kz_rpc_register(void);

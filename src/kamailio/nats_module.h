@@ -73,7 +73,6 @@ int kn_send(const char *function, struct kb_outbox *outbox, const struct kb_mess
 
 /* In child_init(PROC_INIT), when the number of processes is known. */
 bool kn_publish_init(void);
-struct kb_outbox *kn_outbox(void);
 bool kn_publish_fork(void);
 
 int kn_publish2(struct sip_msg *msg, char *subject, char *payload);

@@ -17,11 +17,6 @@ enum { BATCH = 64 }; /* messages of one SIP worker before the next has its turn 
 
 static struct kb_outbox *outbox;
 
-struct kb_outbox *kn_outbox(void)
-{
-	return outbox;
-}
-
 bool kn_publish_init(void)
 {
 	const struct kn_settings *s = kn_settings();
@@ -29,6 +24,7 @@ bool kn_publish_init(void)
 	if (!outbox)
 		LM_ERR("nats_outbox_size: no shared memory for %d rings of %d bytes: %s\n", get_max_procs(), s->outbox_bytes,
 			strerror(errno));
+	kb_counts_add_outbox(outbox);
 	return outbox != NULL;
 }
 
@@ -63,7 +59,7 @@ bool kn_build(const char *function, struct kb_slice subject, struct kb_slice pay
 	static struct kb_buf list;
 	if (!take_subject(function, subject) || (reply.n && !take_subject(function, reply)) ||
 		!take_headers(function, headers, &list)) {
-		kn_stats_count(KN_REFUSED_INVALID);
+		kb_counts_add(KN_REFUSED_INVALID);
 		return false;
 	}
 	*m = (struct kb_message){.key = subject, .payload = payload, .reply = reply, .headers = kb_buf_slice(&list)};
@@ -150,7 +146,7 @@ static int respond(struct kb_slice payload, struct kb_slice headers)
 	const struct kb_message *asked = kn_current();
 	if (asked && asked->reply.n)
 		return publish(function, asked->reply, payload, kb_slice(NULL, 0), headers);
-	kn_stats_count(KN_REFUSED_INVALID);
+	kb_counts_add(KN_REFUSED_INVALID);
 	if (asked)
 		kb_log_limited(&no_reply, KB_LOG_ERROR,
 			"%s: the message on \"%.*s\" asks for no answer: it has no reply subject", function,

@@ -54,7 +54,7 @@ static int refused(const char *why)
 {
 	kn_forget_answer();
 	error = why;
-	kn_stats_request_ended(KB_QUESTIONS_REFUSED, 0);
+	kb_questions_ended(KN_REQUESTS, KB_QUESTIONS_REFUSED, 0);
 	return KN_FAILED;
 }
 
@@ -81,7 +81,7 @@ static bool has_status(const struct kb_message *m, struct kb_slice status)
 static enum kn_outcome fail(enum kn_outcome outcome, enum kb_question_column column, const char *why)
 {
 	error = why;
-	kn_stats_request_ended(column, 0);
+	kb_questions_ended(KN_REQUESTS, column, 0);
 	return outcome;
 }
 
@@ -97,7 +97,7 @@ static enum kn_outcome take(enum kb_reply_state state, struct kb_slice flat, uin
 	if (has_status(&answer, KB_SLICE_LITERAL("503")))
 		return fail(KN_NO_RESPONDERS, KB_QUESTIONS_NO_RESPONDERS, "no responders");
 	have_answer = true;
-	kn_stats_request_ended(KB_QUESTIONS_ANSWERED, started_us);
+	kb_questions_ended(KN_REQUESTS, KB_QUESTIONS_ANSWERED, started_us);
 	return KN_ANSWERED;
 }
 

@@ -78,6 +78,8 @@ bool kn_requester_init(void)
 	replies = kb_replies_create(processes + suspended, processes, (size_t)kn_settings()->async_workers, ANSWER_MAX);
 	if (!outbox || !replies)
 		LM_ERR("nats_async_requests: no shared memory for %zu questions: %s\n", processes + suspended, strerror(errno));
+	kb_counts_add_outbox(outbox);
+	kb_counts_set_replies(replies);
 	return outbox && replies;
 }
 

@@ -5,7 +5,6 @@
 #include <core/rpc_lookup.h>
 
 #include "kamailio/nats_module.h"
-#include "kamailio/nats_request.h"
 #include "kamailio/policy_reload.h"
 
 static void show_stats(rpc_t *rpc, void *context)
@@ -15,20 +14,20 @@ static void show_stats(rpc_t *rpc, void *context)
 
 static void show_connections(rpc_t *rpc, void *context)
 {
-	kb_rpc_connections(rpc, context, kn_stats_traffic());
+	kb_rpc_connections(rpc, context);
 }
 
 static void show_subscriptions(rpc_t *rpc, void *context)
 {
-	kb_rpc_subscriptions(rpc, context, kn_stats_traffic(), KB_REPORT_SUBJECTS);
+	kb_rpc_subscriptions(rpc, context, KB_REPORT_SUBJECTS);
 }
 
 static void show_requests(rpc_t *rpc, void *context)
 {
-	void *structure = kb_rpc_questions(rpc, context, kn_stats(), KN_REQUESTS, kn_replies());
+	void *structure = kb_rpc_questions(rpc, context, KN_REQUESTS);
 	if (structure)
 		kb_rpc_number(
-			rpc, structure, "no_responders", kb_stats_sum(kn_stats(), KN_REQUESTS + KB_QUESTIONS_NO_RESPONDERS));
+			rpc, structure, "no_responders", kb_counts_of_processes(KN_REQUESTS + KB_QUESTIONS_NO_RESPONDERS));
 }
 
 static void reload_policy(rpc_t *rpc, void *context)

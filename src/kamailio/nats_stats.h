@@ -4,9 +4,10 @@
 
 #include <stdbool.h>
 
+#include "kamailio/counts.h"
 #include "kamailio/report.h"
 
-/* Counted by each process for itself. */
+/* Columns: counted by each process for itself. */
 enum kn_stat {
 	KN_REFUSED_INVALID, /* subjects or headers that cannot be sent */
 	KN_REQUESTS,        /* enum kb_question_column */
@@ -20,14 +21,7 @@ bool kn_stats_init(void);
 /* For kb_broker_config.traffic of a process that is about to connect. */
 struct kb_connection *kn_stats_connection(const char *name);
 
-void kn_stats_count(enum kn_stat stat);
-
-/* The end of a question; started_us is kb_questions_now_us() of its beginning, for one that was answered. */
-void kn_stats_request_ended(enum kb_question_column end, uint64_t started_us);
-
 extern const struct kb_statistic kn_statistics[];
-const struct kb_traffic *kn_stats_traffic(void);
-const struct kb_stats *kn_stats(void); /* NULL before the start */
 
 /* nats_rpc.c */
 bool kn_rpc_register(void);

@@ -22,11 +22,6 @@ static const char publishing[] = "nats_js_publish", waiting[] = "nats_js_publish
 static bool wanted;
 static struct kb_outbox *outbox;
 
-struct kb_outbox *kn_stream_outbox(void)
-{
-	return outbox;
-}
-
 int kn_fixup_stream(void **parameter, int number)
 {
 	wanted = true;
@@ -42,6 +37,7 @@ bool kn_stream_init(void)
 	if (!outbox)
 		LM_ERR("nats_outbox_size: no shared memory for %d rings of %d bytes: %s\n", get_max_procs(),
 			kn_settings()->outbox_bytes, strerror(errno));
+	kb_counts_add_outbox(outbox);
 	return outbox != NULL;
 }
 

@@ -18,9 +18,6 @@ enum { KN_STREAM_PROCESSES = 1 };
 bool kn_stream_init(void);
 bool kn_stream_fork(void);
 
-/* NULL when nobody publishes into streams, or before the start. */
-struct kb_outbox *kn_stream_outbox(void);
-
 /* 1 accepted, or stored where it waits; -1 and a log line; -2: not known in time, and still being sent. */
 enum { KN_STORED = 1, KN_NOT_STORED = -1, KN_NOT_KNOWN = -2 };
 

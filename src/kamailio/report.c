@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "kamailio/counts.h"
+
 /* -- statistics -- */
 
 static counter_val_t read_statistic(counter_handle_t handle, void *parameter)
@@ -90,12 +92,6 @@ static void add_since(rpc_t *rpc, void *structure, uint64_t since_s)
 	rpc->struct_add(structure, "s", "since", text);
 }
 
-static uint64_t reconnects_of(const struct kb_connection *c)
-{
-	uint64_t opened = kb_counted(&c->opened);
-	return opened ? opened - 1 : 0;
-}
-
 static void add_connection(rpc_t *rpc, void *structure, const struct kb_connection *c)
 {
 	uint64_t state = kb_counted(&c->state);
@@ -104,7 +100,7 @@ static void add_connection(rpc_t *rpc, void *structure, const struct kb_connecti
 	add_line(rpc, structure, "address", &c->address);
 	rpc->struct_add(structure, "s", "state", (char *)(uintptr_t)state_name(state));
 	add_since(rpc, structure, kb_counted(&c->since_s));
-	kb_rpc_number(rpc, structure, "reconnects", reconnects_of(c));
+	kb_rpc_number(rpc, structure, "reconnects", kb_reconnects_of(c));
 	kb_rpc_number(rpc, structure, "failed_attempts", kb_counted(&c->failed));
 	add_line(rpc, structure, "last_error", &c->error);
 	kb_rpc_number(rpc, structure, "messages_in", kb_counted(&c->messages_in));
@@ -113,8 +109,9 @@ static void add_connection(rpc_t *rpc, void *structure, const struct kb_connecti
 	kb_rpc_number(rpc, structure, "bytes_out", kb_counted(&c->bytes_out));
 }
 
-void kb_rpc_connections(rpc_t *rpc, void *context, const struct kb_traffic *traffic)
+void kb_rpc_connections(rpc_t *rpc, void *context)
 {
+	const struct kb_traffic *traffic = kb_counts_traffic();
 	for (size_t i = 0; i < kb_traffic_connections(traffic); i++) {
 		void *structure = add_structure(rpc, context);
 		if (!structure)
@@ -174,8 +171,9 @@ static void add_subscription(rpc_t *rpc, void *context, const struct kb_connecti
 	kb_rpc_number(rpc, structure, "dropped_no_route", kb_counted(&s->dropped[KB_DROP_NO_ROUTE]));
 }
 
-void kb_rpc_subscriptions(rpc_t *rpc, void *context, const struct kb_traffic *traffic, enum kb_report_kind kind)
+void kb_rpc_subscriptions(rpc_t *rpc, void *context, enum kb_report_kind kind)
 {
+	const struct kb_traffic *traffic = kb_counts_traffic();
 	for (size_t i = 0; i < kb_traffic_connections(traffic); i++) {
 		const struct kb_connection *c = kb_traffic_at(traffic, i);
 		size_t n = atomic_load_explicit(&c->subscribed, memory_order_acquire);
@@ -186,29 +184,6 @@ void kb_rpc_subscriptions(rpc_t *rpc, void *context, const struct kb_traffic *tr
 }
 
 /* -- questions -- */
-
-uint64_t kb_questions_now_us(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
-void kb_questions_ended(kb_counter *columns, enum kb_question_column end, uint64_t started_us)
-{
-	kb_count(&columns[end], 1);
-	if (end == KB_QUESTIONS_ANSWERED)
-		kb_histogram_note(&columns[KB_QUESTIONS_TIME], kb_questions_now_us() - started_us);
-}
-
-uint64_t kb_questions_percentile(const struct kb_stats *stats, size_t first_column, unsigned percent)
-{
-	struct kb_histogram h;
-	if (!stats)
-		return 0;
-	kb_stats_histogram(stats, first_column + KB_QUESTIONS_TIME, &h);
-	return kb_histogram_percentile(&h, percent);
-}
 
 /* Each bucket that is not empty, by the microseconds that its values are below. */
 static void add_buckets(rpc_t *rpc, void *structure, const struct kb_histogram *h)
@@ -234,38 +209,20 @@ static void add_times(rpc_t *rpc, void *structure, const struct kb_histogram *h)
 	add_buckets(rpc, structure, h);
 }
 
-void *kb_rpc_questions(
-	rpc_t *rpc, void *context, const struct kb_stats *stats, size_t first_column, const struct kb_replies *replies)
+void *kb_rpc_questions(rpc_t *rpc, void *context, size_t first_column)
 {
-	struct kb_histogram h = {0};
-	void *structure = stats ? add_structure(rpc, context) : NULL;
-	if (!stats)
+	struct kb_histogram times;
+	bool ready = kb_questions_times(first_column, &times);
+	void *structure = ready ? add_structure(rpc, context) : NULL;
+	if (!ready)
 		rpc->fault(context, 500, "not ready");
 	if (!structure)
 		return NULL;
-	kb_stats_histogram(stats, first_column + KB_QUESTIONS_TIME, &h);
-	kb_rpc_number(rpc, structure, "under_way", replies ? kb_replies_under_way(replies) : 0);
-	kb_rpc_number(rpc, structure, "answered", kb_stats_sum(stats, first_column + KB_QUESTIONS_ANSWERED));
-	kb_rpc_number(rpc, structure, "timeout", kb_stats_sum(stats, first_column + KB_QUESTIONS_TIMEOUT));
-	kb_rpc_number(rpc, structure, "lost", kb_stats_sum(stats, first_column + KB_QUESTIONS_LOST));
-	kb_rpc_number(rpc, structure, "refused", kb_stats_sum(stats, first_column + KB_QUESTIONS_REFUSED));
-	add_times(rpc, structure, &h);
+	kb_rpc_number(rpc, structure, "under_way", kb_counts_under_way(0));
+	kb_rpc_number(rpc, structure, "answered", kb_counts_of_processes(first_column + KB_QUESTIONS_ANSWERED));
+	kb_rpc_number(rpc, structure, "timeout", kb_counts_of_processes(first_column + KB_QUESTIONS_TIMEOUT));
+	kb_rpc_number(rpc, structure, "lost", kb_counts_of_processes(first_column + KB_QUESTIONS_LOST));
+	kb_rpc_number(rpc, structure, "refused", kb_counts_of_processes(first_column + KB_QUESTIONS_REFUSED));
+	add_times(rpc, structure, &times);
 	return structure;
-}
-
-/* -- what statistics are made of -- */
-
-uint64_t kb_outbox_messages(struct kb_outbox_totals (*totals)(void), const struct kb_traffic *traffic)
-{
-	uint64_t done = kb_traffic_done(traffic); /* first: it never passes what is accepted */
-	uint64_t accepted = totals().accepted;
-	return accepted > done ? accepted - done : 0;
-}
-
-uint64_t kb_reconnects(const struct kb_traffic *traffic)
-{
-	uint64_t sum = 0;
-	for (size_t i = 0; i < kb_traffic_connections(traffic); i++)
-		sum += reconnects_of(kb_traffic_at(traffic, i));
-	return sum;
 }
