@@ -178,6 +178,23 @@ describe("A broker", function()
     server:stop()
   end)
 
+  -- Where the message of a queue is, for when it is not where it should be.
+  local function whereabouts(server)
+    return table.concat({
+      "queues (name, messages, ready, unacknowledged):",
+      one:ctl("list_queues", "name", "messages", "messages_ready", "messages_unacknowledged"),
+      "consumers:", one:ctl("list_consumers", "queue_name", "consumer_tag", "channel_pid", "ack_required"),
+      "kazoo.subscriptions:", server:rpc("kazoo.subscriptions"),
+      "kazoo.connections:", server:rpc("kazoo.connections"),
+    }, "\n")
+  end
+
+  -- Runs a step of a spec; its error says where the messages are.
+  local function telling_where(server, step)
+    local ok, err = pcall(step)
+    if not ok then error(("%s\n%s"):format(err, whereabouts(server)), 0) end
+  end
+
   it("that crashes and comes back is served again, with all declared again, and delivers again what it had no "
     .. "acknowledgement for", function()
     local server = start {
@@ -198,10 +215,12 @@ describe("A broker", function()
     server:wait_log('consuming queue "f%-acked"', 20, 2)
     server:wait_log("connected to .* publisher%)", 20, 2)
     server:rpc("pv.shvSet", "go", "int", "1")
-    server:wait_log("event|held|", 10, 2)
-    traffic_flows(server, one, "again")
-    wait.until_(function() return one:ctl("list_queues", "name", "messages"):find("f-acked\t0\n", 1, true) end, 10,
-      "the acknowledgement of the second delivery")
+    telling_where(server, function()
+      server:wait_log("event|held|", 10, 2)
+      traffic_flows(server, one, "again")
+      wait.until_(function() return one:ctl("list_queues", "name", "messages"):find("f-acked\t0\n", 1, true) end, 10,
+        "the acknowledgement of the second delivery")
+    end)
     assert.equal(2, server:count_log("event|held|"))
     assert.is_nil(server:crash())
     server:stop()
