@@ -7,7 +7,7 @@
 #include <time.h>
 #include "check.h"
 
-enum { MESSAGES = 50, PATIENCE_MS = 5000 };
+enum { MESSAGES = 50, PATIENCE_MS = 5000, SLOW_MS = 4 };
 
 /* The broker: outcomes are given in process(). */
 static struct {
@@ -19,6 +19,7 @@ static struct {
 	bool renewing, sticky; /* sticky: this channel refuses whatever comes */
 	uint64_t recovers_at;  /* ms; from then on a new channel takes all */
 	char refused_for_good; /* a key */
+	char slow;             /* a key whose outcome takes SLOW_MS */
 	int wanted;            /* outcomes after which the loop is to end */
 	int outcomes;
 } fake;
@@ -80,8 +81,16 @@ static bool refuses(char key)
 	return key == fake.refused_for_good || (fake.recovers_at && fake.sticky);
 }
 
+static void take_time(uint64_t ms)
+{
+	for (uint64_t until = now_ms() + ms; now_ms() < until;)
+		;
+}
+
 static void settle_one(char key)
 {
+	if (key == fake.slow)
+		take_time(SLOW_MS);
 	uint64_t sequence = fake.first_open++;
 	bool refused = refuses(key);
 	fake.events.settled(fake.events.context, sequence, false, refused ? KB_PENDING : KB_DONE, refused ? "no" : NULL);
@@ -152,7 +161,7 @@ static void run(struct kb_outbox *outbox, int wanted, int retry_ms)
 	stop = 0;
 	fake.wanted = wanted;
 	kb_publisher_run(&(struct kb_publisher){
-		.api = &fake_api, .outbox = outbox, .batch = 5, .retry_ms = retry_ms, .stop = &stop, .drain_ms = 100});
+		.api = &fake_api, .outbox = outbox, .batch = 5, .retry_ms = retry_ms, .stop = &stop, .drain_ms = 2000});
 }
 
 static void test_recovery(void)
@@ -219,10 +228,47 @@ static void test_no_retry(void)
 	kb_outbox_destroy(outbox);
 }
 
+/* The patience ends in the middle of many refusals: those before are sent again, those after it are not. */
+static void test_patience_ends_in_between(void)
+{
+	struct kb_outbox *outbox = kb_outbox_create(1, 65536, 1);
+	memset(&fake, 0, sizeof fake);
+	fake.recovers_at = now_ms() + 60; /* before the first pause is over */
+	fake.slow = 'x';
+	put(outbox, 0, "a");
+	for (int i = 0; i < 4; i++)
+		put(outbox, 0, "x");
+	uint64_t began = now_ms();
+	run(outbox, 1, 2 * SLOW_MS);
+	CHECK(fake.sent[0] == 'a');
+	CHECK(strlen(fake.sent) < 5);
+	CHECK(now_ms() - began < PATIENCE_MS);
+	CHECK(kb_outbox_totals(outbox).bytes_used == 0);
+	kb_outbox_destroy(outbox);
+}
+
+/* A patience below the pause is over with the first try. */
+static void test_patience_below_the_pause(void)
+{
+	struct kb_outbox *outbox = kb_outbox_create(1, 65536, 1);
+	memset(&fake, 0, sizeof fake);
+	fake.refused_for_good = 'x';
+	put(outbox, 0, "x");
+	put(outbox, 0, "a");
+	uint64_t began = now_ms();
+	run(outbox, 1, 5);
+	CHECK_TEXT(fake.sent, "a");
+	CHECK(now_ms() - began < PATIENCE_MS);
+	CHECK(kb_outbox_totals(outbox).bytes_used == 0);
+	kb_outbox_destroy(outbox);
+}
+
 int main(void)
 {
 	test_recovery();
 	test_refused_for_good();
 	test_no_retry();
+	test_patience_ends_in_between();
+	test_patience_below_the_pause();
 	return check_failures != 0;
 }

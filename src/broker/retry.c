@@ -2,7 +2,8 @@
 
 bool kb_retry_refused(struct kb_retry *r, uint64_t now, uint64_t patience_ms)
 {
-	if (r->first_at && now - r->last_at > patience_ms)
+	/* While nothing is sent, or one message alone, that there was no refusal says nothing. */
+	if (!r->held && !r->probing && now - r->last_at > patience_ms)
 		r->first_at = 0;
 	r->last_at = now;
 	if (!r->first_at) {
@@ -10,7 +11,7 @@ bool kb_retry_refused(struct kb_retry *r, uint64_t now, uint64_t patience_ms)
 		r->pause_ms = 0;
 	}
 	if (now - r->first_at >= patience_ms) {
-		r->held = r->probing = false;
+		r->probing = false; /* and what was refused before its time was up is held still */
 		return false;
 	}
 	if (!r->held) {
