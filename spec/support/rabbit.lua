@@ -114,6 +114,10 @@ function rabbit.start(options)
   return self
 end
 
+-- Returns when what was declared so far is on disk. RabbitMQ 3.10 now and then says that it has declared a durable queue
+-- while that is in its memory alone for the next two seconds: killed then, it forgets the queue and the messages in it.
+function Rabbit:keep_declared() self:ctl("eval", "mnesia:sync_log().") end
+
 -- The process id of the Erlang VM, which is what holds the sockets and the data.
 function Rabbit:vm()
   for _, member in ipairs(self.process:members()) do

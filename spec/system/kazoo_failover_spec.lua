@@ -208,6 +208,7 @@ describe("A broker", function()
       },
     }
     server:wait_log('consuming queue "f%-acked"')
+    one:keep_declared()
     client:publish("fx", "held", '{"Event-Category":"held"}', { persistent = true, confirm = true })
     server:wait_log("route begins")
     one:kill9()
