@@ -56,6 +56,28 @@ function pages.calls(block, pattern)
   return calls
 end
 
+-- Every block of code of a page: its text without the indentation, and the number of its first line.
+function pages.code_blocks(text)
+  local blocks, block, number, after_blank = {}, nil, 0, true
+  for line in (text .. "\n"):gmatch("([^\n]*)\n") do
+    number = number + 1
+    local code = line:match("^    (.*)$")
+    if code and (block or after_blank) then
+      if not block then
+        block = { line = number, text = "" }
+        blocks[#blocks + 1] = block
+      end
+      block.text = block.text .. code .. "\n"
+    elseif block and line == "" then
+      block.text = block.text .. "\n"
+    else
+      block = nil
+    end
+    after_blank = line == ""
+  end
+  return blocks
+end
+
 -- The block of code that follows the title.
 function pages.first_code(text)
   return text:match("^# [^\n]+\n\n(    .-)\n\n") or ""
