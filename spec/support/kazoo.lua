@@ -3,6 +3,7 @@ local busted = require "busted"
 local cjson = require "cjson"
 local kamailio = require "support.kamailio"
 local rabbit = require "support.rabbit"
+local stats = require "support.stats"
 local wait = require "support.wait"
 
 local kazoo = {}
@@ -140,7 +141,12 @@ end
 function methods:await_connected(times)
   self:wait_log("connected to .* publisher%)", 20, times)
   self:wait_log("connected to .* consumer%)", 20, times)
-  self:wait_log('consuming queue "[^"]*%-targeted%-', 20, times) -- before that no question is asked
+  self:wait_log('consuming queue "[^"]*%-targeted%-', 20, times)
+  wait.until_(function() -- before that no question is asked
+    for _, connection in ipairs(stats.all(self, "kazoo.connections")) do
+      if connection.name == "questions" then return connection.state == "open", connection.state end
+    end
+  end, 5, "the connection of the questions")
 end
 
 -- The options of kamailio.start, and: rabbit (the broker to use), params (of the module, a list for several; false for

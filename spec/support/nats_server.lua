@@ -61,7 +61,7 @@ end
 
 function Server:await_ready() await_ready(self) end
 
-function Server:freeze() self.process:signal("STOP") end
+function Server:freeze() process.freeze(self.process.pid) end
 
 function Server:thaw() self.process:signal("CONT") end
 

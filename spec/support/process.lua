@@ -61,6 +61,20 @@ function Process:signal(name)
   return process.signal(self.pid, name)
 end
 
+local function stands_still(pid)
+  for thread in lfs.dir(("/proc/%d/task"):format(pid)) do
+    local stat = thread:match("^%d+$") and process.stat(("%d/task/%s"):format(pid, thread))
+    if stat and stat.state ~= "T" then return false end
+  end
+  return true
+end
+
+-- Returns when no thread of it can do anything more.
+function process.freeze(pid)
+  process.signal(pid, "STOP")
+  wait.until_(function() return stands_still(pid) end, 5, ("all threads of process %d to stop"):format(pid))
+end
+
 -- Waits for the end: the status, or nil when the deadline has passed.
 function Process:wait(deadline)
   local status = wait.for_(function() return self:status() end, deadline)

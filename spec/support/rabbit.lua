@@ -1,5 +1,4 @@
 -- A RabbitMQ of its own: ports, folder, Erlang name service and cookie are private, so it disturbs no other.
-local lfs = require "lfs"
 local socket = require "socket"
 local files = require "support.files"
 local ports = require "support.ports"
@@ -139,20 +138,7 @@ end
 
 function Rabbit:await_ready() await_ready(self) end
 
-local function stands_still(pid)
-  for thread in lfs.dir(("/proc/%d/task"):format(pid)) do
-    local stat = thread:match("^%d+$") and process.stat(("%d/task/%s"):format(pid, thread))
-    if stat and stat.state ~= "T" then return false end
-  end
-  return true
-end
-
--- Returns when no thread of it can do anything more.
-function Rabbit:freeze()
-  local vm = self:vm()
-  process.signal(vm, "STOP")
-  wait.until_(function() return stands_still(vm) end, 5, "all threads of RabbitMQ to stop")
-end
+function Rabbit:freeze() process.freeze(self:vm()) end
 
 function Rabbit:thaw() process.signal(self:vm(), "CONT") end
 

@@ -71,7 +71,7 @@ describe("The main loop", function()
     publish(payloads)
     wait.until_(function() return server:rpc("kazoo.subscriptions"):match("delivered: " .. small .. "\n") end, 10,
       small .. " messages at the workers")
-    process.signal(pid, "STOP")
+    process.freeze(pid)
     payloads = {}
     for i = 1, large do payloads[i] = cjson.encode { text = ("x"):rep(17000) } end
     if large > 0 then publish(payloads) end

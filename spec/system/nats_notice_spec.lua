@@ -216,7 +216,7 @@ describe("A server that closes a connection", function()
     local publisher = assert(server:rpc("core.psx"):match("PID: (%d+)%s+DSC: nats publisher 0"), server:rpc("core.psx"))
     assert.equal(1, server:publish("out", "never read")) -- so the connection is reset at the end
     assert.equal(peer, socket.select({ peer }, nil, 10)[1])
-    process.signal(publisher, "STOP")
+    process.freeze(publisher)
     peer:send("-ERR 'A Reason Of Its Own'\r\n")
     peer:close()
     assert.equal(1, server:publish("out", "too late"))

@@ -133,7 +133,6 @@ static enum kb_broker_result amqp_connect(struct kb_broker *b)
 		return KB_BROKER_LOST;
 	}
 	lead_others(b);
-	kb_traffic_state(b->config->traffic, KB_CONNECTION_OPEN, b->address, NULL);
 	kb_log(KB_LOG_NOTICE, "amqp: connected to %s vhost %s as user %s (%s)", b->address, a->vhost, a->user,
 		b->config->client_name);
 	return KB_BROKER_OK;

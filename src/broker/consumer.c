@@ -233,6 +233,7 @@ static void connect_or_wait(struct loop *l)
 	l->full = false;
 	if (l->c->api->connect(l->broker) == KB_BROKER_OK && subscribe_all(l)) {
 		kb_backoff_opened(&l->backoff, (int64_t)kb_now_ms());
+		kb_traffic_open(l->c->config.traffic);
 		report(l, true);
 		return;
 	}

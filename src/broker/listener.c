@@ -143,6 +143,7 @@ static void connect_and_serve(struct loop *loop)
 	if (loop->l->api->connect(loop->broker) != KB_BROKER_OK || !subscribe_all(loop))
 		return;
 	kb_backoff_opened(&loop->backoff, now_ms());
+	kb_traffic_open(loop->l->config.traffic);
 	report(loop, true);
 	serve(loop);
 	report(loop, false);

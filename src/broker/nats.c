@@ -101,7 +101,6 @@ static enum kb_broker_result nats_connect(struct kb_broker *b)
 	b->generation++;
 	b->announced = announced(b);
 	log_connected(b);
-	kb_traffic_state(b->config.traffic, KB_CONNECTION_OPEN, b->address, NULL);
 	return KB_BROKER_OK;
 }
 

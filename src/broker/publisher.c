@@ -429,6 +429,8 @@ static void report(struct loop *l, bool open)
 	tell_state(l, open);
 	if (l->p->connection)
 		l->p->connection(l->p->context, open, l->p->api->address(l->broker));
+	if (open)
+		kb_traffic_open(l->p->config.traffic);
 }
 
 static void connect_or_wait(struct loop *l)

@@ -100,10 +100,11 @@ void kb_traffic_state(struct kb_connection *c, enum kb_connection_state state, c
 	if (!c)
 		return;
 	enum kb_connection_state before = (enum kb_connection_state)kb_counted(&c->state);
-	kb_line_set(&c->address, address);
+	if (address)
+		kb_line_set(&c->address, address);
 	if (error)
 		kb_line_set(&c->error, error);
-	if (state == KB_CONNECTION_OPEN && before < KB_CONNECTION_OPEN)
+	if (state >= KB_CONNECTION_OPEN && before < KB_CONNECTION_OPEN)
 		kb_count(&c->opened, 1);
 	if (state == KB_CONNECTION_CLOSED && before == KB_CONNECTION_CONNECTING)
 		kb_count(&c->failed, 1);
@@ -112,6 +113,12 @@ void kb_traffic_state(struct kb_connection *c, enum kb_connection_state state, c
 	if (state != before)
 		kb_count_set(&c->since_s, (uint64_t)time(NULL));
 	kb_count_set(&c->state, state);
+}
+
+void kb_traffic_open(struct kb_connection *c)
+{
+	if (c && kb_counted(&c->state) == KB_CONNECTION_CONNECTING)
+		kb_traffic_state(c, KB_CONNECTION_OPEN, NULL, NULL);
 }
 
 void kb_traffic_subscription(struct kb_connection *c, uint32_t i, const char *reason)

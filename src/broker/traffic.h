@@ -74,8 +74,11 @@ struct kb_connection *kb_traffic_connection(
 void kb_traffic_list(
 	struct kb_connection *c, const struct kb_subscription *subscriptions, size_t n, bool federated_only);
 
-/* `error` NULL: keep the last one. A change to KB_CONNECTION_OPEN from closed or connecting counts as opened. */
+/* NULL for `address` or `error`: keep the last one. A change to open or blocked from less counts as opened. */
 void kb_traffic_state(struct kb_connection *c, enum kb_connection_state state, const char *address, const char *error);
+
+/* By the loop that has connected and subscribed and told whom it may concern: the connection is of use from now on. */
+void kb_traffic_open(struct kb_connection *c);
 
 /* reason NULL: the subscription is active. */
 void kb_traffic_subscription(struct kb_connection *c, uint32_t subscription, const char *reason);
