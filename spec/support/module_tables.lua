@@ -218,12 +218,71 @@ function module_tables.events(module)
   return module == "kazoo" and kazoo_events() or nats_events()
 end
 
+-- The fields that every payload of the module's own events has, by the kind of the event.
+function module_tables.kazoo_event_fields()
+  local text, found = read("src/broker/own_event.c"), {}
+  for _, kind in ipairs { "connection", "message" } do
+    local body = c_function(text, "kb_own_event_" .. kind):gsub("if %b()\n[^\n]*\n", "")
+    found[kind] = add_all(add_all({}, c_function(text, "begin"), 'add%(json, "([%w_-]+)"'), body, 'add%(&json, "([%w_-]+)"')
+  end
+  return found
+end
+
 -- -- descriptions of kazoo_subscribe --
 
 -- The fields that a reader of kazoo_description.c knows.
 function module_tables.description_fields(...)
   local text, found = source "kazoo_description", {}
   for _, reader in ipairs { ... } do add_all(found, c_function(text, reader), 'IS%("([%w_-]+)"%)') end
+  return found
+end
+
+-- -- log lines --
+
+-- A format as a pattern for what it becomes: anything may stand for what is put into it. nil for one that says little.
+local function pattern_of(format)
+  local text = format:gsub("\\n", ""):gsub("%%[%-%.%d%*]*[hlz]*%a", "\1")
+  if select(2, text:gsub("%a", "")) < 8 then return nil end
+  return "^" .. text:gsub("[^%w%s\1]", "%%%0"):gsub("\1", ".*") .. "$"
+end
+
+-- Texts of one file, those that are written in several pieces as one; a quote within one is \2 until literals() has it.
+local function joined(text)
+  text = text:gsub('\\"', "\2"):gsub("'[\"\2]'", "''")
+  return (text:gsub('" PRIu64 "', "d"):gsub('" #name "', "%%s"):gsub('"%s*\n%s*"', ""))
+end
+
+local function literals(text)
+  return coroutine.wrap(function()
+    for literal in text:gmatch('"([^"\n]*)"') do coroutine.yield((literal:gsub("\2", '"'))) end
+  end)
+end
+
+local function each_source(folder, visit)
+  local pipe = assert(io.popen(("find src/%s -name '*.c' | sort"):format(folder)))
+  for path in pipe:lines() do visit(path, joined(read(path))) end
+  pipe:close()
+end
+
+-- Patterns for every text in the sources.
+function module_tables.texts()
+  local found = {}
+  each_source("", function(_, text)
+    for literal in literals(text) do found[#found + 1] = pattern_of(literal) end
+  end)
+  return found
+end
+
+-- What brokers give reason to log, from the level notice on: {path, pattern} of each line.
+function module_tables.broker_log_lines()
+  local found = {}
+  each_source("broker", function(path, text)
+    for arguments in text:gmatch("%f[%w_]kb_log[_%l]*(%b())") do
+      local level, format = arguments:match("KB_LOG_(%u+)"), literals(arguments)()
+      local pattern = format and level ~= "INFO" and level ~= "DEBUG" and pattern_of(format)
+      if pattern then found[#found + 1] = { path = path, pattern = pattern } end
+    end
+  end)
   return found
 end
 

@@ -29,7 +29,21 @@ local function check_parameter(page, text, code)
   else
     assert.is_nil(least, page .. " tells of a range that the code does not have")
   end
+  fact "Source"
   assert.equal(code.without_effect == true, text:find("without an effect", 1, true) ~= nil, page .. ": effect")
+end
+
+-- Every modparam of the page's parameter is one that the module takes; the pages of what is added to another parameter
+-- have theirs there.
+local function check_examples(page, text, module, name, code)
+  local found = text:find("where the example is", 1, true) ~= nil
+  for value in text:gmatch(('modparam%%("%s", "%s", ([^\n]*)%%)'):format(module, name)) do
+    local number = tonumber(value)
+    found = true
+    assert.equal(code.kind == "integer", number ~= nil, ("%s: the example has %s"):format(page, value))
+    assert(not code.range or (number >= code.range[1] and number <= code.range[2]), page .. ": out of range: " .. value)
+  end
+  assert(found, page .. " has no example")
 end
 
 -- The function that a KEMI function is another form of: the one with the longest name that it begins with.
@@ -62,7 +76,9 @@ for _, module in ipairs { "kazoo", "nats" } do
       local parameters = tables.parameters(module)
       check_pages("parameters", parameters)
       for name, code in pairs(parameters) do
-        check_parameter(folder .. "/parameters/" .. name, page("parameters", name), code)
+        local path, text = ("%s/parameters/%s.md"):format(folder, name), page("parameters", name)
+        check_parameter(path, text, code)
+        check_examples(path, text, module, name, code)
       end
     end)
 
@@ -102,7 +118,10 @@ for _, module in ipairs { "kazoo", "nats" } do
         assert.equal("$" .. name, label and label:match("^%$%w+"))
         return label
       end)
-      for name in pairs(tables.variables(module)) do assert.truthy(pages.facts(page("variables", name)).Type, name) end
+      for name in pairs(tables.variables(module)) do
+        local facts = pages.facts(page("variables", name))
+        assert(facts.Type and facts.Null and facts.Source, name .. ": Type, Null or Source is missing")
+      end
     end)
 
     it("has a page for each transformation", function()
@@ -116,6 +135,11 @@ for _, module in ipairs { "kazoo", "nats" } do
       local names = {}
       for event in pairs(tables.events(module)) do names[event:match(":(.*)$")] = true end
       check_pages("events", names, function(name) return module .. ":" .. name end)
+      for name in pairs(names) do
+        local text = page("events", name)
+        assert(text:find("\n- Payload: ", 1, true), name .. ": no payload")
+        assert(text:find(("event_route[%s:"):format(module), 1, true), name .. ": no example")
+      end
     end)
 
     it("has a page for each RPC command, with every field of its answer", function()
@@ -134,6 +158,19 @@ for _, module in ipairs { "kazoo", "nats" } do
       assert.same(sorted(tables.statistics(module)), sorted(pages.first_column(text)))
     end)
 
+    it("has log lines that the modules write", function()
+      local texts = tables.texts()
+      local function is_written(line)
+        local without_name = line:gsub("^[%l_]+: ", "")
+        for _, pattern in ipairs(texts) do
+          if line:find(pattern) or without_name:find(pattern) then return true end
+        end
+      end
+      for line in pairs(pages.first_column(pages.read(folder .. "/log-lines.md"))) do
+        assert(is_written(line), folder .. "/log-lines.md: nothing writes " .. line)
+      end
+    end)
+
     it("leads to each of its pages from its README", function()
       local linked = {}
       for _, link in ipairs(pages.links(folder .. "/README.md")) do linked[link.path] = true end
@@ -144,6 +181,21 @@ for _, module in ipairs { "kazoo", "nats" } do
     end)
   end)
 end
+
+describe("docs/kazoo/events", function()
+  it("has the fields of the payloads of the module's own events", function()
+    for kind, fields in pairs(tables.kazoo_event_fields()) do
+      for name in pairs(pages.names("docs/kazoo/events")) do
+        if name:find("^consumer%-event%-" .. kind) then
+          local payload = pages.read("docs/kazoo/events/" .. name .. ".md"):match("\n%- Payload: (.-)\n%- ")
+          for field in pairs(fields) do
+            assert(payload:find("`" .. field .. "`", 1, true), ("%s: the field %s"):format(name, field))
+          end
+        end
+      end
+    end
+  end)
+end)
 
 describe("docs/kazoo/functions/kazoo_subscribe.md", function()
   local text = pages.read("docs/kazoo/functions/kazoo_subscribe.md")
@@ -178,6 +230,22 @@ describe("docs/kazoo/functions/kazoo_subscribe.md", function()
 end)
 
 describe("the documentation", function()
+  it("has the log lines that a broker gives reason for", function()
+    local function has(module, pattern)
+      for line in pairs(pages.first_column(pages.read(("docs/%s/log-lines.md"):format(module)))) do
+        if line:find(pattern) then return true end
+      end
+    end
+    local of = { amqp = { "kazoo" }, nats = { "nats" } } -- the loops that drive any broker belong to both
+    for _, line in ipairs(tables.broker_log_lines()) do
+      local found = false
+      for _, module in ipairs(of[line.path:match("/broker/(%l%l%l%l)[_.]")] or { "kazoo", "nats" }) do
+        found = found or has(module, line.pattern)
+      end
+      assert(found, ("%s: no log-lines.md has %s"):format(line.path, line.pattern))
+    end
+  end)
+
   it("links to what exists", function()
     for _, page in ipairs(pages.all()) do
       for _, link in ipairs(pages.links(page)) do
