@@ -52,6 +52,19 @@ function Api:state(name) return self:must("STREAM.INFO." .. name).state end
 
 function Api:consumer(stream, name) return self:must(("CONSUMER.INFO.%s.%s"):format(stream, name)) end
 
+-- Asks for a message of a durable consumer, beside whoever else does. What it returns gives the message, or nil when none
+-- came by that deadline; after `seconds` the server gives this one no more.
+function Api:pull(stream, consumer, seconds)
+  self.asked = self.asked + 1
+  local inbox = self.inbox .. "." .. self.asked
+  local request = { batch = 1, expires = seconds * 1e9 }
+  self.client:pub(("$JS.API.CONSUMER.MSG.NEXT.%s.%s"):format(stream, consumer), cjson.encode(request), inbox)
+  return function(deadline)
+    local message = self.client:next(deadline)
+    return message and not message.status and message or nil
+  end
+end
+
 -- A stored message: {payload, subject, headers (text)}.
 function Api:message(stream, sequence)
   local mime = require "mime"
