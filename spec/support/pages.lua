@@ -40,10 +40,10 @@ function pages.section(text, title)
   return ("\n" .. text .. "\n## "):match("\n## " .. title .. "\n(.-)\n## ")
 end
 
--- "- Type: integer" and what follows it, as a table by the word before the colon. It is the first thing on a page.
+-- "- Type: integer" and its like before the first section, as a table by what stands before the colon.
 function pages.facts(text)
-  local facts, block = {}, text:match("^# [^\n]+\n\n(.-)\n\n") or ""
-  for key, value in ("\n" .. block):gmatch("\n%- (%u%l+): ([^\n]+)") do facts[key] = value end
+  local facts = {}
+  for key, value in ("\n" .. text:gsub("\n## .*", "")):gmatch("\n%- (%u[%l ]+): ([^\n]+)") do facts[key] = value end
   return facts
 end
 

@@ -89,6 +89,8 @@ for _, module in ipairs { "kazoo", "nats" } do
         local found = {}
         for _, call in ipairs(pages.calls(pages.first_code(page("functions", name)), name)) do found[call.arity] = true end
         assert.same(arities, found, name)
+        local facts = pages.facts(page("functions", name))
+        assert(facts.Routes and facts.Source, name .. ": Routes or Source is missing")
       end
     end)
 
@@ -129,6 +131,9 @@ for _, module in ipairs { "kazoo", "nats" } do
         assert.equal(name, label and label:match("^{([%w.]+)"))
         return label
       end)
+      for name in pairs(tables.transformations(module)) do
+        assert.truthy(pages.facts(page("transformations", name)).Type, name)
+      end
     end)
 
     it("has a page for each event that the module raises", function()
@@ -137,7 +142,8 @@ for _, module in ipairs { "kazoo", "nats" } do
       check_pages("events", names, function(name) return module .. ":" .. name end)
       for name in pairs(names) do
         local text = page("events", name)
-        assert(text:find("\n- Payload: ", 1, true), name .. ": no payload")
+        local facts = pages.facts(text)
+        assert(facts.Payload and facts.Source, name .. ": Payload or Source is missing")
         assert(text:find(("event_route[%s:"):format(module), 1, true), name .. ": no example")
       end
     end)
@@ -150,6 +156,7 @@ for _, module in ipairs { "kazoo", "nats" } do
         for field in pairs(fields) do
           assert(text:find("%f[%w_]" .. field .. "%f[^%w_]"), ("%s: the field %s"):format(name, field))
         end
+        assert(pages.facts(text).Parameters and text:find("    # kamcmd " .. name .. "\n", 1, true), name .. ": no sample")
       end
     end)
 
