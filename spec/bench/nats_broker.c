@@ -85,7 +85,9 @@ static struct kb_broker_config config_for(enum kb_broker_role role)
 		.client_name = "nats_broker",
 		.role = role,
 		.connect_timeout_ms = 2000,
-		.heartbeat_s = 20};
+		.heartbeat_s = 20,
+		.pings_out_max = 2,
+		.confirm = true};
 }
 
 static void wait_until_ready(void)

@@ -235,6 +235,7 @@ void fixture_open(struct fixture_client *c, const char *const *urls, size_t n_ur
 		.role = KB_ROLE_PUBLISH | KB_ROLE_CONSUME,
 		.connect_timeout_ms = 500,
 		.heartbeat_s = heartbeat_s,
+		.pings_out_max = 2,
 		.message_max = 16 * 1024 * 1024};
 	struct kb_broker_events events = {.context = c, .settled = on_settled, .delivered = on_delivered};
 	c->broker = c->api->open(&config, &events, &bad);

@@ -1,20 +1,23 @@
--- What breaks with NATS: core NATS (nats_publish) may lose what was on its way when a connection ends, JetStream
--- (nats_js_publish) nothing.
+-- What breaks with NATS: neither core NATS (nats_publish) nor JetStream (nats_js_publish) loses what was accepted, and
+-- JetStream stores none twice.
 local files = require "support.files"
 local jetstream = require "support.jetstream"
 local list = require "fault.list"
 local nats = require "support.nats"
 local nats_cluster = require "support.nats_cluster"
 local nats_server = require "support.nats_server"
+local network = require "support.network"
 local publish_load = require "support.publish_load"
 local stats = require "support.stats"
 local wait = require "support.wait"
 
 local SUBJECT, STREAM, DURABLE = "faults", "FAULTS", "ledger"
 
--- Seconds of load that may be on their way when a connection ends: what two sockets hold while a busy machine lets the
--- server wait. An outbox that is thrown away would be several times as much.
+-- Seconds of load that a subscriber may lose when it is killed: what was on its way to it, on a busy machine.
 local ON_ITS_WAY = 0.25
+
+-- Seconds of load that a server has read, and not passed on to its own stream, when it is killed.
+local IN_THE_SERVER = 0.005
 
 local core = { prefix = "nats_", call = "nats_publish" }
 local js = { prefix = "js_", call = "nats_js_publish" }
@@ -27,10 +30,14 @@ local function urls_of(servers)
   return urls
 end
 
-local function start_publisher(kind, servers)
+-- A silent server is given up after 3 s.
+local impatient = { nats_ping_interval = 1, nats_max_pings_out = 2 }
+
+local function start_publisher(kind, servers, more)
+  local params = { nats_url = urls_of(servers), num_publish_workers = 1 }
+  for name, value in pairs(more or {}) do params[name] = value end
   local server = nats.start {
-    children = 4, routes = { load = publish_load.nats_route(kind.call) },
-    params = { nats_url = urls_of(servers), num_publish_workers = 1 },
+    children = 4, routes = { load = publish_load.nats_route(kind.call) }, params = params,
   }
   stats.await(server, "nats.stats", { connections_open = kind == js and 2 or 1 })
   publish_load.prefer(server)
@@ -57,15 +64,15 @@ end
 
 -- A stream keeps what comes while nobody listens: so a loss is one on the way to the server.
 local function make_stream(server, replicas)
-  local api = jetstream.connect { port = server.port }
+  local api = jetstream.connect { host = server.host, port = server.port }
   api:stream(STREAM, { subjects = { SUBJECT }, num_replicas = replicas })
   return api
 end
 
--- When nothing waits in the outbox, and of core NATS, that has no answer, nothing new comes for a while.
+-- When nothing waits in the outbox, and of core NATS, where the server only has read it, nothing new comes for a while.
 local function collect(result, server, from, kind)
   stats.await(server, "nats.stats", { outbox_messages = 0 }, nil, list.patience)
-  local api = jetstream.connect { port = from.port }
+  local api = jetstream.connect { host = from.host, port = from.port }
   local function more_than(count)
     return wait.for_(function()
       local now = api:state(STREAM).messages
@@ -82,18 +89,26 @@ end
 
 local function stored(server) return stats.one(server, "nats.stats").stored end
 
--- Load, the fault's events, the account. breaks: how often a connection ends with something on its way.
-local function measure(options, kind, server, from, events, breaks, recover)
+local function sent_again(server)
+  local total = 0
+  for count in server:log():gmatch("sending (%d+) unconfirmed messages again") do total = total + tonumber(count) end
+  return total
+end
+
+-- Load, the fault's events, the account. may_lose: seconds of load that core NATS may lose.
+local function measure(options, kind, server, from, events, may_lose, recover)
   local result = publish_load.run { server = server, rate = options.rate, seconds = options.seconds, events = events }
   if recover then recover() end
   return list.line(result, collect(result, server, from, kind), {
-    confirmed = kind == js and stored(server) or nil, crash = server:crash(), may_repeat = 0,
-    may_lose = kind == core and breaks * options.rate * ON_ITS_WAY or 0,
-    note = ("%d connections lost"):format(server:count_log("connection to .* lost")),
+    confirmed = kind == js and stored(server) or nil, crash = server:crash(), may_repeat = kind == js and 0 or nil,
+    may_lose = kind == core and may_lose * options.rate or 0,
+    note = ("%d connections lost, %d messages sent again"):format(
+      server:count_log("connection to .* lost"), sent_again(server)),
   })
 end
 
--- events_of(broker, options) returns the events, the number of breaks, and what to do when the load is over.
+-- events_of(broker, options) returns the events, the seconds of load that core NATS may lose, and what to do when the load
+-- is over.
 local function add_both(name, title, events_of)
   for _, kind in ipairs { core, js } do
     list.add(kind.prefix .. name, ("%s: %s"):format(title, kind.call), function(options)
@@ -114,7 +129,7 @@ add_both("killed", "nats-server killed, back after 2 s", function(broker, option
   return {
     { at = at, run = function() broker:kill9() end },
     { at = at + 2, run = function() broker:start_again { wait = false } end },
-  }, 1, function() broker:await_ready() end
+  }, IN_THE_SERVER, function() broker:await_ready() end
 end)
 
 -- The kernel ends both sockets of each connection: how many it ended. A publisher whose connections do not live long
@@ -130,7 +145,7 @@ add_both("reset", "connections reset every second", function(broker, options)
   for at = 1, options.seconds - 1 do
     events[at] = { at = at, run = function() ended = ended + reset_connections(broker) end }
   end
-  return events, #events, function()
+  return events, 0, function()
     if ended == 0 then error("ss -K ended no connection: does this kernel have CONFIG_INET_DIAG_DESTROY?", 0) end
   end
 end)
@@ -142,6 +157,32 @@ add_both("frozen", "nats-server frozen for 6 s", function(broker, options)
     { at = at + 6, run = function() broker:thaw() end },
   }, 0
 end)
+
+-- ---- a link that loses all packets
+
+-- Runs body(broker, events, start) with a nats-server at the far end of it.
+local function with_half_open(options, body)
+  return with_servers(function(started)
+    local net = start(started, network.start())
+    local broker = start(started, nats_server.start { jetstream = true, network = net })
+    make_stream(broker, 1):close()
+    local at = options.seconds / 4
+    local events = {
+      { at = at, run = function() net:cut() end },
+      { at = at + 6, run = function() net:mend() end },
+    }
+    return body(broker, events, function(server) return start(started, server) end)
+  end)
+end
+
+for _, kind in ipairs { core, js } do
+  list.add(kind.prefix .. "half_open", "half-open, no packet for 6 s: " .. kind.call, function(options)
+    return with_half_open(options, function(broker, events, keep)
+      local server = keep(start_publisher(kind, { broker }, impatient))
+      return measure(options, kind, server, broker, events, 0)
+    end)
+  end)
+end
 
 -- ---- a cluster of three
 
@@ -204,8 +245,9 @@ end)
 
 local handled = [[xlog("L_NOTICE", "ledger|done|$pp|$natsData|\n");]]
 
-local function start_consumer(servers, params)
+local function start_consumer(servers, params, more)
   params.nats_url, params.num_publish_workers = urls_of(servers), 1
+  for name, value in pairs(more or {}) do params[name] = value end
   local server = nats.start { params = params, events = { [SUBJECT] = handled } }
   wait.until_(function() return stats.one(server, "nats.subscriptions", { state = "active" }) end, 20, "the subscription")
   return server
@@ -247,6 +289,18 @@ end)
 
 list.add("js_durable", "one of two Kamailios of a durable consumer killed", function(options)
   return lose_consumer(options, js, durable)
+end)
+
+list.add("js_durable_half_open", "half-open, no packet for 6 s: a durable consumer", function(options)
+  return with_half_open(options, function(broker, events, keep)
+    local consumer = keep(start_consumer({ broker }, durable(), impatient))
+    local server = keep(start_publisher(js, { broker }, impatient))
+    local result = publish_load.run { server = server, rate = options.rate, seconds = options.seconds, events = events }
+    return list.line(result, list.done_all({ consumer }, result), {
+      confirmed = stored(server), crash = consumer:crash() or server:crash(), in_order = true,
+      note = ("%d connections of the consumer lost"):format(consumer:count_log("connection to .* lost")),
+    })
+  end)
 end)
 
 list.add("js_durable_leader", "3 nodes, a durable consumer's leader killed and back", function(options)

@@ -10,7 +10,7 @@ local Server = {}
 Server.__index = Server
 
 local function configuration(self, options)
-  local lines = { ("listen: 127.0.0.1:%d"):format(self.port) }
+  local lines = { ("listen: %s:%d"):format(self.host, self.port) }
   if options.jetstream then
     lines[#lines + 1] = ("jetstream { store_dir: %q }"):format(self.folder .. "/jetstream")
   end
@@ -27,9 +27,9 @@ local function answers(self)
 end
 
 local function spawn(self)
-  self.process = process.spawn {
-    name = "nats-server", folder = self.folder, command = { "nats-server", "-c", self.folder .. "/nats.conf" },
-  }
+  local command = { unpack(self.network and self.network.words or {}) }
+  for _, word in ipairs { "nats-server", "-c", self.folder .. "/nats.conf" } do command[#command + 1] = word end
+  self.process = process.spawn { name = "nats-server", folder = self.folder, command = command }
 end
 
 local function await_ready(self)
@@ -39,10 +39,12 @@ local function await_ready(self)
   end, 15, "nats-server on port " .. self.port)
 end
 
--- start{conf = "more lines of its configuration", jetstream = true}
+-- start{conf = "more lines of its configuration", jetstream = true, network = one of support.network, at whose far end it
+-- runs}
 function nats_server.start(options)
   options = options or {}
-  local self = setmetatable({ host = "127.0.0.1", port = ports.free() }, Server)
+  local self = setmetatable({ host = "127.0.0.1", port = ports.free(), network = options.network }, Server)
+  if self.network then self.host = self.network.far_address end
   self.url = ("nats://%s:%d"):format(self.host, self.port)
   self.folder = files.new_folder("nats-server")
   files.write(self.folder .. "/nats.conf", configuration(self, options))

@@ -23,11 +23,18 @@ describe("spec/fault/run", function()
     })
   end)
 
-  it("finds the same of NATS, but for what core NATS may lose", function()
+  it("finds the same of NATS, but for what those who die may take with them of core NATS", function()
     finds_all_well("--seconds 4 nats_killed js_killed nats_reset js_reset js_leader_ours nats_group js_durable", {
       "nats-server killed, back after 2 s: nats_publish", "nats-server killed, back after 2 s: nats_js_publish",
       "connections reset every second: nats_publish", "connections reset every second: nats_js_publish",
       "3 nodes, the leader", "one of two Kamailios of a queue group", "one of two Kamailios of a durable consumer",
+    })
+  end)
+
+  it("finds nothing lost over NATS on a link that loses all packets", function()
+    finds_all_well("--seconds 7 nats_half_open js_half_open js_durable_half_open", {
+      "half-open, no packet for 6 s: nats_publish", "half-open, no packet for 6 s: nats_js_publish",
+      "half-open, no packet for 6 s: a durable consumer",
     })
   end)
 

@@ -2,8 +2,11 @@
 local cjson = require "cjson"
 local nats = require "support.nats"
 local nats_client = require "support.nats_client"
+local nats_peer = require "support.nats_peer"
 local nats_server = require "support.nats_server"
 local ports = require "support.ports"
+local socket = require "socket"
+local stats = require "support.stats"
 local wait = require "support.wait"
 
 local routes = {
@@ -203,9 +206,8 @@ describe("while nats-server is down", function()
     publish_some(200)
     read_stream(broker, 200)
     broker:kill9()
-    publish_some(100) -- some of these the system took for a server that was gone: core NATS does not ask
+    publish_some(100) -- some of these the system takes for a server that is gone
     server:wait_log("connection to .* lost")
-    local kept_from = sent
     publish_some(300)
     broker:start_again { wait = false }
     publish_some(200)
@@ -215,17 +217,15 @@ describe("while nats-server is down", function()
 
     local payloads
     wait.until_(function()
-      payloads = read_stream(broker, 550)
+      payloads = read_stream(broker, sent)
       return tonumber(payloads[#payloads]) == sent - 1
     end, 20, "the last message")
-    local got, before = {}, -1
-    for _, payload in ipairs(payloads) do
+    local newest = -1
+    for _, payload in ipairs(payloads) do -- one may come again, but none is passed over
       local n = tonumber(payload)
-      assert.is_true(n > before, ("%d came after %d"):format(n, before))
-      got[n], before = true, n
+      assert.is_true(n <= newest + 1, ("%d came after %d"):format(n, newest))
+      newest = math.max(newest, n)
     end
-    for n = 0, 199 do assert.is_true(got[n], n .. " is missing") end
-    for n = kept_from, sent - 1 do assert.is_true(got[n], n .. " is missing") end
     assert.equal(1, server:count_log("connection to .* lost"))
     server:stop()
     broker:stop()
@@ -334,7 +334,7 @@ describe("while nats-server is frozen", function()
       accepted, refused = accepted + n, refused + not_taken
       return refused > 0
     end, 20, "a full outbox")
-    assert.is_true(accepted > 4000, accepted .. " accepted") -- 4 MiB, and what the sockets hold
+    assert.is_true(accepted > 3800, accepted .. " accepted") -- 4 MiB, some of each message for its head
     assert.equal(200, assert(server.sip:options()).status)
     broker:thaw()
     for i = 1, accepted do assert(client:next(10), ("%d of %d came"):format(i - 1, accepted)) end
@@ -342,5 +342,97 @@ describe("while nats-server is frozen", function()
     assert.equal(1, server:call("one", { body = "as before" }))
     assert.equal("as before", assert(client:next(5)).payload)
     assert.equal(0, server:count_log("connection to .* lost"))
+  end)
+end)
+
+-- -- what is on its way when a connection ends --
+
+describe("A message that the server was not seen to read", function()
+  local listener, server
+
+  local function start(params)
+    listener = nats_peer.listen()
+    params.nats_url, params.num_publish_workers = listener.url, 1
+    server = nats.start { routes = routes, params = params }
+    return listener:serve()
+  end
+
+  after_each(function()
+    listener:close()
+    server:stop()
+  end)
+
+  it("stays in the outbox, and is sent again on the next connection, ahead of what follows", function()
+    local peer = start {}
+    assert.equal(1, server:call("one", { body = "first" }))
+    nats_peer.read_until(peer, "^PUB order 5$")
+    assert.equal("first", peer:receive("*l"))
+    nats_peer.read_until(peer, "^PING$")
+    assert.equal(1, stats.one(server, "nats.stats").outbox_messages)
+    assert.equal(1, server:call("one", { body = "other" }))
+    peer:close()
+
+    peer = listener:serve()
+    for _, payload in ipairs { "first", "other" } do
+      assert.equal("PUB order 5", peer:receive("*l"))
+      assert.equal(payload, peer:receive("*l"))
+    end
+    nats_peer.read_until(peer, "^PING$")
+    server:wait_log("sending 2 unconfirmed messages again")
+    peer:send("PONG\r\n")
+    stats.await(server, "nats.stats", { outbox_messages = 0, sent = 2, outbox_bytes = 0 })
+    peer:close()
+  end)
+
+  it("is given up with nats_publish_confirm=0", function()
+    local peer = start { nats_publish_confirm = 0 }
+    assert.equal(1, server:call("one", { body = "first" }))
+    assert.equal("PUB order 5", peer:receive("*l"))
+    stats.await(server, "nats.stats", { outbox_messages = 0, sent = 1 })
+    peer:close()
+    peer = listener:serve()
+    assert.equal(1, server:call("one", { body = "second" }))
+    assert.equal("PUB order 6", peer:receive("*l"))
+    peer:close()
+  end)
+
+  -- A link that takes bytes and brings none, and tells nobody.
+  it("is sent again when a server says nothing for nats_ping_interval times nats_max_pings_out and one more", function()
+    local peer = start { nats_ping_interval = 1, nats_max_pings_out = 1 }
+    local began = socket.gettime()
+    assert.equal(1, server:call("one", { body = "first" }))
+    local again = listener:serve()
+    local took = socket.gettime() - began
+    assert.is_true(took > 1.5 and took < 6, took)
+    server:wait_log("connection to .* lost: stale: the server does not answer")
+    assert.equal("PUB order 5", again:receive("*l"))
+    peer:close()
+    again:close()
+  end)
+end)
+
+describe("A message that costs the connection", function()
+  it("is found and dropped, and those around it arrive", function()
+    local broker = nats_server.start { conf = "max_control_line: 512" }
+    local server = nats.start { server = broker, routes = routes, settings = settings, params = { num_publish_workers = 1 } }
+    server:await_connections(1)
+    local client = nats_client.connect { port = broker.port }
+    client:sub("order")
+    assert.equal(1, server:call("many", { body = "before" }))
+    assert.equal(1, server:publish(("x"):rep(600), "too long a line"))
+    assert.equal(1, server:call("many", { body = "behind" }))
+    local newest = -1
+    local numbers = { before = 0, behind = 500 }
+    repeat
+      local word, n = assert(client:next(15), "it ends after " .. newest).payload:match("(%a+) (%d+)")
+      n = numbers[word] + n
+      assert.is_true(n <= newest + 1, ("%d came after %d"):format(n, newest))
+      newest = math.max(newest, n)
+    until newest == 999
+    server:wait_log("message to \"x+\" .15 bytes. dropped: [Mm]aximum [Cc]ontrol [Ll]ine")
+    stats.await(server, "nats.stats", { outbox_messages = 0, sent = 1000, publish_invalid = 1 })
+    client:close()
+    server:stop()
+    broker:stop()
   end)
 end)

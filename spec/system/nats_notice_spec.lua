@@ -4,6 +4,7 @@ local files = require "support.files"
 local jetstream = require "support.jetstream"
 local nats = require "support.nats"
 local nats_client = require "support.nats_client"
+local nats_peer = require "support.nats_peer"
 local nats_server = require "support.nats_server"
 local ports = require "support.ports"
 local process = require "support.process"
@@ -194,25 +195,12 @@ describe("A server in lame duck mode", function()
   end)
 end)
 
--- A server of one's own: answers to a client what it must, and says the rest when it is told to.
-local function serve(listener)
-  listener:settimeout(10)
-  local peer = assert(listener:accept())
-  peer:settimeout(10)
-  peer:send('INFO {"server_id":"x","max_payload":1048576,"headers":true}\r\n')
-  local name = assert(peer:receive("*l")):match('"name":"([^"]*)"')
-  repeat local line = assert(peer:receive("*l")) until line == "PING"
-  peer:send("PONG\r\n")
-  return peer, name
-end
-
 describe("A server that closes a connection", function()
   -- Linux tells a writer of the end before it shows a reader what came before.
   it("has its last word in the log, also when it is a write that finds the end", function()
-    local listener = assert(socket.bind("127.0.0.1", 0))
-    local _, port = listener:getsockname()
-    local server = start { nats_url = "nats://127.0.0.1:" .. port, subject_queue_group = {} }
-    local peer = serve(listener)
+    local listener = nats_peer.listen()
+    local server = start { nats_url = listener.url, subject_queue_group = {} }
+    local peer = listener:serve()
     local publisher = assert(server:rpc("core.psx"):match("PID: (%d+)%s+DSC: nats publisher 0"), server:rpc("core.psx"))
     assert.equal(1, server:publish("out", "never read")) -- so the connection is reset at the end
     assert.equal(peer, socket.select({ peer }, nil, 10)[1])
@@ -221,7 +209,7 @@ describe("A server that closes a connection", function()
     peer:close()
     assert.equal(1, server:publish("out", "too late"))
     process.signal(publisher, "CONT")
-    server:wait_log("ERROR: nats: connection to 127.0.0.1:" .. port .. " lost: A Reason Of Its Own")
+    server:wait_log("ERROR: nats: connection to 127.0.0.1:" .. listener.port .. " lost: A Reason Of Its Own")
     listener:close()
     server:stop()
   end)
@@ -229,21 +217,20 @@ end)
 
 describe("A slow consumer", function()
   it("that the server only speaks of stays connected", function()
-    local listener = assert(socket.bind("127.0.0.1", 0))
-    local _, port = listener:getsockname()
-    local server = start { nats_url = "nats://127.0.0.1:" .. port }
+    local listener = nats_peer.listen()
+    local server = start { nats_url = listener.url }
     local peers = {}
     for _ = 1, 2 do
-      local peer, name = serve(listener)
+      local peer, name = listener:serve()
       peers[name] = peer
     end
     local subscriber = assert(peers["kamailio in:group"])
-    repeat local line = assert(subscriber:receive("*l")) until line:find("^SUB in group ")
+    nats_peer.read_until(subscriber, "^SUB in group ")
     for n = 1, 3 do
       subscriber:send("-ERR 'Slow Consumer'\r\n")
       server:wait_log("route of slow%-consumer: <null>", 10, n)
     end
-    server:wait_log("ERROR: nats: 127.0.0.1:" .. port .. ": Slow Consumer")
+    server:wait_log("ERROR: nats: 127.0.0.1:" .. listener.port .. ": Slow Consumer")
     local now = stats.await(server, "nats.stats", { slow_consumer = 3, connections_open = 2 })
     assert.equal(0, now.reconnects)
     subscriber:send("PING\r\nMSG in 1 2\r\nhi\r\n")

@@ -6,7 +6,7 @@
 #include "broker/tcp.h"
 #include "check.h"
 
-enum { INTERVAL_MS = 1000 };
+enum { INTERVAL_MS = 1000, PINGS_OUT_MAX = 3 };
 
 static void let_pass(struct kb_nats_link *link, int ms)
 {
@@ -26,7 +26,7 @@ static void an_answer_at_once_is_one(struct kb_nats_link *link, int server)
 	for (int i = 0; i < 5; i++) {
 		let_pass(link, INTERVAL_MS);
 		size_t before = kb_nats_link_waiting(link);
-		kb_nats_link_keep_alive(link, INTERVAL_MS);
+		kb_nats_link_keep_alive(link, INTERVAL_MS, PINGS_OUT_MAX);
 		CHECK(kb_nats_link_waiting(link) > before);
 		say_pong(link, server);
 		link->heard_at = link->pinged_at;
@@ -36,13 +36,13 @@ static void an_answer_at_once_is_one(struct kb_nats_link *link, int server)
 
 static void silence_ends_it(struct kb_nats_link *link)
 {
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < PINGS_OUT_MAX; i++) {
 		let_pass(link, INTERVAL_MS);
-		kb_nats_link_keep_alive(link, INTERVAL_MS);
+		kb_nats_link_keep_alive(link, INTERVAL_MS, PINGS_OUT_MAX);
 		CHECK(link->up);
 	}
 	let_pass(link, INTERVAL_MS);
-	kb_nats_link_keep_alive(link, INTERVAL_MS);
+	kb_nats_link_keep_alive(link, INTERVAL_MS, PINGS_OUT_MAX);
 	CHECK(!link->up);
 	CHECK_CONTAINS(link->why, "does not answer");
 }

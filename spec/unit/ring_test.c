@@ -240,11 +240,48 @@ static void shows_to_the_next_reader_what_the_last_left(void)
 	munmap(memory, kb_ring_footprint(bytes));
 }
 
+/* -- some are settled one by one, and the others with all before them -- */
+
+static void write_number(struct kb_ring *ring, uint32_t i)
+{
+	memcpy(kb_ring_reserve(ring, 4), &i, 4);
+	kb_ring_commit(ring);
+}
+
+static void settles_all_up_to_a_cursor(void)
+{
+	enum { LAPS = 400, EACH = 50 };
+	struct kb_ring *ring = kb_ring_init(aligned_alloc(64, kb_ring_footprint(4096)), 4096);
+	uint64_t cursor = kb_ring_cursor(ring);
+	for (uint32_t lap = 0; lap < LAPS; lap++) {
+		uint64_t middle = 0;
+		for (uint32_t i = 0; i < EACH; i++)
+			write_number(ring, i);
+		for (uint32_t i = 0; i < EACH; i++) {
+			struct kb_record *record = kb_ring_next(ring, &cursor);
+			CHECK(record && *record->data == i);
+			if (i == 20)
+				middle = cursor;
+			if (i == 10 || i == 21 || i == 30)
+				kb_ring_settle(ring, record, KB_REJECTED);
+		}
+		kb_ring_settle_up_to(ring, middle);
+		uint64_t again = kb_ring_cursor(ring);
+		struct kb_record *record = kb_ring_next(ring, &again);
+		CHECK(record && *record->data == 22); /* 21 was settled already */
+		kb_ring_settle_up_to(ring, cursor);
+		CHECK(kb_ring_empty(ring) && kb_ring_used(ring) == 0);
+		kb_ring_reclaim(ring);
+	}
+	free(ring);
+}
+
 int main(void)
 {
 	carries_an_outbox_between_processes();
 	says_why_an_outbox_refuses();
 	carries_an_inbox_and_its_outcomes();
 	shows_to_the_next_reader_what_the_last_left();
+	settles_all_up_to_a_cursor();
 	return check_failures ? 1 : 0;
 }

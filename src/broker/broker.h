@@ -82,10 +82,13 @@ struct kb_broker_config {
 	enum kb_broker_role role; /* or-ed */
 	int connect_timeout_ms;   /* for one address, from name look-up to the last answer of the handshake */
 	int heartbeat_s;          /* 0: none */
+	int pings_out_max;        /* heartbeats without an answer before a server is given up; known to NATS alone */
 	size_t message_max;       /* bytes; longer deliveries are refused with one log line */
 	struct kb_broker_tls tls;
 	struct kb_broker_login login;
 	uint32_t index;           /* goes into kb_origin.broker */
+	bool confirm;             /* settle a message when the server has read it, not when it is on its way. Known to NATS
+								 alone, where streams and questions have answers of their own */
 	const char *inbox_prefix; /* of the subjects that answers come to; NULL: "_INBOX". Known to NATS alone */
 
 	/* Index of the address where the processes that share the list are, in memory that they share, so that they go to
@@ -170,7 +173,7 @@ struct kb_broker_api {
 	enum kb_broker_result (*subscribe)(struct kb_broker *b, const struct kb_subscription *s, uint32_t index);
 
 	/* Numbers the message and takes it, or not. *sequence 0: settled at once, no settled() will follow: so it is with
-	 * NATS, but for messages with KB_STORED. */
+	 * NATS, but for messages with KB_STORED, and others with config.confirm; one broker gets only the one kind. */
 	enum kb_broker_result (*publish)(struct kb_broker *b, const struct kb_message *m, uint64_t *sequence);
 
 	/* Replaces what messages are published on, after one was refused: publish() takes none until settled() has said

@@ -1,5 +1,5 @@
 /* NATS behind the contract of broker.h. Core NATS delivers at most once: what is on its way to the socket counts as
- * sent. */
+ * sent, unless config.confirm says otherwise (nats_receipts.h). */
 #include "broker/nats_broker.h"
 
 #include <poll.h>
@@ -59,6 +59,7 @@ static void disconnect(struct kb_broker *b, int linger_ms)
 	b->refused = b->held = b->lame_duck = b->renewing = false;
 	b->leave_at = b->leave_by = 0;
 	kb_nats_store_reset(&b->store);
+	kb_nats_receipts_forget(&b->receipts);
 }
 
 static void nats_close(struct kb_broker *b)
@@ -166,6 +167,7 @@ static void begin_to_leave(struct kb_broker *b)
 {
 	for (size_t i = 0; i < b->n_subscriptions; i++)
 		kb_nats_put_unsubscribe(&b->link.out, i + 1);
+	kb_nats_receipts_ask(&b->receipts, &b->link, true);
 	kb_nats_link_ping(&b->link);
 	b->leave_by = kb_tcp_now_ms() + LEAVING_MS;
 	if (b->events.blocked)
@@ -174,7 +176,8 @@ static void begin_to_leave(struct kb_broker *b)
 
 static bool leaves_now(const struct kb_broker *b)
 {
-	bool all_said = b->link.pongs_due == 0 && b->store.oldest == b->store.next;
+	bool all_said =
+		!kb_nats_link_awaits_pong(&b->link) && b->store.oldest == b->store.next && !kb_nats_receipts_open(&b->receipts);
 	return b->leave_by && !b->held && (all_said || kb_tcp_now_ms() >= b->leave_by);
 }
 
@@ -182,7 +185,7 @@ static enum kb_broker_result leave(struct kb_broker *b)
 {
 	kb_log(KB_LOG_NOTICE, "nats: left %s, which is about to close", b->address);
 	kb_traffic_state(b->config.traffic, KB_CONNECTION_CLOSED, b->address, "lame duck mode");
-	disconnect(b, b->link.pongs_due ? LINGER_MS : 0);
+	disconnect(b, kb_nats_link_awaits_pong(&b->link) ? LINGER_MS : 0);
 	return KB_BROKER_LOST;
 }
 
@@ -213,7 +216,9 @@ static enum kb_broker_result nats_process(struct kb_broker *b, unsigned max_mess
 	if (!b->leave_by)
 		kb_nats_look_after_durables(b);
 	b->published = false;
-	kb_nats_link_keep_alive(&b->link, b->held || b->leave_by ? 0 : b->config.heartbeat_s * 1000);
+	kb_nats_link_keep_alive(
+		&b->link, b->held || b->leave_by ? 0 : b->config.heartbeat_s * 1000, b->config.pings_out_max);
+	kb_nats_receipts_ask(&b->receipts, &b->link, b->leave_by != 0);
 	if (kb_nats_link_waiting(&b->link))
 		kb_nats_link_write(&b->link);
 	if (!b->link.up)
@@ -238,7 +243,8 @@ static int nats_poll_fd(const struct kb_broker *b)
 
 static int nats_poll_timeout_ms(const struct kb_broker *b)
 {
-	return b->held || b->leave_by ? HELD_MS : LOOK_MS;
+	int due = kb_nats_receipts_due_ms(&b->receipts), ms = b->held || b->leave_by ? HELD_MS : LOOK_MS;
+	return due >= 0 && due < ms ? due : ms;
 }
 
 const struct kb_broker_api kb_nats = {

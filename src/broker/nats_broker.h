@@ -7,6 +7,7 @@
 #include "broker/broker.h"
 #include "broker/nats_durable.h"
 #include "broker/nats_link.h"
+#include "broker/nats_receipts.h"
 #include "broker/nats_servers.h"
 #include "broker/nats_store.h"
 #include "core/log.h"
@@ -44,8 +45,9 @@ struct kb_broker {
 	struct kb_buf headers, properties;
 
 	struct kb_nats_store store;
-	bool renewing;           /* what was published is to be sent again */
-	int64_t settled_ms;      /* when acknowledgements were last written */
+	struct kb_nats_receipts receipts; /* with config.confirm */
+	bool renewing;                    /* what was published is to be sent again */
+	int64_t settled_ms;               /* when acknowledgements were last written */
 	struct kb_slice offered; /* where the delivery that is being handled is acknowledged; empty: not, or no more */
 
 	struct kb_log_limit bad_subject, bad_headers, too_long, long_delivery, broken_headers, reported;

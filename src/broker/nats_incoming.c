@@ -158,7 +158,7 @@ static bool offer(struct kb_broker *b, const struct kb_nats_op *op)
 
 /* -- reading -- */
 
-/* One of the messages on their way to streams costs the connection: they go one at a time until it is found. */
+/* One of the messages on their way costs the connection: they go one at a time until it is found. */
 static bool is_offence(const char *what)
 {
 	static const char *const offences[] = {
@@ -179,6 +179,11 @@ static struct kb_slice forbidden(struct kb_slice text)
 	return end ? kb_slice(from, (size_t)(end - from)) : kb_slice(NULL, 0);
 }
 
+static bool has_open_messages(const struct kb_broker *b)
+{
+	return b->store.oldest < b->store.next || kb_nats_receipts_open(&b->receipts);
+}
+
 static void note_offence(struct kb_broker *b, struct kb_slice text, const char *what)
 {
 	struct kb_slice subject = forbidden(text);
@@ -186,8 +191,9 @@ static void note_offence(struct kb_broker *b, struct kb_slice text, const char *
 		b->store.blind = true;
 	} else if (subject.n) {
 		kb_nats_store_forbidden(&b->store, subject, what, &b->events);
-	} else if (b->store.oldest < b->store.next && is_offence(what)) {
+	} else if (has_open_messages(b) && is_offence(what)) {
 		kb_nats_store_forget(&b->store);
+		kb_nats_receipts_forget(&b->receipts);
 		b->events.settled(b->events.context, 0, true, KB_REQUEUE, what);
 	}
 }
@@ -206,6 +212,12 @@ static void note_error(struct kb_broker *b, struct kb_slice text)
 		kb_nats_note_slow_consumer(b);
 }
 
+static void note_pong(struct kb_broker *b)
+{
+	kb_nats_link_note_pong(&b->link);
+	kb_nats_receipts_heed(&b->receipts, &b->link, &b->events);
+}
+
 /* What the server says of itself and the connection. */
 static void heed(struct kb_broker *b, const struct kb_nats_op *op)
 {
@@ -216,7 +228,7 @@ static void heed(struct kb_broker *b, const struct kb_nats_op *op)
 	else if (op->kind == KB_NATS_INFO)
 		kb_nats_note_info(b, op);
 	else if (op->kind == KB_NATS_PONG)
-		kb_nats_link_note_pong(&b->link);
+		note_pong(b);
 }
 
 /* Hands over what was read. False: some of it must wait for the next process(). */

@@ -11,8 +11,7 @@ enum {
 	READ_BYTES = 32 * 1024,   /* one read: what it holds still fits into the cache when it is handed over */
 	KEEP_BYTES = 1024 * 1024, /* what a buffer may keep when it is empty */
 	LOGIN_BYTES = 16 * 1024,  /* a CONNECT, with a JWT in it */
-	COMPACT_AT = 64 * 1024,   /* bytes already sent at the front of `out` that are worth moving the rest for */
-	PINGS_OUT_MAX = 2         /* unanswered ones before the connection is given up */
+	COMPACT_AT = 64 * 1024    /* bytes already sent at the front of `out` that are worth moving the rest for */
 };
 
 void kb_nats_link_fail(struct kb_nats_link *link, const char *why)
@@ -150,7 +149,7 @@ void kb_nats_link_write(struct kb_nats_link *link)
 		kb_buf_free(&link->out);
 }
 
-void kb_nats_link_keep_alive(struct kb_nats_link *link, int interval_ms)
+void kb_nats_link_keep_alive(struct kb_nats_link *link, int interval_ms, int pings_out_max)
 {
 	int64_t now = kb_tcp_now_ms();
 	if (!link->up || interval_ms <= 0)
@@ -158,7 +157,7 @@ void kb_nats_link_keep_alive(struct kb_nats_link *link, int interval_ms)
 	int64_t since = link->pings_out ? link->pinged_at : link->heard_at;
 	if (now - since < interval_ms)
 		return;
-	if (link->pings_out >= PINGS_OUT_MAX) {
+	if (link->pings_out >= pings_out_max) {
 		kb_nats_link_fail(link, "stale: the server does not answer");
 		return;
 	}
@@ -170,12 +169,12 @@ void kb_nats_link_keep_alive(struct kb_nats_link *link, int interval_ms)
 void kb_nats_link_ping(struct kb_nats_link *link)
 {
 	kb_buf_append_slice(&link->out, KB_SLICE_LITERAL("PING\r\n"));
-	link->pongs_due++;
+	link->pings++;
 }
 
 void kb_nats_link_note_pong(struct kb_nats_link *link)
 {
-	link->pongs_due -= link->pongs_due > 0;
+	link->pongs += link->pongs < link->pings;
 }
 
 short kb_nats_link_poll_events(const struct kb_nats_link *link, bool reading)
@@ -301,7 +300,8 @@ bool kb_nats_link_open(
 		return false;
 	link->open = link->up = true;
 	link->cut_off = link->mute = false;
-	link->pings_out = link->pongs_due = 0;
+	link->pings_out = 0;
+	link->pings = link->pongs = 0;
 	link->heard_at = link->pinged_at = kb_tcp_now_ms();
 	bool good = await_info(link, deadline) &&
 				(!(server->tls || link->info.tls_required) || go_over_to_tls(link, server, config, deadline)) &&

@@ -21,7 +21,8 @@ struct kb_nats_link {
 	int64_t heard_at;   /* ms; when the server last said anything */
 	int64_t pinged_at;  /* ms; when it was last asked to */
 	int pings_out;      /* not answered, since it last said anything */
-	int pongs_due;      /* for all that were sent on this connection */
+	uint64_t pings;     /* sent on this connection, but for that of the login */
+	uint64_t pongs;     /* and answered, in the same order */
 	struct kb_nats_info info;
 	struct kb_buf announced; /* JSON array of the cluster's servers, as the last INFO had it */
 	bool cut_off;            /* the server closed it in the middle of a message, for no reason that it gave */
@@ -59,12 +60,17 @@ static inline size_t kb_nats_link_waiting(const struct kb_nats_link *link)
 /* Takes over what an INFO says. */
 void kb_nats_link_note_info(struct kb_nats_link *link, const struct kb_nats_op *op);
 
-/* Asks the server for a sign of life when it has said nothing for interval_ms, and gives it up when it does not answer.
- */
-void kb_nats_link_keep_alive(struct kb_nats_link *link, int interval_ms);
+/* Asks the server for a sign of life whenever it has said nothing for interval_ms, and gives it up when so many times
+ * in a row it does not answer. */
+void kb_nats_link_keep_alive(struct kb_nats_link *link, int interval_ms, int pings_out_max);
 
 /* Asks for a PONG: with it the server has seen all that was written before, and said all that it had to say. */
 void kb_nats_link_ping(struct kb_nats_link *link);
+
+static inline bool kb_nats_link_awaits_pong(const struct kb_nats_link *link)
+{
+	return link->pongs < link->pings;
+}
 
 /* To be told of each PONG. */
 void kb_nats_link_note_pong(struct kb_nats_link *link);

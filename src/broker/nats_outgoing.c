@@ -40,14 +40,18 @@ static enum kb_broker_result put_message(struct kb_broker *b, const struct kb_me
 	if (m->origin.flags & KB_STORED)
 		return kb_nats_store_put(&b->store, &b->link, KB_NATS_STORE_SID, m, sequence);
 	kb_nats_put_message(&b->link.out, m);
+	if (b->config.confirm && !(m->origin.flags & KB_EXPIRES))
+		*sequence = kb_nats_receipts_number(&b->receipts);
 	return KB_BROKER_OK;
 }
 
 enum kb_broker_result kb_nats_publish(struct kb_broker *b, const struct kb_message *m, uint64_t *sequence)
 {
 	*sequence = 0;
-	if (b->link.up && kb_nats_link_waiting(&b->link) >= WRITE_BYTES)
+	if (b->link.up && kb_nats_link_waiting(&b->link) >= WRITE_BYTES) {
+		kb_nats_receipts_ask(&b->receipts, &b->link, false);
 		kb_nats_link_write(&b->link);
+	}
 	if (!b->link.up || b->link.mute)
 		return KB_BROKER_LOST;
 	size_t before = kb_nats_link_waiting(&b->link);

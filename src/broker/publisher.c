@@ -14,6 +14,7 @@
 
 enum {
 	WINDOW = 8192, /* messages sent and not settled; a power of two */
+	RUN = 64,      /* of them, those of one lane that are settled together where no one of them has its own outcome */
 	TICK_MS = 1000,
 	DRAIN_TICK_MS = 20,
 	RENEW_PATIENCE_MS = 1000 /* for the confirms of what is on its way, before a channel is given up */
@@ -27,11 +28,13 @@ struct lane {
 	struct kb_retry retry;
 };
 
-/* A message that the broker has, or will have, and has not confirmed. */
+/* A message that the broker has, or will have, and has not confirmed; or a run of them. */
 struct flight {
 	struct lane *lane;
-	struct kb_record *record; /* NULL once settled */
-	bool returned;            /* it reached no queue */
+	struct kb_record *record; /* the first; NULL once settled */
+	uint64_t end;             /* the cursor behind the last */
+	unsigned n;
+	bool returned; /* it reached no queue */
 };
 
 struct loop {
@@ -41,6 +44,7 @@ struct loop {
 	size_t n_lanes, turn; /* turn: the lane that is served next */
 	struct flight flights[WINDOW];
 	uint64_t oldest, next; /* sequences: open flights are those in [oldest, next) */
+	uint64_t newest;       /* that of the last flight, which may be a run */
 
 	/* After the broker closed the channel over one of the messages on their way, those are sent again one at a time, so
 	 * that the guilty one is found and the others are not lost with it. */
@@ -113,7 +117,18 @@ static void tell_rejected(struct loop *l, const struct kb_record *record, const 
 static void land(struct flight *f)
 {
 	f->record = NULL;
-	f->lane->under_way--;
+	f->lane->under_way -= f->n;
+}
+
+/* Of core NATS it is only known that the server has read them, and that it will not read those that cost the
+ * connection. */
+static void count_settled(const struct kb_publisher *p, bool rejected, unsigned n)
+{
+	struct kb_connection *c = p->config.traffic;
+	if (c && p->config.confirm)
+		kb_count(rejected ? &c->invalid : &c->sent_only, n);
+	else if (c)
+		kb_count(rejected ? &c->rejected : &c->confirmed, n);
 }
 
 static void settle(struct loop *l, uint64_t sequence, enum kb_outcome outcome, const char *reason)
@@ -121,19 +136,20 @@ static void settle(struct loop *l, uint64_t sequence, enum kb_outcome outcome, c
 	struct flight *f = flight(l, sequence);
 	if (!f->record)
 		return;
+	count_settled(l->p, outcome == KB_REJECTED, f->n);
 	if (outcome == KB_REJECTED) {
 		tell_rejected(l, f->record, reason);
-		kb_traffic_note(l->p->config.traffic, rejected);
 	} else {
-		kb_traffic_note(l->p->config.traffic, confirmed);
 		kb_retry_confirmed(&f->lane->retry);
 		outcome = f->returned ? KB_REJECTED : outcome;
 	}
 	l->settled_any = true;
-	kb_ring_settle(f->lane->ring, f->record, outcome);
+	if (f->n > 1)
+		kb_ring_settle_up_to(f->lane->ring, f->end);
+	else
+		kb_ring_settle(f->lane->ring, f->record, outcome);
 	land(f);
-	if (l->step_left)
-		l->step_left--;
+	l->step_left -= l->step_left < f->n ? l->step_left : f->n;
 }
 
 static void log_refused(struct loop *l, const struct kb_record *record, const char *reason)
@@ -174,7 +190,7 @@ static void on_returned(void *context, const struct kb_message *m, const char *r
 	char to[DESTINATION_BYTES];
 	kb_log_limited(&l->returned, KB_LOG_WARNING, "%s: message to %s reached no queue: %s", l->p->api->name,
 		destination(l, m, to), reason);
-	for (uint64_t s = l->oldest; s < l->next; s++) {
+	for (uint64_t s = l->oldest; s < l->next; s += flight(l, s)->n) {
 		struct flight *f = flight(l, s);
 		if (!f->record || f->returned || !is_same(f->record, m))
 			continue;
@@ -195,8 +211,8 @@ static void on_blocked(void *context, bool blocked, const char *reason)
 static uint64_t rewind_lanes(struct loop *l)
 {
 	uint64_t open = 0;
-	for (; l->oldest < l->next; l->oldest++)
-		open += flight(l, l->oldest)->record != NULL;
+	for (; l->oldest < l->next; l->oldest += flight(l, l->oldest)->n)
+		open += flight(l, l->oldest)->record ? flight(l, l->oldest)->n : 0;
 	for (size_t i = 0; i < l->n_lanes; i++) {
 		l->lanes[i].cursor = kb_ring_cursor(l->lanes[i].ring);
 		l->lanes[i].under_way = 0;
@@ -234,14 +250,16 @@ static void on_settled(void *context, uint64_t sequence, bool multiple, enum kb_
 			l->p->api->name, sequence);
 		return;
 	}
-	for (uint64_t s = multiple ? l->oldest : sequence; s <= sequence; s++) {
+	for (uint64_t s = multiple ? l->oldest : sequence; s <= sequence; s += flight(l, s)->n) {
+		if (s + flight(l, s)->n - 1 > sequence)
+			break; /* a run waits for its last one */
 		if (outcome == KB_PENDING)
 			refuse(l, s, reason);
 		else
 			settle(l, s, outcome, reason);
 	}
 	while (l->oldest < l->next && !flight(l, l->oldest)->record)
-		l->oldest++;
+		l->oldest += flight(l, l->oldest)->n;
 }
 
 /* -- sending -- */
@@ -259,6 +277,23 @@ static void count_settled_at_once(struct kb_connection *c, enum kb_broker_result
 		kb_traffic_note(c, expired);
 	else
 		kb_traffic_note(c, invalid);
+}
+
+static void take_off(struct loop *l, struct lane *lane, struct kb_record *record, uint64_t sequence)
+{
+	struct flight *last = flight(l, l->newest);
+	bool more = l->p->config.confirm && l->oldest < l->next && last->record && last->lane == lane && last->n < RUN;
+	if (l->oldest == l->next)
+		l->oldest = sequence;
+	if (more) {
+		last->n++;
+		last->end = lane->cursor;
+	} else {
+		*flight(l, sequence) = (struct flight){.lane = lane, .record = record, .end = lane->cursor, .n = 1};
+		l->newest = sequence;
+	}
+	l->next = sequence + 1;
+	lane->under_way++;
 }
 
 /* One record to the broker. False: not now, the cursor must go back. */
@@ -284,11 +319,7 @@ static bool send_record(struct loop *l, struct lane *lane, struct kb_record *rec
 		kb_ring_settle(lane->ring, record, result == KB_BROKER_OK ? KB_DONE : KB_REJECTED);
 		return true;
 	}
-	if (l->oldest == l->next)
-		l->oldest = sequence;
-	*flight(l, sequence) = (struct flight){.lane = lane, .record = record};
-	l->next = sequence + 1;
-	lane->under_way++;
+	take_off(l, lane, record, sequence);
 	return true;
 }
 

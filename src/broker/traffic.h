@@ -44,14 +44,14 @@ struct kb_subscription_traffic {
 
 struct kb_connection {
 	_Alignas(64) kb_counter messages_in, bytes_in, messages_out, bytes_out; /* bytes: of payloads */
-	kb_counter confirmed;                      /* outgoing messages that the broker has confirmed */
-	kb_counter sent_only;                      /* ... that were sent, with no confirm to come */
-	kb_counter rejected;                       /* ... that it refused for good */
-	kb_counter returned;                       /* ... that no queue was bound for */
-	kb_counter invalid;                        /* ... that the protocol has no room for: never sent */
-	kb_counter expired;                        /* questions that nobody waited for any more: never sent */
-	kb_counter discovered;                     /* how often a cluster announced more servers than before */
-	kb_counter lame_duck, slow_consumer;       /* how often the server was about to close, found us too slow */
+	kb_counter confirmed;                /* outgoing messages that the broker has confirmed */
+	kb_counter sent_only;                /* ... that were sent, or that the server has read, with no confirm to come */
+	kb_counter rejected;                 /* ... that it refused for good */
+	kb_counter returned;                 /* ... that no queue was bound for */
+	kb_counter invalid;                  /* ... that the protocol has no room for: never sent */
+	kb_counter expired;                  /* questions that nobody waited for any more: never sent */
+	kb_counter discovered;               /* how often a cluster announced more servers than before */
+	kb_counter lame_duck, slow_consumer; /* how often the server was about to close, found us too slow */
 	kb_counter state, since_s, opened, failed; /* since_s: Unix seconds; failed: attempts to connect */
 	kb_counter subscribed;                     /* how many subscriptions, from first_subscription on */
 	struct kb_subscription_traffic *first_subscription;

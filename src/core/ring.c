@@ -161,14 +161,24 @@ static uint64_t settled_end(const struct kb_ring *ring, uint64_t tail)
 	return tail;
 }
 
+static void settle_from(struct kb_ring *ring, uint64_t from)
+{
+	uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed), settled = settled_end(ring, from);
+	if (settled != tail)
+		atomic_store_explicit(&ring->tail, settled, memory_order_release);
+}
+
 void kb_ring_settle(struct kb_ring *ring, struct kb_record *record, enum kb_outcome outcome)
 {
 	assert(atomic_load_explicit(&record->outcome, memory_order_relaxed) == KB_PENDING);
 	atomic_store_explicit(&record->outcome, (uint16_t)outcome, memory_order_relaxed);
-	uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
-	uint64_t settled = settled_end(ring, tail);
-	if (settled != tail)
-		atomic_store_explicit(&ring->tail, settled, memory_order_release);
+	settle_from(ring, atomic_load_explicit(&ring->tail, memory_order_relaxed));
+}
+
+void kb_ring_settle_up_to(struct kb_ring *ring, uint64_t cursor)
+{
+	assert(cursor > atomic_load_explicit(&ring->tail, memory_order_relaxed) && cursor <= ring->head_seen);
+	settle_from(ring, cursor);
 }
 
 bool kb_ring_empty(const struct kb_ring *ring)

@@ -76,6 +76,10 @@ bool kb_ring_has_next(const struct kb_ring *ring, uint64_t cursor);
 /* Says what became of a record that kb_ring_next() returned; settling twice is an error of the caller. */
 void kb_ring_settle(struct kb_ring *ring, struct kb_record *record, enum kb_outcome outcome);
 
+/* The same with KB_DONE for all up to a cursor that are not settled yet, without writing that into each: for those
+ * whose writer does not look at outcomes. */
+void kb_ring_settle_up_to(struct kb_ring *ring, uint64_t cursor);
+
 /* True when everything written is settled. */
 bool kb_ring_empty(const struct kb_ring *ring);
 

@@ -28,7 +28,8 @@ struct kn_settings {
 	const char *subjects[KN_SUBSCRIPTIONS_MAX];       /* what their `routing` points to, and events are named by */
 	struct kb_durable durables[KN_SUBSCRIPTIONS_MAX]; /* of those that consume from a stream */
 	size_t n_subscriptions;
-	int publish_workers;
+	int publish_workers, publish_confirm;
+	int ping_interval_s, max_pings_out;
 	int outbox_bytes;
 	int request_timeout_ms;
 	int async_requests, async_workers;           /* under way at once from asynchronous functions; who ends them */

@@ -191,6 +191,7 @@ static void publisher_main(void *argument)
 	snprintf(name, sizeof name, "kamailio publisher %zu", reader);
 	struct kb_broker_config config = kn_broker_config(KB_ROLE_PUBLISH, name);
 	config.traffic = kn_stats_connection(name);
+	config.confirm = kn_settings()->publish_confirm;
 	kb_publisher_run(&(struct kb_publisher){.api = &kb_nats,
 		.config = config,
 		.outbox = outbox,

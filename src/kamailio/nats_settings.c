@@ -11,6 +11,9 @@
 
 static struct kn_settings settings = {
 	.publish_workers = 2,
+	.publish_confirm = 1,
+	.ping_interval_s = 10,
+	.max_pings_out = 2,
 	.outbox_bytes = 16 * 1024 * 1024,
 	.request_timeout_ms = 2000,
 	.async_requests = 256,
@@ -131,6 +134,9 @@ param_export_t kn_parameters[] = {
 	{"nats_js_consumer", PARAM_STRING | PARAM_USE_FUNC, (void *)add_consumer},
 	{"event_callback", PARAM_STRING, &settings.event_callback},
 	{"lua_policy", PARAM_STRING, &settings.lua_policy},
+	{"nats_publish_confirm", PARAM_INT, &settings.publish_confirm},
+	{"nats_ping_interval", PARAM_INT, &settings.ping_interval_s},
+	{"nats_max_pings_out", PARAM_INT, &settings.max_pings_out},
 	{"nats_outbox_size", PARAM_INT, &settings.outbox_bytes},
 	{"nats_request_timeout", PARAM_INT, &settings.request_timeout_ms},
 	{"nats_async_requests", PARAM_INT, &settings.async_requests},
@@ -157,7 +163,8 @@ struct kb_broker_config kn_broker_config(enum kb_broker_role role, const char *n
 		.client_name = name,
 		.role = role,
 		.connect_timeout_ms = 2000,
-		.heartbeat_s = 10,
+		.heartbeat_s = settings.ping_interval_s,
+		.pings_out_max = settings.max_pings_out,
 		.message_max = SIZE_MAX, /* the server's own bound, max_payload, is the only one */
 		.inbox_prefix = settings.inbox_prefix};
 	kn_security_apply(&config);
@@ -193,6 +200,9 @@ bool kn_settings_check(void)
 	if (settings.n_urls == 0)
 		settings.urls[settings.n_urls++] = "nats://127.0.0.1:4222";
 	return kb_setting_in_range("num_publish_workers", settings.publish_workers, 1, 64) &&
+		   kb_setting_in_range("nats_publish_confirm", settings.publish_confirm, 0, 1) &&
+		   kb_setting_in_range("nats_ping_interval", settings.ping_interval_s, 1, 3600) &&
+		   kb_setting_in_range("nats_max_pings_out", settings.max_pings_out, 1, 100) &&
 		   kb_setting_in_range("nats_outbox_size", settings.outbox_bytes, 65536, 1 << 30) &&
 		   kb_setting_in_range("nats_request_timeout", settings.request_timeout_ms, 1, KN_TIMEOUT_MAX_MS) &&
 		   kb_setting_in_range("nats_async_requests", settings.async_requests, 1, 65536) &&
