@@ -17,9 +17,10 @@ end
 local routes = {
   ask = [[kazoo_query("sx", "ask", "{'Event-Category':'spec', 'Event-Name':'ask'}");]],
   mandatory = [[kazoo_publish("sx", "nobody listens", "{}", "", "mandatory=1");]],
-  ask_nobody = [[kazoo_query("targeted", "nobody", "{}");]],
-  ask_nobody_briefly = [[$avp(ms) = 300; kazoo_query("targeted", "nobody", "{}");]],
-  ask_nobody_patiently = [[$avp(ms) = 1000; kazoo_query("targeted", "nobody", "{}");]],
+  ask_nobody = [[kazoo_query("", "unanswered", "{}");]],
+  ask_nobody_briefly = [[$avp(ms) = 300; kazoo_query("", "unanswered", "{}");]],
+  ask_nobody_patiently = [[$avp(ms) = 1000; kazoo_query("", "unanswered", "{}");]],
+  ask_no_queue = [[kazoo_query("targeted", "nobody", "{}");]],
   odd_property = [[kazoo_publish("sx", "k", "{}", "", "colour=red");]],
   odd_time = [[kazoo_publish_wait("sx", "k", "{}", "soon");]],
   ask_wrongly = [[kazoo_query("targeted", "nobody", "no JSON");]],
@@ -65,6 +66,7 @@ describe("The statistics of kazoo", function()
 
   setup(function()
     client = amqp.client(kazoo.shared_rabbit())
+    client:queue("unanswered")
     server = kazoo.start {
       rabbit = kazoo.shared_rabbit(), routes = routes, events = events,
       params = { amqp_inbox_size = 65536, amqp_query_timeout_avp = "$avp(ms)", amqp_query_timeout_sec = 10 },
@@ -86,8 +88,7 @@ describe("The statistics of kazoo", function()
 
   teardown(function()
     server:stop()
-    client:delete_queue("sq")
-    client:delete_queue("sw")
+    for _, queue in ipairs { "sq", "sw", "unanswered" } do client:delete_queue(queue) end
   end)
 
   local function ask(route, result)
@@ -163,6 +164,10 @@ describe("The statistics of kazoo", function()
 
   it("count questions without an answer", function()
     moves(server, { published = 1, sent_unconfirmed = 1, queries_timeout = 1 }, ask, "ask_nobody_briefly", -2)
+  end)
+
+  it("count questions that reach no queue, and not as returned messages", function()
+    moves(server, { published = 1, sent_unconfirmed = 1, queries_unroutable = 1 }, ask, "ask_no_queue", -3)
   end)
 
   it("count questions that cannot be asked", function()
@@ -325,6 +330,7 @@ describe("A broker in trouble is seen:", function()
     broker = rabbit.start()
     client = amqp.client(broker)
     client:exchange("sx", "topic")
+    client:queue("unanswered")
     server = kazoo.start {
       rabbit = broker, routes = routes, events = events, settings = settings, children = 2,
       params = { amqp_consumer_processes = 1, amqp_query_timeout_avp = "$avp(ms)", amqp_query_timeout_sec = 20,

@@ -4,6 +4,7 @@
 
 #include <poll.h>
 #include <unistd.h>
+#include "broker/traffic.h"
 #include "check.h"
 #include "core/clock.h"
 
@@ -18,6 +19,9 @@ struct kb_broker {
 	unsigned read_at[CALLS_MAX]; /* whether the n-th process() was to read */
 	bool open_at[CALLS_MAX];
 	const char *answer, *correlation; /* delivered in the first process() */
+	size_t too_large;                 /* bytes of an answer that is refused then, with that correlation-id */
+	bool returns;                     /* the question with that correlation-id then, or all to the exchange "x" */
+	bool invalid;                     /* what is published cannot be sent */
 	int fds[2];                       /* a pipe for the socket */
 	volatile int stop;
 };
@@ -25,6 +29,7 @@ struct kb_broker {
 static struct kb_broker fake;
 static struct kb_replies *replies;
 static struct kb_outbox *outbox;
+static struct kb_connection *traffic;
 
 static struct kb_broker *fake_open(
 	const struct kb_broker_config *config, const struct kb_broker_events *events, size_t *bad_url)
@@ -64,9 +69,9 @@ static enum kb_broker_result fake_subscribe(struct kb_broker *b, const struct kb
 
 static enum kb_broker_result fake_publish(struct kb_broker *b, const struct kb_message *m, uint64_t *sequence)
 {
-	(void)b, (void)m;
+	(void)m;
 	*sequence = 0; /* settled */
-	return KB_BROKER_OK;
+	return b->invalid ? KB_BROKER_INVALID : KB_BROKER_OK;
 }
 
 static void deliver(struct kb_broker *b)
@@ -74,8 +79,14 @@ static void deliver(struct kb_broker *b)
 	struct kb_buf properties = {0};
 	if (b->correlation)
 		kb_headers_add(&properties, KB_SLICE_LITERAL("correlation-id"), kb_slice_from(b->correlation));
-	struct kb_message m = {.payload = kb_slice_from(b->answer), .properties = kb_buf_slice(&properties)};
-	CHECK(b->events.delivered(b->events.context, &m));
+	struct kb_message m = {.properties = kb_buf_slice(&properties)};
+	if (b->too_large)
+		b->events.too_large(b->events.context, &m, b->too_large);
+	if (b->returns)
+		b->events.unroutable(b->events.context, KB_SLICE_LITERAL("x"),
+			kb_headers_find(m.properties, KB_SLICE_LITERAL("correlation-id")));
+	m.payload = kb_slice_from(b->answer ? b->answer : "");
+	CHECK(!b->answer || b->events.delivered(b->events.context, &m));
 	kb_buf_free(&properties);
 }
 
@@ -85,7 +96,7 @@ static enum kb_broker_result fake_process(struct kb_broker *b, unsigned max)
 	char byte;
 	b->read_at[call] = max > 0;
 	b->open_at[call] = kb_replies_are_open(replies);
-	if (call == 0 && b->answer)
+	if (call == 0)
 		deliver(b);
 	if (max && call == b->say_at + 1 && b->say_at)
 		CHECK(read(b->fds[0], &byte, 1) == 1);
@@ -135,15 +146,24 @@ static void begin(void)
 	CHECK(pipe(fake.fds) == 0);
 }
 
-static void run(void)
+static void run_with_outbox(void)
 {
-	outbox = kb_outbox_create(1, 65536, 1);
-	kb_questions_run(
-		&(struct kb_publisher){.api = &api, .outbox = outbox, .batch = 5, .timeout_ms = 1, .stop = &fake.stop}, replies,
-		"me");
+	kb_questions_run(&(struct kb_publisher){.api = &api,
+						 .config = {.traffic = traffic},
+						 .outbox = outbox,
+						 .batch = 5,
+						 .timeout_ms = 1,
+						 .stop = &fake.stop},
+		replies, "me");
 	kb_outbox_destroy(outbox);
 	close(fake.fds[0]);
 	close(fake.fds[1]);
+}
+
+static void run(void)
+{
+	outbox = kb_outbox_create(1, 65536, 1);
+	run_with_outbox();
 }
 
 static void ask(const char *id)
@@ -201,6 +221,65 @@ static void test_answer(const char *payload, const char *correlation, enum kb_re
 		CHECK_TEXT(answer_of(answer), payload);
 }
 
+static enum kb_reply_state outcome(void)
+{
+	struct kb_slice answer;
+	return kb_reply_poll(replies, 0, &answer);
+}
+
+static void test_too_large(const char *correlation, size_t bytes, enum kb_reply_state expected)
+{
+	begin();
+	ask("the id");
+	fake.correlation = correlation;
+	fake.too_large = bytes;
+	run();
+	CHECK(outcome() == expected);
+}
+
+static void test_unroutable(const char *correlation, const char *exchange, enum kb_reply_state expected)
+{
+	begin();
+	ask("the id");
+	kb_reply_goes_to(replies, 0, kb_slice_from(exchange));
+	fake.correlation = correlation;
+	fake.returns = true;
+	run();
+	CHECK(outcome() == expected);
+}
+
+/* Its asker need not wait for a question that never leaves; the last correlation-id is that of the question. */
+static void test_unsendable(void)
+{
+	struct kb_buf properties = {0};
+	begin();
+	ask("the id");
+	fake.invalid = true;
+	kb_headers_add(&properties, KB_SLICE_LITERAL("correlation-id"), KB_SLICE_LITERAL("of the configuration"));
+	kb_headers_add(&properties, KB_SLICE_LITERAL("correlation-id"), KB_SLICE_LITERAL("the id"));
+	outbox = kb_outbox_create(1, 65536, 1);
+	CHECK(
+		kb_outbox_put(outbox, 0, &(struct kb_message){.properties = kb_buf_slice(&properties)}) == KB_OUTBOX_ACCEPTED);
+	run_with_outbox();
+	CHECK(outcome() == KB_REPLY_UNROUTABLE);
+	kb_buf_free(&properties);
+}
+
+/* Counted on the connection, and no answer is counted twice. */
+static void test_unmatched(const char *payload, const char *correlation, uint64_t expected)
+{
+	struct kb_traffic *counts = kb_traffic_create(1, 1);
+	traffic = kb_traffic_connection(counts, "questions", "", 0);
+	begin();
+	ask("the id");
+	fake.answer = payload;
+	fake.correlation = correlation;
+	run();
+	CHECK(kb_counted(&traffic->unmatched) == expected);
+	traffic = NULL;
+	kb_traffic_destroy(counts);
+}
+
 static void test_reads_what_comes(void)
 {
 	begin();
@@ -233,6 +312,18 @@ int main(void)
 	test_answer("{\"no\":1}", "the id", KB_REPLY_ANSWERED);
 	test_answer("{\"Msg-ID\":\"another\"}", "the id", KB_REPLY_ANSWERED);
 	test_answer("{\"Msg-ID\":\"another\"}", "another", KB_REPLY_WAITING);
+	test_too_large("the id", 5000, KB_REPLY_TOO_LARGE);
+	test_too_large("another", 5000, KB_REPLY_WAITING);
+	test_too_large(NULL, 5000, KB_REPLY_WAITING);
+	test_unroutable("the id", "y", KB_REPLY_UNROUTABLE);
+	test_unroutable("another", "x", KB_REPLY_WAITING);
+	test_unroutable(NULL, "x", KB_REPLY_UNROUTABLE);
+	test_unroutable(NULL, "y", KB_REPLY_WAITING);
+	test_unsendable();
+	test_unmatched("{\"Msg-ID\":\"the id\"}", "the id", 0);
+	test_unmatched("{\"Msg-ID\":\"another\"}", NULL, 1);
+	test_unmatched("no JSON", "another", 1);
+	test_unmatched("no JSON", NULL, 1);
 	test_reads_what_comes();
 	test_reads_while_it_sends();
 	kb_replies_destroy(replies);

@@ -28,6 +28,7 @@ static void drop(struct kb_broker *b)
 	b->held = NULL;
 	b->back.expected = false;
 	kb_amqp_content_clear(&b->returned);
+	kb_amqp_questions_clear(b);
 	for (size_t i = 0; i < b->n_subscriptions; i++) {
 		kb_amqp_content_clear(&b->subscriptions[i].incoming);
 		b->subscriptions[i].s = NULL;
@@ -48,13 +49,6 @@ enum kb_broker_result kb_amqp_lost(struct kb_broker *b, const char *why)
 enum kb_broker_result kb_amqp_checked(struct kb_broker *b, const char *why)
 {
 	return why ? kb_amqp_lost(b, why) : KB_BROKER_OK;
-}
-
-const char *kb_amqp_open_question_channel(struct kb_broker *b)
-{
-	amqp_channel_open(b->link.connection, KB_AMQP_QUESTION_CHANNEL);
-	amqp_rpc_reply_t reply = amqp_get_rpc_reply(b->link.connection);
-	return reply.reply_type == AMQP_RESPONSE_NORMAL ? NULL : kb_amqp_reason(reply);
 }
 
 const char *kb_amqp_open_publish_channel(struct kb_broker *b)
@@ -124,8 +118,6 @@ static enum kb_broker_result amqp_connect(struct kb_broker *b)
 	const char *why = kb_amqp_link_open(&b->link, a, b->config);
 	if (!why && (b->config->role & KB_ROLE_PUBLISH))
 		why = kb_amqp_open_publish_channel(b);
-	if (!why && (b->config->role & KB_ROLE_PUBLISH))
-		why = kb_amqp_open_question_channel(b);
 	if (why) {
 		kb_log(KB_LOG_ERROR, "amqp: cannot connect to %s vhost %s as user %s: %s", b->address, a->vhost, a->user, why);
 		kb_traffic_state(b->config->traffic, KB_CONNECTION_CLOSED, b->address, why);
@@ -271,6 +263,14 @@ static enum kb_broker_result retry_subscriptions(struct kb_broker *b)
 
 /* -- publishing and acknowledging -- */
 
+static bool put(struct kb_broker *b, const struct kb_message *m, bool question)
+{
+	if (question)
+		return kb_amqp_ask(b, m);
+	return kb_amqp_put_publish(
+		&b->link.out, KB_AMQP_PUBLISH_CHANNEL, m, (size_t)amqp_get_frame_max(b->link.connection));
+}
+
 static enum kb_broker_result amqp_publish(struct kb_broker *b, const struct kb_message *m, uint64_t *sequence)
 {
 	if (!b->link.connection || !(b->publishing || b->renewing))
@@ -280,8 +280,7 @@ static enum kb_broker_result amqp_publish(struct kb_broker *b, const struct kb_m
 	bool question = m->origin.flags & KB_EXPIRES;
 	if (!b->publishing && !question)
 		return KB_BROKER_AGAIN;
-	if (!kb_amqp_put_publish(&b->link.out, question ? KB_AMQP_QUESTION_CHANNEL : KB_AMQP_PUBLISH_CHANNEL, m,
-			(size_t)amqp_get_frame_max(b->link.connection))) {
+	if (!put(b, m, question)) {
 		kb_log_limited(&b->refused, KB_LOG_ERROR,
 			"amqp: message dropped: exchange \"%.*s\", routing key \"%.*s\" (%zu bytes) or its headers are longer than "
 			"the protocol, or this broker, allows",
@@ -405,6 +404,7 @@ static void amqp_close(struct kb_broker *b)
 	for (size_t i = 0; i < b->n_subscriptions; i++)
 		kb_amqp_content_free(&b->subscriptions[i].incoming);
 	kb_amqp_content_free(&b->returned);
+	kb_amqp_questions_free(b);
 	kb_buf_free(&b->back.exchange);
 	kb_buf_free(&b->back.key);
 	kb_amqp_link_free(&b->link);

@@ -1,4 +1,4 @@
-/* The inside of an AMQP broker, for amqp.c and amqp_incoming.c alone. */
+/* The inside of an AMQP broker, for amqp.c, amqp_questions.c and amqp_incoming.c alone. */
 #ifndef KB_BROKER_AMQP_BROKER_H
 #define KB_BROKER_AMQP_BROKER_H
 
@@ -10,8 +10,8 @@
 
 enum {
 	KB_AMQP_PUBLISH_CHANNEL = 1,
-	KB_AMQP_QUESTION_CHANNEL = 2, /* without confirms: a question's confirm is its answer */
-	KB_AMQP_FIRST_SUBSCRIPTION_CHANNEL = 3,
+	KB_AMQP_FIRST_SUBSCRIPTION_CHANNEL = 2,
+	KB_AMQP_QUESTION_CHANNELS = 16, /* at most, from the highest number down */
 	KB_AMQP_RESUBSCRIBE_MS = 2000,
 	KB_AMQP_FOLLOW_MS = 5000,   /* that each has a connection before it follows the others again */
 	KB_AMQP_OFFENCE_MS = 30000, /* the first pause of a subscription that costs the connection; doubles */
@@ -33,6 +33,15 @@ struct kb_amqp_subscription {
 	uint32_t generation; /* of its channel: a tag means nothing on the next one; 0: the channel is closed */
 	bool closing;        /* we closed the channel, and its end is still to come */
 	struct kb_amqp_offence offence;
+};
+
+/* For questions to one exchange: when the broker closes it, because there is no such exchange or we may not publish to
+ * it, that costs no question to another one. Without confirms: a question's confirm is its answer. */
+struct kb_amqp_question_channel {
+	bool open;
+	uint64_t used; /* number of the last question on it */
+	struct kb_buf exchange;
+	struct kb_amqp_content returned;
 };
 
 struct kb_broker {
@@ -57,6 +66,9 @@ struct kb_broker {
 		char reason[300];
 	} back;
 
+	struct kb_amqp_question_channel questions[KB_AMQP_QUESTION_CHANNELS];
+	uint64_t questions_asked;
+
 	struct kb_amqp_subscription *subscriptions;
 	size_t n_subscriptions;
 	struct kb_amqp_content
@@ -75,7 +87,6 @@ enum kb_broker_result kb_amqp_checked(struct kb_broker *b, const char *why);
 
 /* NULL, or why not. */
 const char *kb_amqp_open_publish_channel(struct kb_broker *b);
-const char *kb_amqp_open_question_channel(struct kb_broker *b);
 
 amqp_channel_t kb_amqp_channel_of(size_t subscription);
 
@@ -86,6 +97,24 @@ struct kb_amqp_subscription *kb_amqp_subscription_on(struct kb_broker *b, amqp_c
 void kb_amqp_subscription_fell(struct kb_amqp_subscription *sub);
 
 enum kb_broker_result kb_amqp_settle(struct kb_broker *b, const struct kb_origin *origin, enum kb_outcome outcome);
+
+/* -- amqp_questions.c -- */
+
+/* Puts a question into `out`, on the channel of its exchange. False as for kb_amqp_put_publish(). */
+bool kb_amqp_ask(struct kb_broker *b, const struct kb_message *m);
+
+/* NULL when no question went by this channel. */
+struct kb_amqp_question_channel *kb_amqp_question_channel_on(struct kb_broker *b, amqp_channel_t channel);
+
+/* The properties of a question that came back are in q->returned. */
+void kb_amqp_question_returned(struct kb_broker *b, struct kb_amqp_question_channel *q);
+
+/* The broker has closed the channel. */
+void kb_amqp_question_channel_closed(struct kb_broker *b, struct kb_amqp_question_channel *q, const char *why);
+
+/* All channels are gone with the connection. */
+void kb_amqp_questions_clear(struct kb_broker *b);
+void kb_amqp_questions_free(struct kb_broker *b);
 
 /* -- amqp_incoming.c -- */
 

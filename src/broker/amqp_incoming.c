@@ -37,26 +37,17 @@ static enum kb_broker_result publish_channel_closed(struct kb_broker *b, const c
 	return replace_publish_channel(b, reason);
 }
 
-/* A question was not to the broker's liking: its asker finds out at the deadline, the others are asked again by nobody.
- */
-static enum kb_broker_result question_channel_closed(struct kb_broker *b, const char *why)
-{
-	kb_log_limited(&b->bad_questions, KB_LOG_ERROR, "amqp: a question was refused by %s: %s", b->address, why);
-	kb_amqp_put_method(
-		&b->link.out, KB_AMQP_QUESTION_CHANNEL, AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
-	if (kb_amqp_checked(b, kb_amqp_link_flush_all(&b->link)) != KB_BROKER_OK)
-		return KB_BROKER_LOST;
-	return kb_amqp_checked(b, kb_amqp_open_question_channel(b));
-}
-
 static enum kb_broker_result channel_closed(struct kb_broker *b, const amqp_frame_t *frame)
 {
 	amqp_rpc_reply_t reply = {.reply_type = AMQP_RESPONSE_SERVER_EXCEPTION, .reply = frame->payload.method};
 	const char *why = kb_amqp_reason(reply);
 	if (frame->channel == KB_AMQP_PUBLISH_CHANNEL)
 		return publish_channel_closed(b, why);
-	if (frame->channel == KB_AMQP_QUESTION_CHANNEL)
-		return question_channel_closed(b, why);
+	struct kb_amqp_question_channel *q = kb_amqp_question_channel_on(b, frame->channel);
+	if (q) {
+		kb_amqp_question_channel_closed(b, q, why);
+		return KB_BROKER_OK;
+	}
 	kb_amqp_put_method(&b->link.out, frame->channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
 	struct kb_amqp_subscription *sub = kb_amqp_subscription_on(b, frame->channel);
 	if (sub) {
@@ -125,8 +116,14 @@ static void begin_delivery(struct kb_broker *b, const amqp_frame_t *frame)
 }
 
 /* Its content is still to come. */
-static void begin_return(struct kb_broker *b, const amqp_basic_return_t *r)
+static void begin_return(struct kb_broker *b, const amqp_frame_t *frame)
 {
+	const amqp_basic_return_t *r = frame->payload.method.decoded;
+	struct kb_amqp_question_channel *q = kb_amqp_question_channel_on(b, frame->channel);
+	if (q) {
+		kb_amqp_content_begin(&q->returned, false);
+		return;
+	}
 	kb_amqp_content_begin(&b->returned, !b->events.returned);
 	kb_traffic_note(b->config->traffic, returned);
 	b->back.expected = b->events.returned != NULL;
@@ -168,13 +165,14 @@ static enum kb_broker_result method(struct kb_broker *b, const amqp_frame_t *fra
 		return KB_BROKER_OK;
 	}
 	case AMQP_BASIC_DELIVER_METHOD: begin_delivery(b, frame); return KB_BROKER_OK;
-	case AMQP_BASIC_RETURN_METHOD: begin_return(b, fields); return KB_BROKER_OK;
+	case AMQP_BASIC_RETURN_METHOD: begin_return(b, frame); return KB_BROKER_OK;
 	case AMQP_BASIC_CANCEL_METHOD: consumer_cancelled(b, frame); return KB_BROKER_OK;
 	case AMQP_CHANNEL_CLOSE_METHOD: return channel_closed(b, frame);
 	case AMQP_CONNECTION_CLOSE_METHOD: return connection_closed(b, frame);
 	case AMQP_CONNECTION_BLOCKED_METHOD: blocked(b, fields); return KB_BROKER_OK;
 	case AMQP_CONNECTION_UNBLOCKED_METHOD: blocked(b, NULL); return KB_BROKER_OK;
 	case AMQP_CHANNEL_CLOSE_OK_METHOD: return channel_ended(b, frame->channel);
+	case AMQP_CHANNEL_OPEN_OK_METHOD: return KB_BROKER_OK; /* of a question channel */
 	default:
 		kb_log_limited(
 			&b->odd, KB_LOG_WARNING, "amqp: unexpected method 0x%08x from %s", frame->payload.method.id, b->address);
@@ -185,7 +183,18 @@ static enum kb_broker_result method(struct kb_broker *b, const amqp_frame_t *fra
 static struct kb_amqp_content *incoming_on(struct kb_broker *b, amqp_channel_t channel)
 {
 	struct kb_amqp_subscription *sub = kb_amqp_subscription_on(b, channel);
-	return sub ? &sub->incoming : &b->returned;
+	struct kb_amqp_question_channel *q = sub ? NULL : kb_amqp_question_channel_on(b, channel);
+	return sub ? &sub->incoming : q ? &q->returned : &b->returned;
+}
+
+static void tell_too_large(struct kb_broker *b, const struct kb_amqp_content *in)
+{
+	if (b->events.too_large)
+		b->events.too_large(b->events.context, &in->m, in->expected);
+	else
+		kb_log_limited(&b->too_large, KB_LOG_ERROR,
+			"amqp: message of %zu bytes with routing key \"%.*s\" dropped: larger than the inbox takes (%zu bytes)",
+			in->expected, KB_SLICE_FMT(in->m.key), b->config->message_max);
 }
 
 static void refuse_too_large(struct kb_broker *b, struct kb_amqp_content *in)
@@ -193,9 +202,7 @@ static void refuse_too_large(struct kb_broker *b, struct kb_amqp_content *in)
 	in->discard = true;
 	if (in == &b->returned)
 		return;
-	kb_log_limited(&b->too_large, KB_LOG_ERROR,
-		"amqp: message of %zu bytes with routing key \"%.*s\" dropped: larger than the inbox takes (%zu bytes)",
-		in->expected, KB_SLICE_FMT(in->m.key), b->config->message_max);
+	tell_too_large(b, in);
 	kb_traffic_drop(b->config->traffic, &in->m.origin, KB_DROP_TOO_LARGE);
 	if (!b->subscriptions[in->m.origin.subscription].s->no_ack)
 		kb_amqp_settle(b, &in->m.origin, KB_REJECTED);
@@ -231,8 +238,13 @@ static bool finish(struct kb_broker *b, struct kb_amqp_content *in, amqp_channel
 static enum kb_broker_result content_frame(struct kb_broker *b, const amqp_frame_t *frame, unsigned *delivered)
 {
 	struct kb_amqp_content *in = incoming_on(b, frame->channel);
+	struct kb_amqp_question_channel *q = kb_amqp_question_channel_on(b, frame->channel);
 	bool header = frame->frame_type == AMQP_FRAME_HEADER;
 	bool complete = header ? kb_amqp_content_header(in, frame) : kb_amqp_content_body(in, frame);
+	if (header && q && in->active) {
+		kb_amqp_question_returned(b, q);
+		in->discard = true; /* its properties say which one it is */
+	}
 	if (header && in->active && !in->discard && in->expected > b->config->message_max)
 		refuse_too_large(b, in);
 	if (complete) {

@@ -42,6 +42,15 @@ struct kb_broker_events {
 	 * during the call; without a payload when that is longer than message_max. Said by AMQP alone; may be NULL. */
 	void (*returned)(void *context, const struct kb_message *m, const char *reason);
 
+	/* A question, a message with KB_EXPIRES, that nobody gets: the one with this correlation-id, which reached no
+	 * queue; with an empty one all that went to this exchange, for which the broker takes none. The latter is logged
+	 * already. Said by AMQP alone; may be NULL. */
+	void (*unroutable)(void *context, struct kb_slice exchange, struct kb_slice correlation_id);
+
+	/* A delivery of so many bytes, more than message_max, was refused. Without its payload, valid only during the call.
+	 * Said by AMQP alone; NULL: a log line says it. */
+	void (*too_large)(void *context, const struct kb_message *m, size_t bytes);
+
 	/* The broker takes no messages for now, and why, or takes them again; so it does on the next connection in any
 	 * case. May be NULL. */
 	void (*blocked)(void *context, bool blocked, const char *reason);

@@ -405,6 +405,19 @@ static bool on_delivered(void *context, const struct kb_message *m)
 	return l->p->delivered(l->p->context, m);
 }
 
+static void on_unroutable(void *context, struct kb_slice exchange, struct kb_slice correlation_id)
+{
+	struct loop *l = context;
+	if (l->p->unroutable)
+		l->p->unroutable(l->p->context, exchange, correlation_id);
+}
+
+static void on_too_large(void *context, const struct kb_message *m, size_t bytes)
+{
+	struct loop *l = context;
+	l->p->too_large(l->p->context, m, bytes);
+}
+
 static void on_waiting(void *context, uint32_t subscription, uint32_t messages)
 {
 	struct loop *l = context;
@@ -518,6 +531,8 @@ static struct loop *make_loop(const struct kb_publisher *p)
 		.delivered = on_delivered,
 		.waiting = on_waiting,
 		.returned = on_returned,
+		.unroutable = on_unroutable,
+		.too_large = p->too_large ? on_too_large : NULL,
 		.blocked = on_blocked};
 	l->own = (struct kb_own_events){.inbox = p->inbox,
 		.zone = p->zone ? p->zone : "",

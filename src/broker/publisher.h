@@ -22,6 +22,8 @@ struct kb_publisher {
 	const struct kb_subscription *(*subscription)(void *context); /* to make on a connection that is new */
 	void (*subscribed)(void *context);                            /* it stands; may be NULL */
 	bool (*delivered)(void *context, const struct kb_message *m); /* as in kb_broker_events */
+	void (*unroutable)(void *context, struct kb_slice exchange, struct kb_slice correlation_id); /* may be NULL */
+	void (*too_large)(void *context, const struct kb_message *m, size_t bytes);                  /* may be NULL */
 	/* A message that the protocol or the broker has no room for, and that is never sent; may be NULL. */
 	void (*unsendable)(void *context, const struct kb_message *m);
 	void (*connection)(void *context, bool open, const char *address); /* may be NULL */

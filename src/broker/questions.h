@@ -12,8 +12,8 @@
 #define KB_REPLY_EXCHANGE "targeted"
 struct kb_slice kb_reply_address(const struct kb_replies *replies, const char *prefix);
 
-/* kb_publisher_run() with the subscription to the answers: role, at_once, context and what publisher.h says of answers
- * are filled in here. The replies are open while there is a connection and the subscription stands. */
+/* kb_publisher_run() with the subscription to the answers: role, at_once, context, message_max and what publisher.h
+ * says of answers are filled in here. The replies are open while there is a connection and the subscription stands. */
 void kb_questions_run(const struct kb_publisher *p, struct kb_replies *replies, const char *reply_prefix);
 
 #endif

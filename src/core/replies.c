@@ -19,8 +19,9 @@ enum {
 struct slot {
 	_Alignas(64) _Atomic uint32_t state; /* also the futex that the asker sleeps on */
 	_Atomic uint64_t hash;               /* of the id: the answerer looks through all of them */
+	_Atomic uint64_t to;                 /* hash of where it goes; 0: not said */
 	uint64_t deadline_ms;
-	uint32_t answer_size;
+	size_t answer_size;
 	uint8_t id_size;
 	char id[KB_REPLY_ID_MAX];
 	unsigned char note[KB_REPLY_NOTE_MAX];
@@ -117,6 +118,7 @@ static void begin(struct slot *s, struct kb_slice id, uint64_t deadline_ms)
 	memcpy(s->id, id.p, id.n);
 	s->id_size = (uint8_t)id.n;
 	s->deadline_ms = deadline_ms;
+	atomic_store(&s->to, 0);
 	atomic_store(&s->hash, hash_of(id));
 	atomic_store(&s->state, KB_REPLY_WAITING);
 }
@@ -165,6 +167,11 @@ long kb_reply_claim(struct kb_replies *replies, struct kb_slice id, uint64_t dea
 	return -1;
 }
 
+void kb_reply_goes_to(struct kb_replies *replies, size_t slot, struct kb_slice to)
+{
+	atomic_store(&replies->slots[slot].to, hash_of(to));
+}
+
 const void *kb_reply_note(struct kb_replies *replies, size_t slot)
 {
 	return replies->slots[slot].note;
@@ -178,7 +185,9 @@ enum kb_reply_state kb_reply_poll(struct kb_replies *replies, size_t slot, struc
 	case KB_REPLY_ANSWERED:
 		*answer = kb_slice(replies->answers + slot * replies->bytes, s->answer_size);
 		return KB_REPLY_ANSWERED;
-	case KB_REPLY_LOST: return KB_REPLY_LOST;
+	case KB_REPLY_TOO_LARGE: *answer = kb_slice(NULL, s->answer_size); return KB_REPLY_TOO_LARGE;
+	case KB_REPLY_UNROUTABLE:
+	case KB_REPLY_LOST: return (enum kb_reply_state)state;
 	case KB_REPLY_WAITING:
 		if (kb_now_ms() < s->deadline_ms)
 			return KB_REPLY_WAITING;
@@ -261,14 +270,21 @@ static void wake_asker(struct kb_replies *replies, struct slot *s)
 		kb_wake_signal(&replies->wakes[(slot - replies->sync) % replies->shares]);
 }
 
-/* The slot is being filled by us. */
-static void fill(struct kb_replies *replies, struct slot *s, struct kb_slice answer)
+/* From now on nobody else ends the question of the slot, until finish() or give_back(). */
+static bool take(struct slot *s)
 {
-	bool fits = answer.n <= replies->bytes;
-	if (fits && answer.n)
-		memcpy(replies->answers + (size_t)(s - replies->slots) * replies->bytes, answer.p, answer.n);
-	s->answer_size = fits ? (uint32_t)answer.n : 0;
-	if (!change(s, KB_REPLY_FILLING, fits ? KB_REPLY_ANSWERED : KB_REPLY_LOST))
+	return change(s, KB_REPLY_WAITING, KB_REPLY_FILLING);
+}
+
+static void give_back(struct slot *s)
+{
+	if (!change(s, KB_REPLY_FILLING, KB_REPLY_WAITING))
+		atomic_store(&s->state, KB_REPLY_FREE); /* abandoned meanwhile */
+}
+
+static void finish(struct kb_replies *replies, struct slot *s, enum kb_reply_state state)
+{
+	if (!change(s, KB_REPLY_FILLING, state))
 		atomic_store(&s->state, KB_REPLY_FREE); /* abandoned meanwhile */
 	wake_asker(replies, s);
 }
@@ -278,22 +294,65 @@ static bool has_id(const struct slot *s, struct kb_slice id)
 	return kb_slice_equal(kb_slice(s->id, s->id_size), id);
 }
 
-bool kb_replies_answer(struct kb_replies *replies, struct kb_slice id, struct kb_slice answer)
+/* The slot that waits for this id, taken; NULL: none does. */
+static struct slot *take_by_id(struct kb_replies *replies, struct kb_slice id)
 {
 	uint64_t hash = hash_of(id);
 	for (size_t i = 0; i < replies->n; i++) {
 		struct slot *s = &replies->slots[i];
-		if (atomic_load_explicit(&s->hash, memory_order_relaxed) != hash ||
-			!change(s, KB_REPLY_WAITING, KB_REPLY_FILLING))
+		if (atomic_load_explicit(&s->hash, memory_order_relaxed) != hash || !take(s))
 			continue;
-		if (has_id(s, id)) {
-			fill(replies, s, answer);
-			return true;
-		}
-		if (!change(s, KB_REPLY_FILLING, KB_REPLY_WAITING))
-			atomic_store(&s->state, KB_REPLY_FREE);
+		if (has_id(s, id))
+			return s;
+		give_back(s);
 	}
-	return false;
+	return NULL;
+}
+
+bool kb_replies_answer(struct kb_replies *replies, struct kb_slice id, struct kb_slice answer)
+{
+	if (answer.n > replies->bytes)
+		return kb_replies_answer_too_large(replies, id, answer.n);
+	struct slot *s = take_by_id(replies, id);
+	if (!s)
+		return false;
+	if (answer.n)
+		memcpy(replies->answers + (size_t)(s - replies->slots) * replies->bytes, answer.p, answer.n);
+	s->answer_size = answer.n;
+	finish(replies, s, KB_REPLY_ANSWERED);
+	return true;
+}
+
+bool kb_replies_answer_too_large(struct kb_replies *replies, struct kb_slice id, size_t bytes)
+{
+	struct slot *s = take_by_id(replies, id);
+	if (!s)
+		return false;
+	s->answer_size = bytes;
+	finish(replies, s, KB_REPLY_TOO_LARGE);
+	return true;
+}
+
+bool kb_replies_refuse(struct kb_replies *replies, struct kb_slice id)
+{
+	struct slot *s = take_by_id(replies, id);
+	if (s)
+		finish(replies, s, KB_REPLY_UNROUTABLE);
+	return s != NULL;
+}
+
+void kb_replies_refuse_all(struct kb_replies *replies, struct kb_slice to)
+{
+	uint64_t hash = hash_of(to);
+	for (size_t i = 0; i < replies->n; i++) {
+		struct slot *s = &replies->slots[i];
+		if (atomic_load(&s->to) != hash || !take(s))
+			continue;
+		if (atomic_load(&s->to) == hash)
+			finish(replies, s, KB_REPLY_UNROUTABLE);
+		else
+			give_back(s); /* the next question has it by now */
+	}
 }
 
 void kb_replies_lose(struct kb_replies *replies)

@@ -2,7 +2,8 @@
  * Questions under way: slots in shared memory in which an answer finds the process that asked.
  *
  *     asker        kb_reply_ask(): FREE -> WAITING, with the id the answer will carry and the last moment it is wanted
- *     answerer     kb_replies_answer(): WAITING -> FILLING -> ANSWERED, and wakes the asker directly
+ *     answerer     kb_replies_answer(): WAITING -> FILLING -> ANSWERED or TOO_LARGE, and wakes the asker directly
+ *                  kb_replies_refuse(): WAITING -> FILLING -> UNROUTABLE: the broker says that nobody gets the question
  *                  kb_replies_lose(): WAITING -> LOST, all of them: the broker that would bring the answers is gone
  *     asker        kb_reply_wait() or kb_reply_poll(), reads the answer in place, kb_reply_end(): -> FREE
  *
@@ -25,6 +26,8 @@ enum kb_reply_state {
 	KB_REPLY_WAITING,
 	KB_REPLY_FILLING,
 	KB_REPLY_ANSWERED,
+	KB_REPLY_TOO_LARGE,  /* the answer is there, and longer than a slot takes */
+	KB_REPLY_UNROUTABLE, /* the question went nowhere, so there will be none */
 	KB_REPLY_LOST,
 	KB_REPLY_TIMEOUT /* never stored: what waiting may end with */
 };
@@ -59,8 +62,12 @@ enum { KB_REPLY_NOTE_MAX = 256 };
 long kb_reply_claim(
 	struct kb_replies *replies, struct kb_slice id, uint64_t deadline_ms, const void *note, size_t size);
 
-/* Waits for the answer until the deadline: KB_REPLY_ANSWERED, with *answer valid until kb_reply_end(); KB_REPLY_LOST;
- * or KB_REPLY_TIMEOUT. */
+/* Where the question in the slot goes, said before it is sent: what kb_replies_refuse_all() finds it by. */
+void kb_reply_goes_to(struct kb_replies *replies, size_t slot, struct kb_slice to);
+
+/* Waits for the answer until the deadline: KB_REPLY_ANSWERED, with *answer valid until kb_reply_end();
+ * KB_REPLY_TOO_LARGE, with its size in answer->n and nothing to read; KB_REPLY_UNROUTABLE; KB_REPLY_LOST; or
+ * KB_REPLY_TIMEOUT. */
 enum kb_reply_state kb_reply_wait(struct kb_replies *replies, size_t slot, struct kb_slice *answer);
 
 /* The same without waiting; KB_REPLY_FREE or KB_REPLY_WAITING when there is nothing to end yet. */
@@ -86,8 +93,14 @@ void kb_reply_claimed(struct kb_replies *replies, size_t slot);
 
 /* -- the answerer, one process -- */
 
-/* True when someone waited for this id. An answer that is too long counts as lost. */
+/* Each is true when someone waited for this id. An answer that is longer than kb_replies_answer_max() ends the
+ * question, too; `bytes` is the size of one that is not at hand. */
 bool kb_replies_answer(struct kb_replies *replies, struct kb_slice id, struct kb_slice answer);
+bool kb_replies_answer_too_large(struct kb_replies *replies, struct kb_slice id, size_t bytes);
+bool kb_replies_refuse(struct kb_replies *replies, struct kb_slice id);
+
+/* All questions that go there: none of them reaches anybody. */
+void kb_replies_refuse_all(struct kb_replies *replies, struct kb_slice to);
 void kb_replies_lose(struct kb_replies *replies);
 
 /* Whether asking makes sense: the answerer says so, and closing loses all that wait. */

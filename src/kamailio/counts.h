@@ -35,7 +35,9 @@ enum kb_question_column {
 	KB_QUESTIONS_LOST,          /* the broker was lost before the answer came */
 	KB_QUESTIONS_REFUSED,       /* never sent */
 	KB_QUESTIONS_NO_RESPONDERS, /* the broker said at once that nobody would answer; NATS alone */
+	KB_QUESTIONS_TOO_LARGE,     /* the answer was longer than there is room for */
 	KB_QUESTIONS_UNREADABLE,    /* the answer was no JSON; AMQP alone */
+	KB_QUESTIONS_UNROUTABLE,    /* the question reached no queue; AMQP alone */
 	KB_QUESTIONS_TIME,          /* a histogram of the answers' times */
 	KB_QUESTIONS_COLUMNS = KB_QUESTIONS_TIME + KB_HISTOGRAM_COLUMNS
 };

@@ -18,7 +18,16 @@ struct kz_question {
 bool kz_ask_build(struct kz_question *q, const char *function, struct sip_msg *msg, struct kb_slice exchange,
 	struct kb_slice routing_key, struct kb_slice payload, struct kb_slice headers);
 
-/* The end of a question that was sent, counted: 1 with $kzR set, or with a log line -1 failed, -2 no answer in time. */
+/* What a script gets. */
+enum {
+	KZ_ANSWERED = 1,
+	KZ_FAILED = -1,
+	KZ_TIMEOUT = -2,
+	KZ_UNROUTABLE = -3, /* the question reached no queue */
+	KZ_TOO_LARGE = -4   /* the answer did */
+};
+
+/* The end of a question that was sent, counted: KZ_ANSWERED with $kzR set, or another one with a log line. */
 int kz_question_ended(const char *function, struct kb_slice routing_key, enum kb_reply_state state,
 	struct kb_slice answer, uint64_t started_us);
 

@@ -17,7 +17,7 @@ static const char function[] = "kazoo_async_query";
 
 static bool on_ended(enum kb_reply_state state, struct kb_slice answer, const struct kb_suspended *s)
 {
-	return kz_question_ended(function, kb_slice_from(s->about), state, answer, s->started_us) == 1;
+	return kz_question_ended(function, kb_slice_from(s->about), state, answer, s->started_us) == KZ_ANSWERED;
 }
 
 static void resumer_main(void *argument)
@@ -44,18 +44,25 @@ bool kz_query_fork(void)
 
 /* -- asking -- */
 
+static bool send_question(const struct kz_question *q, size_t slot)
+{
+	kb_reply_goes_to(kz_replies(), slot, q->message.exchange);
+	bool sent = kz_message_send(function, &q->message) == 1;
+	if (sent)
+		kb_reply_claimed(kz_replies(), slot);
+	else
+		kb_reply_end(kz_replies(), slot);
+	return sent;
+}
+
 /* From here on the transaction is suspended, and must go on whatever fails. */
 static int ask(const struct kz_question *q, const struct kb_suspended *s)
 {
 	long slot = kb_reply_claim(kz_replies(), q->id, q->deadline_ms, s, sizeof *s);
 	if (slot < 0)
 		kz_log_too_many(function);
-	else if (kz_message_send(function, &q->message) == 1) {
-		kb_reply_claimed(kz_replies(), (size_t)slot);
+	else if (send_question(q, (size_t)slot))
 		return 1;
-	}
-	if (slot >= 0)
-		kb_reply_end(kz_replies(), (size_t)slot);
 	kb_counts_add(KZ_QUERIES_REFUSED);
 	kb_suspend_cancel(s);
 	return -1;
@@ -75,7 +82,7 @@ static int suspend_and_ask(struct sip_msg *msg, const struct words *w, struct kb
 	switch (kb_suspend(function, msg, s)) {
 	case KB_SUSPENDED: return ask(&q, s);
 	case KB_SUSPENDED_BEFORE: return 1;
-	default: return -1;
+	default: kb_counts_add(KZ_QUERIES_REFUSED); return -1;
 	}
 }
 

@@ -165,6 +165,9 @@ static bool build(struct kz_question *q, const char *function, struct sip_msg *m
 	kb_headers_add(&properties, KB_SLICE_LITERAL("reply-to"), kb_reply_address(replies, kz_reply_prefix()));
 	kb_headers_add(&properties, KB_SLICE_LITERAL("correlation-id"), kb_buf_slice(&id));
 	kb_headers_add(&properties, KB_SLICE_LITERAL("delivery-mode"), KB_SLICE_LITERAL("1"));
+	if (!kb_headers_find(q->message.properties, KB_SLICE_LITERAL("mandatory"))
+			 .p) /* amqp_publish_properties may say 0 */
+		kb_headers_add(&properties, KB_SLICE_LITERAL("mandatory"), KB_SLICE_LITERAL("1"));
 	q->id = kb_buf_slice(&id);
 	q->deadline_ms = kb_deadline_ms(timeout_ms(msg));
 	q->message.properties = kb_buf_slice(&properties);
@@ -195,26 +198,42 @@ static bool set_result(const char *function, struct kb_slice routing_key, struct
 	return have_result;
 }
 
+static int failed(enum kb_question_column end, uint64_t started_us, int result)
+{
+	kb_questions_ended(KZ_QUERIES, end, started_us);
+	return result;
+}
+
+static int answered(const char *function, struct kb_slice routing_key, struct kb_slice answer, uint64_t started_us)
+{
+	bool good = set_result(function, routing_key, answer);
+	kb_questions_ended(KZ_QUERIES, good ? KB_QUESTIONS_ANSWERED : KB_QUESTIONS_UNREADABLE, started_us);
+	return good ? KZ_ANSWERED : KZ_FAILED;
+}
+
 int kz_question_ended(const char *function, struct kb_slice routing_key, enum kb_reply_state state,
 	struct kb_slice answer, uint64_t started_us)
 {
-	static struct kb_log_limit timeouts, losses;
+	static struct kb_log_limit timeouts, losses, unroutable, too_large;
 	switch (state) {
-	case KB_REPLY_ANSWERED: {
-		bool good = set_result(function, routing_key, answer);
-		kb_questions_ended(KZ_QUERIES, good ? KB_QUESTIONS_ANSWERED : KB_QUESTIONS_UNREADABLE, started_us);
-		return good ? 1 : -1;
-	}
+	case KB_REPLY_ANSWERED: return answered(function, routing_key, answer, started_us);
 	case KB_REPLY_TIMEOUT:
-		kb_questions_ended(KZ_QUERIES, KB_QUESTIONS_TIMEOUT, started_us);
 		kb_log_limited(
 			&timeouts, KB_LOG_WARNING, "%s: no answer in time for \"%.*s\"", function, KB_SLICE_FMT(routing_key));
-		return -2;
+		return failed(KB_QUESTIONS_TIMEOUT, started_us, KZ_TIMEOUT);
+	case KB_REPLY_UNROUTABLE:
+		kb_log_limited(&unroutable, KB_LOG_WARNING, "%s: the question for \"%.*s\" reached no queue", function,
+			KB_SLICE_FMT(routing_key));
+		return failed(KB_QUESTIONS_UNROUTABLE, started_us, KZ_UNROUTABLE);
+	case KB_REPLY_TOO_LARGE:
+		kb_log_limited(&too_large, KB_LOG_ERROR,
+			"%s: the answer for \"%.*s\" is dropped, it has %zu bytes and there is room for %zu", function,
+			KB_SLICE_FMT(routing_key), answer.n, kb_replies_answer_max(replies));
+		return failed(KB_QUESTIONS_TOO_LARGE, started_us, KZ_TOO_LARGE);
 	default:
-		kb_questions_ended(KZ_QUERIES, KB_QUESTIONS_LOST, started_us);
 		kb_log_limited(&losses, KB_LOG_WARNING, "%s: the broker was lost before the answer came for \"%.*s\"", function,
 			KB_SLICE_FMT(routing_key));
-		return -1;
+		return failed(KB_QUESTIONS_LOST, started_us, KZ_FAILED);
 	}
 }
 
@@ -223,7 +242,7 @@ void kz_forget_result(void)
 	have_result = false;
 }
 
-/* Asks in the slot of this process and waits: 1 with $kzR set, -1 failed, -2 no answer in time. */
+/* Asks in the slot of this process and waits. */
 static int ask_and_wait(const struct kz_question *q)
 {
 	size_t slot = (size_t)process_no;
@@ -236,8 +255,9 @@ static int ask_and_wait(const struct kz_question *q)
 			kz_log_too_many("kazoo_query");
 		else
 			LM_ERR("kazoo_query: an earlier answer to this process was never completed\n");
-		return -1;
+		return KZ_FAILED;
 	}
+	kb_reply_goes_to(replies, slot, q->message.exchange);
 	int outcome = kz_message_send("kazoo_query", &q->message);
 	if (outcome == 1) {
 		enum kb_reply_state state = kb_reply_wait(replies, slot, &answer);
@@ -261,7 +281,7 @@ static int query(struct sip_msg *msg, struct kb_slice exchange, struct kb_slice 
 	struct kb_slice headers)
 {
 	struct kz_question q;
-	int outcome = -1;
+	int outcome = KZ_FAILED;
 	kz_forget_result();
 	if (kz_ask_build(&q, "kazoo_query", msg, exchange, routing_key, payload, headers))
 		outcome = ask_and_wait(&q);

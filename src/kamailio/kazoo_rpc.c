@@ -25,8 +25,11 @@ static void show_subscriptions(rpc_t *rpc, void *context)
 static void show_queries(rpc_t *rpc, void *context)
 {
 	void *structure = kb_rpc_questions(rpc, context, KZ_QUERIES);
-	if (structure)
-		kb_rpc_number(rpc, structure, "unreadable", kb_counts_of_processes(KZ_QUERIES_UNREADABLE));
+	if (!structure)
+		return;
+	kb_rpc_number(rpc, structure, "unroutable", kb_counts_of_processes(KZ_QUERIES_UNROUTABLE));
+	kb_rpc_number(rpc, structure, "unreadable", kb_counts_of_processes(KZ_QUERIES_UNREADABLE));
+	kb_rpc_number(rpc, structure, "unmatched", kb_counts_of_connections(offsetof(struct kb_connection, unmatched)));
 }
 
 static void reload_policy(rpc_t *rpc, void *context)

@@ -90,6 +90,8 @@ static enum kn_outcome take(enum kb_reply_state state, struct kb_slice flat, uin
 	kn_forget_answer();
 	if (state == KB_REPLY_TIMEOUT)
 		return fail(KN_TIMEOUT, KB_QUESTIONS_TIMEOUT, "timeout");
+	if (state == KB_REPLY_TOO_LARGE)
+		return fail(KN_FAILED, KB_QUESTIONS_TOO_LARGE, "too large");
 	if (state != KB_REPLY_ANSWERED || !copy_answer(flat))
 		return fail(KN_FAILED, KB_QUESTIONS_LOST, "lost");
 	if (has_status(&answer, KB_SLICE_LITERAL(KN_UNSENT)))

@@ -55,6 +55,7 @@ const struct kb_statistic kn_statistics[] = {
 	{"requests_timeout", "questions without an answer in time", REQUESTS(TIMEOUT)},
 	{"requests_no_responders", "questions on subjects that nobody is subscribed to", REQUESTS(NO_RESPONDERS)},
 	{"requests_lost", "questions whose server was lost before the answer came", REQUESTS(LOST)},
+	{"requests_too_large", "questions whose answer was longer than there is room for", REQUESTS(TOO_LARGE)},
 	{"requests_refused", "questions that were never sent", REQUESTS(REFUSED)},
 	{"requests_under_way", "questions that wait for their answer now", kb_counts_under_way, 0},
 	{"request_us_p50", "microseconds that half of all answers took at most", request_percentile, 50},

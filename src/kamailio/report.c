@@ -222,6 +222,7 @@ void *kb_rpc_questions(rpc_t *rpc, void *context, size_t first_column)
 	kb_rpc_number(rpc, structure, "answered", kb_counts_of_processes(first_column + KB_QUESTIONS_ANSWERED));
 	kb_rpc_number(rpc, structure, "timeout", kb_counts_of_processes(first_column + KB_QUESTIONS_TIMEOUT));
 	kb_rpc_number(rpc, structure, "lost", kb_counts_of_processes(first_column + KB_QUESTIONS_LOST));
+	kb_rpc_number(rpc, structure, "too_large", kb_counts_of_processes(first_column + KB_QUESTIONS_TOO_LARGE));
 	kb_rpc_number(rpc, structure, "refused", kb_counts_of_processes(first_column + KB_QUESTIONS_REFUSED));
 	add_times(rpc, structure, &times);
 	return structure;

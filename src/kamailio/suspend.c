@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "core/log.h"
+#include "kamailio/event_route.h"
 #include "kamailio/process.h"
 #include "kamailio/script.h"
 
@@ -97,6 +98,12 @@ static enum kb_suspending find_transaction(const char *function, struct sip_msg 
 
 enum kb_suspending kb_suspend(const char *function, struct sip_msg *msg, struct kb_suspended *s)
 {
+	static struct kb_log_limit faked;
+	if (kb_event_is_faked(msg)) {
+		kb_log_limited(&faked, KB_LOG_ERROR,
+			"%s: there is no SIP request to suspend, as in event routes and timers: nothing is asked", function);
+		return KB_NOT_SUSPENDED;
+	}
 	enum kb_suspending found = find_transaction(function, msg);
 	if (found != KB_SUSPENDED)
 		return found;

@@ -41,7 +41,8 @@ bool kb_suspend_name_callbacks(
  * first one waits for the answer. */
 enum kb_suspending { KB_NOT_SUSPENDED, KB_SUSPENDED_BEFORE, KB_SUSPENDED };
 
-/* Suspends the transaction of msg, which is made when there is none yet. KB_NOT_SUSPENDED with a log line. */
+/* Suspends the transaction of msg, which is made when there is none yet. KB_NOT_SUSPENDED with a log line: also for the
+ * faked request of an event route, for which tm would make a transaction once and take each later one for the same. */
 enum kb_suspending kb_suspend(const char *function, struct sip_msg *msg, struct kb_suspended *s);
 
 /* The question was not asked after all, and the route that suspended goes on. */

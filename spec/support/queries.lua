@@ -1,0 +1,75 @@
+-- Asking from a route of a Kamailio (support.kazoo), and answering as an application does.
+local cjson = require "cjson"
+local sip = require "support.sip"
+
+local queries = {}
+
+-- Runs a route by name as server:call() does, and returns at once with a function that waits for its result. Headers:
+-- one or a list.
+function queries.start_call(server, route, body, headers)
+  local client = sip.client(server.port)
+  client:start {
+    method = "MESSAGE", uri = ("sip:%s@127.0.0.1:%d"):format(route, server.port), body = body,
+    headers = type(headers) == "string" and { headers } or headers,
+  }
+  return function()
+    local reply = assert(client:await_reply(15))
+    client:close()
+    local rc, out = reply.body:match("^(%-?%d+)\n(.*)$")
+    return tonumber(rc), out
+  end
+end
+
+-- The payload of an answer with this text to a question (a message of support.amqp), and the routing key for it.
+function queries.answer_text(question, text)
+  local asked = cjson.decode(question.payload)
+  return cjson.encode { ["Msg-ID"] = asked["Msg-ID"], text = text }, asked["Server-ID"]
+end
+
+function queries.answer(client, question, text)
+  local answer, reply_key = queries.answer_text(question, text)
+  client:publish("targeted", reply_key, answer)
+end
+
+-- What such an answer says.
+function queries.text_of(out) return cjson.decode(out).text end
+
+-- Asks the exchange qx with the routing key $rU, suspends, and replies 480 with the text of the answer, or 504.
+queries.async_route = [[
+request_route {
+  if (is_method("ACK|OPTIONS")) { sl_send_reply("200", "OK"); exit; }
+  t_newtran();
+  if (!kazoo_async_query("qx", "$rU", '{"call":"$ci"}', "$hdr(X-Answer)", "$hdr(X-Failure)")) {
+    t_reply("500", "Not asked");
+  }
+  exit;
+}
+onreply_route[ANSWER] {
+  t_reply("480", "$(kzR{kz.json,text})");
+}
+failure_route[FAILURE] {
+  t_reply("504", "No answer");
+}
+]]
+
+-- An INVITE for that route: the phone that sent it. Fields: the names of the routes, answer and failure.
+function queries.invite(server, user, fields)
+  fields = fields or {}
+  local phone = sip.client(server.port)
+  local request = phone:complete {
+    uri = ("sip:%s@127.0.0.1:%d"):format(user, server.port),
+    headers = { "X-Answer: " .. (fields.answer or "ANSWER"), "X-Failure: " .. (fields.failure or "FAILURE") },
+  }
+  request.method = "INVITE"
+  phone:start(request)
+  return phone
+end
+
+-- Status and reason of its final reply.
+function queries.final(phone, deadline)
+  local reply = assert(phone:await_reply(deadline or 5))
+  phone:close()
+  return reply.status, reply.reason
+end
+
+return queries

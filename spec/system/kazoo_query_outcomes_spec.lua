@@ -1,0 +1,267 @@
+-- Questions that nobody gets, answers that nobody wants, and answers that there is no room for.
+local cjson = require "cjson"
+local socket = require "socket"
+local amqp = require "support.amqp"
+local kazoo = require "support.kazoo"
+local queries = require "support.queries"
+local stats = require "support.stats"
+local wait = require "support.wait"
+
+local start_call, answer, text_of = queries.start_call, queries.answer, queries.text_of
+
+local routes = {
+  ask = [[ kazoo_query("qx", "ask", $rb); $var(rc) = $rc; $var(out) = $kzR; ]],
+  ask_at = [[ kazoo_query("$hdr(X-Exchange)", "$hdr(X-Key)", $rb); $var(rc) = $rc;
+    if ($kzR == $null) { $var(out) = "null"; } else { $var(out) = $kzR; } ]],
+  ask_for_id = [[ kazoo_query("qx", "ask", $rb); $var(rc) = $rc; $var(out) = $(kzR{kz.json,Msg-ID}); ]],
+}
+
+local function at(exchange, key) return { "X-Exchange: " .. exchange, "X-Key: " .. key } end
+
+local answer_max = 1024 * 1024
+
+-- {"...", "text":"aaa..."} of that many bytes, with the Msg-ID behind it.
+local function long_answer(id, bytes)
+  local head, tail = '{"text":"', ('","Msg-ID":"%s"}'):format(id)
+  return head .. ("a"):rep(bytes - #head - #tail) .. tail
+end
+
+local function id_of(question) return cjson.decode(question.payload)["Msg-ID"] end
+
+local function seconds(call)
+  local began = socket.gettime()
+  call()
+  return socket.gettime() - began
+end
+
+describe("A question", function()
+  local broker, client, server, questions
+
+  setup(function()
+    broker = kazoo.shared_rabbit()
+    client = amqp.client(broker)
+    client:exchange("qx", "topic")
+    questions = client:tap("qx", "ask")
+    server = kazoo.start {
+      rabbit = broker, params = { amqp_query_timeout_sec = 10 }, routes = routes, children = 3,
+    }
+    server:await_connected()
+  end)
+
+  teardown(function() server:stop() end)
+
+  local function counted(name) return stats.one(server, "kazoo.stats")[name] end
+
+  -- One more in the statistic, and in the RPC under its own name.
+  local function counts_one(statistic, field, call)
+    local before, rpc = counted(statistic), stats.one(server, "kazoo.queries")[field]
+    call()
+    assert.equal(before + 1, counted(statistic), statistic)
+    assert.equal(rpc + 1, stats.one(server, "kazoo.queries")[field], field)
+  end
+
+  it("that reaches no queue fails at once with -3 and a null $kzR, and is counted", function()
+    counts_one("queries_unroutable", "unroutable", function()
+      local rc, out
+      local took = seconds(function() rc, out = start_call(server, "ask_at", '{"a":1}', at("qx", "nobody.listens"))() end)
+      assert.equal(-3, rc)
+      assert.equal("null", out)
+      assert.is_true(took < 2, took)
+      server:wait_log('kazoo_query: the question for "nobody.listens" reached no queue')
+    end)
+    assert.equal(0, counted "queries_timeout")
+    assert.equal(0, counted "returned")
+  end)
+
+  it("that is long and reaches no queue fails as well", function()
+    local body = cjson.encode { text = ("b"):rep(30000) }
+    assert.equal(-3, (start_call(server, "ask_at", body, at("qx", "nobody.listens"))()))
+  end)
+
+  it("to the default exchange reaches the queue of that name, or fails", function()
+    client:queue("q-by-name")
+    local finish = start_call(server, "ask_at", '{"a":1}', at("", "q-by-name"))
+    answer(client, client:get("q-by-name"), "by name")
+    assert.equal("by name", text_of(select(2, finish())))
+    client:delete_queue("q-by-name")
+    assert.equal(-3, (start_call(server, "ask_at", '{"a":1}', at("", "q-by-name"))()))
+  end)
+
+  it("to an exchange that does not exist fails at once; those to another one get their answers, whether they were "
+    .. "asked before or after it", function()
+    local before = start_call(server, "ask", '{"n":1}')
+    local first = client:get(questions)
+    counts_one("queries_unroutable", "unroutable", function()
+      local took = seconds(function()
+        local bad = start_call(server, "ask_at", '{"n":2}', at("no-such-exchange", "ask"))
+        local after = start_call(server, "ask", '{"n":3}')
+        assert.equal(-3, (bad()))
+        answer(client, client:get(questions), "after")
+        assert.equal("after", text_of(select(2, after())))
+      end)
+      assert.is_true(took < 3, took)
+    end)
+    server:wait_log('amqp: questions to exchange "no%-such%-exchange" refused by .*: 404 NOT_FOUND')
+    answer(client, first, "before")
+    assert.equal("before", text_of(select(2, before())))
+    assert.equal(0, server:count_log("connection to .* lost"))
+  end)
+
+  it("reaches an exchange that was made after a question to it failed", function()
+    assert.equal(-3, (start_call(server, "ask_at", '{"n":1}', at("late-exchange", "ask"))()))
+    client:exchange("late-exchange", "topic")
+    local late = client:tap("late-exchange", "ask")
+    local finish = start_call(server, "ask_at", '{"n":2}', at("late-exchange", "ask"))
+    answer(client, client:get(late), "late exchange")
+    assert.equal("late exchange", text_of(select(2, finish())))
+    client:delete_exchange("late-exchange")
+    assert.equal(-3, (start_call(server, "ask_at", '{"n":3}', at("late-exchange", "ask"))()))
+  end)
+
+  it("goes to each of more exchanges than there are channels for, good and bad ones in turn", function()
+    for n = 1, 20 do
+      local exchange = "many-exchanges-" .. n
+      client:exchange(exchange, "topic", "auto_delete")
+      local queue = client:tap(exchange, "ask")
+      local finish = start_call(server, "ask_at", '{"n":1}', at(exchange, "ask"))
+      answer(client, client:get(queue), exchange)
+      assert.equal(exchange, text_of(select(2, finish())))
+      assert.equal(-3, (start_call(server, "ask_at", '{"n":2}', at("none-" .. exchange, "ask"))()))
+      client:delete_queue(queue)
+    end
+    assert.equal(0, server:count_log("connection to .* lost"))
+  end)
+
+  it("that the exchange passes on to an alternate one has reached a queue", function()
+    client:exchange("without-queues", "topic")
+    client:exchange("alternate", "fanout")
+    local elsewhere = client:tap("alternate", "")
+    broker:ctl("set_policy", "ae", "^without-queues$", '{"alternate-exchange":"alternate"}', "--apply-to", "exchanges")
+    finally(function()
+      broker:ctl("clear_policy", "ae")
+      client:delete_exchange("without-queues")
+      client:delete_exchange("alternate")
+    end)
+    wait.until_(function() return broker:ctl("list_exchanges", "name", "policy"):find("without-queues\tae\n", 1, true) end,
+      10, "the policy")
+    local finish = start_call(server, "ask_at", '{"n":1}', at("without-queues", "ask"))
+    answer(client, client:get(elsewhere), "alternate")
+    assert.equal("alternate", text_of(select(2, finish())))
+  end)
+
+  it("has one of 1 MB for an answer, and fails with -4 at once for a longer one, which is told and counted", function()
+    local finish = start_call(server, "ask_for_id", '{"n":1}')
+    local question = client:get(questions)
+    client:publish("", question.reply_to, long_answer(id_of(question), answer_max))
+    local rc, out = finish()
+    assert.equal(1, rc)
+    assert.equal(id_of(question), out)
+    counts_one("queries_too_large", "too_large", function()
+      finish = start_call(server, "ask_at", '{"n":2}', at("qx", "ask"))
+      question = client:get(questions)
+      client:publish("", question.reply_to, long_answer(id_of(question), answer_max + 1))
+      rc, out = finish()
+      assert.equal(-4, rc)
+      assert.equal("null", out)
+      server:wait_log('ERROR.*kazoo_query: the answer for "ask" is dropped, it has 1048577 bytes and there is room for '
+        .. "1048576")
+    end)
+    assert.equal(0, counted "queries_lost")
+  end)
+
+  it("knows an answer that is too long to be read by its correlation-id", function()
+    local bytes = 5 * answer_max
+    counts_one("queries_too_large", "too_large", function()
+      local finish = start_call(server, "ask", '{"n":1}')
+      local question = client:get(questions)
+      client:publish("", question.reply_to, long_answer(id_of(question), bytes), {
+        correlation_id = question.correlation_id,
+      })
+      assert.equal(-4, (finish()))
+    end)
+    server:wait_log(("amqp: answer of %d bytes dropped: there is room for 1048576"):format(bytes))
+  end)
+
+  it("that is over leaves answers unmatched: one that comes again, one too late, one that nobody asked for", function()
+    local before = counted "answers_unmatched"
+    local finish = start_call(server, "ask", '{"n":1}')
+    local question = client:get(questions)
+    answer(client, question, "once")
+    assert.equal(1, (finish()))
+    answer(client, question, "again")
+    client:publish("", question.reply_to, '{"Msg-ID":"of nobody"}')
+    client:publish("", question.reply_to, long_answer("of nobody", 5 * answer_max))
+    stats.await(server, "kazoo.stats", { answers_unmatched = before + 3 })
+    assert.equal(before + 3, stats.one(server, "kazoo.queries").unmatched)
+    assert.is_truthy(server:log():find("amqp: answer \"[^\"]+\" for nobody: late, repeated or unknown"))
+  end)
+end)
+
+describe("With mandatory=0 in amqp_publish_properties a question", function()
+  it("that reaches no queue waits until its deadline", function()
+    local broker = kazoo.shared_rabbit()
+    amqp.client(broker):exchange("qx", "topic")
+    local server = kazoo.start {
+      rabbit = broker, routes = routes,
+      params = { amqp_publish_properties = "mandatory=0", amqp_query_timeout_sec = 0, amqp_query_timeout_micro = 500000 },
+    }
+    server:await_connected()
+    assert.equal(-2, (start_call(server, "ask_at", '{"a":1}', at("qx", "nobody.listens"))()))
+    server:stop()
+  end)
+end)
+
+describe("kazoo_async_query", function()
+  local client, server
+
+  setup(function()
+    local broker = kazoo.shared_rabbit()
+    client = amqp.client(broker)
+    client:exchange("qx", "topic")
+    server = kazoo.start {
+      rabbit = broker, params = { amqp_query_timeout_sec = 20 },
+      mod_init = [[ kazoo_subscribe("ex", "topic", "e-q", "#"); ]],
+      request_route = queries.async_route .. [[
+        event_route[kazoo:consumer-event] {
+          $var(n) = $(kzE{kz.json,n});
+          kazoo_async_query("qx", "events", '{"n":1}', "ANSWER", "FAILURE");
+          xlog("L_NOTICE", "async in event $var(n) returned $rc\n");
+        }
+      ]],
+    }
+    server:await_connected()
+    server:wait_log('consuming queue "e%-q"')
+  end)
+
+  teardown(function() server:stop() end)
+
+  it("goes on in the error route at once when the question reaches no queue", function()
+    local status
+    local took = seconds(function() status = queries.final(queries.invite(server, "async.nobody"), 10) end)
+    assert.equal(504, status)
+    assert.is_true(took < 3, took)
+    server:wait_log('kazoo_async_query: the question for "async.nobody" reached no queue')
+  end)
+
+  it("goes on in the error route at once when the answer is too long", function()
+    local asked = client:tap("qx", "async.long")
+    local phone = queries.invite(server, "async.long")
+    local question = client:get(asked)
+    client:publish("", question.reply_to, long_answer(id_of(question), 2 * answer_max))
+    assert.equal(504, (queries.final(phone, 10)))
+    server:wait_log('kazoo_async_query: the answer for "async.long" is dropped, it has 2097152 bytes')
+  end)
+
+  it("fails in an event route, each time, at once and with a line that says why, and asks nothing", function()
+    local asked = client:tap("qx", "events")
+    local before = stats.one(server, "kazoo.stats").queries_refused
+    for n = 1, 3 do
+      client:publish("ex", "x", ('{"n":%d}'):format(n))
+      server:wait_log(("async in event %d returned %%-1"):format(n))
+    end
+    server:wait_log("ERROR.*kazoo_async_query: there is no SIP request to suspend, as in event routes and timers")
+    assert.equal(before + 3, stats.one(server, "kazoo.stats").queries_refused)
+    assert.same({}, client:drain(asked, 0.5))
+    assert.equal(0, stats.one(server, "kazoo.queries").under_way)
+  end)
+end)
