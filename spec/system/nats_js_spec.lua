@@ -3,6 +3,7 @@ local jetstream = require "support.jetstream"
 local nats = require "support.nats"
 local nats_client = require "support.nats_client"
 local nats_server = require "support.nats_server"
+local process = require "support.process"
 local socket = require "socket"
 local stats = require "support.stats"
 local wait = require "support.wait"
@@ -384,6 +385,46 @@ describe("nats_js_consumer", function()
       return here and here.delivered == "2" or there and there.payload == "silent"
     end, 5, "the second delivery")
     await_acked("SLOW", "s")
+  end)
+
+  -- Waiting here behind a slow one for longer than their acknowledgement may take.
+  local function deliver_late(stream, max_deliver)
+    local subject, quick, at_once = stream:lower(), {}, {}
+    api:stream(stream, { subjects = { subject } })
+    local other = nats.start {
+      server = broker, events = events, params = {
+        num_publish_workers = 1,
+        nats_js_consumer = ("stream=%s;durable=d;event=slow;ack_wait=1000;max_deliver=%d"):format(stream, max_deliver),
+      },
+    }
+    stats.await(other, "nats.subscriptions", { state = "active" }, { stream = stream })
+    local function publish(payloads)
+      for _, payload in ipairs(payloads) do api.client:pub(subject, payload) end
+    end
+    for i = 1, 40 do quick[i] = "quick" end
+    publish(quick) -- so that the next ones are fetched together
+    for _ = 1, 40 do assert.equal("quick", assert(seen(10)).payload) end
+    await_acked(stream, "d")
+    local pid = assert(other:rpc("core.psx"):match("PID: (%d+)%s+DSC: nats subscriber slow"))
+    process.signal(pid, "STOP")
+    publish { "silent", "a", "b", "c" }
+    wait.until_(function() return api:consumer(stream, "d").num_ack_pending == 4 end, 5, "four deliveries")
+    process.signal(pid, "CONT")
+    repeat
+      local e = seen(3)
+      if e and e.payload ~= "silent" and at_once[e.payload] == nil then at_once[e.payload] = e.delivered == "1" end
+    until not e
+    await_acked(stream, "d")
+    other:stop()
+    return at_once
+  end
+
+  it("runs the route of a last delivery, however late", function()
+    assert.same({ a = true, b = true, c = true }, deliver_late("ONCE", 1))
+  end)
+
+  it("passes over a late delivery that is to come again", function()
+    assert.same({ a = false, b = false, c = false }, deliver_late("OFTEN", 20))
   end)
 
   it("takes thousands of messages in order and acknowledges all", function()

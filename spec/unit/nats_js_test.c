@@ -66,6 +66,19 @@ static void only_streams_acknowledge(void)
 	}
 }
 
+/* Servers up to 2.10 answer so for a copy that comes while a cluster is still storing the first. */
+static void a_duplicate_without_a_sequence_is_not_known_to_be_stored(void)
+{
+	static const char *const unknown[] = {"{\"stream\":\"S\",\"seq\":0,\"duplicate\":true}",
+		"{\"stream\":\"S\", \"seq\":0,\"duplicate\": true}", "{\"stream\":\"S\",\"seq\":0}",
+		"{\"stream\":\"S\",\"duplicate\":true}"};
+	for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
+		struct kb_nats_answer a = read_stored(unknown[i]);
+		CHECK(!a.good && !a.lasting && !a.foreign);
+		CHECK_CONTAINS(a.what, "does not say that it has stored it");
+	}
+}
+
 static void streams(void)
 {
 	CHECK(kb_nats_no_stream(KB_SLICE_LITERAL("{\"total\":0,\"streams\":null}"), kb_slice(NULL, 0)));
@@ -155,6 +168,7 @@ int main(void)
 	answers();
 	refusals_that_pass();
 	only_streams_acknowledge();
+	a_duplicate_without_a_sequence_is_not_known_to_be_stored();
 	streams();
 	origins();
 	requests();

@@ -47,12 +47,16 @@ static void sent_ago(struct bench *b, unsigned number, int ms)
 	b->store.flights[number].sent_ms = kb_tcp_now_ms() - ms;
 }
 
-static void acknowledge(struct bench *b, unsigned number)
+static void answer(struct bench *b, unsigned number, const char *payload)
 {
 	char subject[KB_NATS_STORE_INBOX_BYTES];
 	snprintf(subject, sizeof subject, "%s.m%u", b->store.inbox, number);
-	kb_nats_store_heed(&b->store, kb_slice_from(subject), KB_SLICE_LITERAL("{\"stream\":\"S\",\"seq\":1}"),
-		kb_slice(NULL, 0), &events);
+	kb_nats_store_heed(&b->store, kb_slice_from(subject), kb_slice_from(payload), kb_slice(NULL, 0), &events);
+}
+
+static void acknowledge(struct bench *b, unsigned number)
+{
+	answer(b, number, "{\"stream\":\"S\",\"seq\":1}");
 }
 
 /* A cluster's other nodes may elect a leader 3 s after the last message that the old one could have stored. */
@@ -101,10 +105,23 @@ static void what_others_overtake_is_given_up(void)
 	finish(&b);
 }
 
+/* It is sent again, until it is known to be stored. */
+static void a_duplicate_without_a_sequence_does_not_count_as_stored(void)
+{
+	struct bench b;
+	begin(&b, 2);
+	answer(&b, 1, "{\"stream\":\"S\",\"seq\":0,\"duplicate\":true}");
+	CHECK(n_done == 0 && n_given_up == 1 && given_up[0] == 1);
+	answer(&b, 2, "{\"stream\":\"S\",\"seq\":9,\"duplicate\":true}");
+	CHECK(n_done == 1 && n_given_up == 1);
+	finish(&b);
+}
+
 int main(void)
 {
 	a_stream_that_is_silent_is_given_up_before_there_is_another_leader();
 	a_stream_that_is_slow_is_waited_for();
 	what_others_overtake_is_given_up();
+	a_duplicate_without_a_sequence_does_not_count_as_stored();
 	return check_failures ? 1 : 0;
 }

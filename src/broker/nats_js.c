@@ -73,11 +73,22 @@ struct kb_nats_answer kb_nats_answer_read(struct kb_slice payload, struct kb_sli
 	return answer;
 }
 
+/* What is stored has a sequence, from 1 on. A duplicate with 0 is one whose first copy a cluster is still storing, or
+ * has lost with its leader (nats-server up to 2.10, pull requests 5827 and 6415): what becomes of it is known when the
+ * same message gets another answer, at the latest when the stream has forgotten its id. */
+static void note_under_way(struct kb_nats_answer *answer)
+{
+	snprintf(answer->what, sizeof answer->what, "the stream knows its id, and does not say that it has stored it");
+	answer->good = false;
+}
+
 struct kb_nats_answer kb_nats_stored_answer_read(struct kb_slice payload, struct kb_slice properties)
 {
 	struct kb_nats_answer answer = kb_nats_answer_read(payload, properties);
 	if (answer.good && kb_json_member(payload, KB_SLICE_LITERAL("stream")).type != KB_JSON_STRING)
 		note_foreign(&answer, payload);
+	else if (answer.good && kb_nats_number(kb_json_member(payload, KB_SLICE_LITERAL("seq")).raw) == 0)
+		note_under_way(&answer);
 	return answer;
 }
 
