@@ -4,7 +4,6 @@ local process = require "support.process"
 require "fault.amqp"
 require "fault.nats"
 
-local CALL_LIMIT_MS = 5
 local CALL_TRIES = 3 -- a busy machine may once take the processor from a call; a call that waits is slow each time
 
 local function fail(...)
@@ -13,7 +12,7 @@ local function fail(...)
 end
 
 local function parse(arguments)
-  local options = { seconds = 15, rate = 1000, names = {} }
+  local options = { seconds = 15, rate = 1000, call = 5, names = {} }
   local i = 1
   while arguments[i] do
     local word = arguments[i]
@@ -40,7 +39,7 @@ local function print_row(title, row, verdict)
 end
 
 -- Why a line is not good: a list of words, and whether all that is wrong is the time of a call.
-local function complaints(row)
+local function complaints(row, call_limit_ms)
   local found = {}
   if row.lost > (row.may_lose or 0) then found[#found + 1] = "LOST" end
   if row.may_repeat and row.duplicated > row.may_repeat then found[#found + 1] = "REPEATED" end
@@ -48,7 +47,7 @@ local function complaints(row)
   if row.accepted == 0 then found[#found + 1] = "NOTHING ACCEPTED" end
   if row.foreign ~= 0 then found[#found + 1] = "REFUSED BUT DELIVERED" end
   if row.crash then found[#found + 1] = "CRASHED" end
-  local slow = row.slowest_us > CALL_LIMIT_MS * 1000
+  local slow = row.slowest_us > call_limit_ms * 1000
   local slow_only = slow and #found == 0
   if slow then found[#found + 1] = "SLOW CALL" end
   return found, slow_only
@@ -62,7 +61,7 @@ local function run(fault, options)
       print(("%-57s FAILED: %s"):format(fault.title, row))
       return false
     end
-    local wrong, slow_only = complaints(row)
+    local wrong, slow_only = complaints(row, options.call)
     local again = slow_only and try < CALL_TRIES
     print_row(fault.title, row, #wrong == 0 and "ok" or table.concat(wrong, ", ") .. (again and ", once more" or ""))
     if not again then return #wrong == 0 end
