@@ -2,10 +2,9 @@
  * do, and which worker gets what. */
 #include "check.h"
 
-#include <poll.h>
 #include <stdlib.h>
-#include <time.h>
 #include "broker/consumer.h"
+#include "core/clock.h"
 
 enum { WORKERS = 4, CALLS_MAX = 64 };
 
@@ -30,40 +29,9 @@ struct kb_broker {
 	volatile int stop;
 };
 
-static struct kb_broker fake;
+#include "fake_broker.h"
+
 static struct kb_inbox *inbox;
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-static struct kb_broker *fake_open(
-	const struct kb_broker_config *config, const struct kb_broker_events *events, size_t *bad_url)
-{
-	(void)config, (void)bad_url;
-	fake.events = *events;
-	return &fake;
-}
-
-static void fake_close(struct kb_broker *b)
-{
-	(void)b;
-}
-
-static enum kb_broker_result fake_connect(struct kb_broker *b)
-{
-	(void)b;
-	return KB_BROKER_OK;
-}
-
-static const char *fake_address(const struct kb_broker *b)
-{
-	(void)b;
-	return "fake:1";
-}
 
 static enum kb_broker_result fake_subscribe(struct kb_broker *b, const struct kb_subscription *s, uint32_t index)
 {
@@ -96,7 +64,7 @@ static enum kb_broker_result fake_process(struct kb_broker *b, unsigned max)
 	static unsigned settled_before;
 	if (b->n_calls == 0)
 		settled_before = 0;
-	b->calls[b->n_calls % CALLS_MAX] = (struct call){max, b->settled - settled_before, now_ms()};
+	b->calls[b->n_calls % CALLS_MAX] = (struct call){max, b->settled - settled_before, kb_now_ms()};
 	settled_before = b->settled;
 	unsigned call = b->n_calls++;
 	if (--b->calls_left == 0)
@@ -115,35 +83,8 @@ static enum kb_broker_result fake_process(struct kb_broker *b, unsigned max)
 	return KB_BROKER_OK;
 }
 
-static int fake_poll_fd(const struct kb_broker *b)
-{
-	(void)b;
-	return -1;
-}
-
-static short fake_poll_events(const struct kb_broker *b)
-{
-	(void)b;
-	return POLLIN;
-}
-
-static int fake_poll_timeout_ms(const struct kb_broker *b)
-{
-	(void)b;
-	return -1;
-}
-
-static const struct kb_broker_api api = {.name = "fake",
-	.open = fake_open,
-	.close = fake_close,
-	.connect = fake_connect,
-	.address = fake_address,
-	.subscribe = fake_subscribe,
-	.settle = fake_settle,
-	.process = fake_process,
-	.poll_fd = fake_poll_fd,
-	.poll_events = fake_poll_events,
-	.poll_timeout_ms = fake_poll_timeout_ms};
+static const struct kb_broker_api api = {FAKE_BROKER, .connect = fake_connect, .subscribe = fake_subscribe,
+	.settle = fake_settle, .process = fake_process, .poll_fd = fake_no_fd, .poll_timeout_ms = fake_no_timeout};
 
 /* -- running the loop -- */
 
@@ -306,8 +247,8 @@ static uint64_t silent_since;
 static void leave_some_to_others(struct kb_broker *b, unsigned call)
 {
 	if (call == 0)
-		silent_since = now_ms();
-	if (now_ms() - silent_since < 1100)
+		silent_since = kb_now_ms();
+	if (kb_now_ms() - silent_since < 1100)
 		b->calls_left = 10;
 	else if (b->sent == 2)
 		b->left = 2;

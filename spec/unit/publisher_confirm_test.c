@@ -2,50 +2,31 @@
  * lost, and order holds but for copies. */
 #include "broker/publisher.h"
 
-#include <poll.h>
 #include <stdlib.h>
 #include "check.h"
 
 enum { WRITERS = 3, MESSAGES = 4000, ROUNDS_MAX = 100000 };
 
-static struct {
+struct kb_broker {
 	struct kb_broker_events events;
 	uint64_t oldest, next;
 	unsigned round, connections;
 	bool lost;
 	int expected[WRITERS], copies;
-} fake;
+};
+
+#include "fake_broker.h"
 
 static volatile int stop;
 static struct kb_outbox *outbox;
 
-static struct kb_broker *fake_open(
-	const struct kb_broker_config *config, const struct kb_broker_events *events, size_t *bad_url)
-{
-	(void)config, (void)bad_url;
-	fake.events = *events;
-	fake.oldest = fake.next = 1;
-	return (void *)&fake;
-}
-
-static void fake_close(struct kb_broker *b)
-{
-	(void)b;
-}
-
-static enum kb_broker_result fake_connect(struct kb_broker *b)
+static enum kb_broker_result connect_again(struct kb_broker *b)
 {
 	(void)b;
 	fake.lost = false;
 	fake.connections++;
 	fake.oldest = fake.next;
 	return KB_BROKER_OK;
-}
-
-static const char *fake_address(const struct kb_broker *b)
-{
-	(void)b;
-	return "fake:1";
 }
 
 /* What the first letter says is invalid is no part of the order. */
@@ -87,36 +68,8 @@ static enum kb_broker_result fake_process(struct kb_broker *b, unsigned max_mess
 	return fake.lost ? KB_BROKER_LOST : KB_BROKER_OK;
 }
 
-static int fake_fd(const struct kb_broker *b)
-{
-	(void)b;
-	return -1;
-}
-
-static short fake_events(const struct kb_broker *b)
-{
-	(void)b;
-	return POLLIN;
-}
-
-static int fake_timeout(const struct kb_broker *b)
-{
-	(void)b;
-	return 1;
-}
-
-static const struct kb_broker_api fake_api = {
-	.name = "fake",
-	.open = fake_open,
-	.close = fake_close,
-	.connect = fake_connect,
-	.address = fake_address,
-	.publish = fake_publish,
-	.process = fake_process,
-	.poll_fd = fake_fd,
-	.poll_events = fake_events,
-	.poll_timeout_ms = fake_timeout,
-};
+static const struct kb_broker_api api = {FAKE_BROKER, .connect = connect_again, .publish = fake_publish,
+	.process = fake_process, .poll_fd = fake_no_fd, .poll_timeout_ms = fake_short_timeout};
 
 static void put(size_t writer, const char *payload)
 {
@@ -128,6 +81,7 @@ static void put(size_t writer, const char *payload)
 int main(void)
 {
 	outbox = kb_outbox_create(WRITERS, 1 << 20, 1);
+	fake.oldest = fake.next = 1;
 	for (size_t writer = 0; writer < WRITERS; writer++)
 		for (int i = 0; i < MESSAGES; i++) {
 			char text[16];
@@ -137,7 +91,7 @@ int main(void)
 				put(writer, "!");
 		}
 	kb_publisher_run(&(struct kb_publisher){
-		.api = &fake_api, .config = {.confirm = true}, .outbox = outbox, .batch = 50, .stop = &stop, .drain_ms = 100});
+		.api = &api, .config = {.confirm = true}, .outbox = outbox, .batch = 50, .stop = &stop, .drain_ms = 100});
 	for (int i = 0; i < WRITERS; i++)
 		CHECK(fake.expected[i] == MESSAGES);
 	CHECK(fake.connections == 6 && fake.copies > 0);

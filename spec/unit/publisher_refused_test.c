@@ -2,15 +2,14 @@
  * nobody. */
 #include "broker/publisher.h"
 
-#include <poll.h>
 #include <stdlib.h>
-#include <time.h>
 #include "check.h"
+#include "core/clock.h"
 
 enum { MESSAGES = 50, PATIENCE_MS = 5000, SLOW_MS = 4 };
 
 /* The broker: outcomes are given in process(). */
-static struct {
+struct kb_broker {
 	struct kb_broker_events events;
 	char sent[8192]; /* the keys of those confirmed, in order */
 	uint64_t sequence, first_open;
@@ -22,42 +21,11 @@ static struct {
 	char slow;             /* a key whose outcome takes SLOW_MS */
 	int wanted;            /* outcomes after which the loop is to end */
 	int outcomes;
-} fake;
+};
+
+#include "fake_broker.h"
 
 static volatile int stop;
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-static struct kb_broker *fake_open(
-	const struct kb_broker_config *config, const struct kb_broker_events *events, size_t *bad_url)
-{
-	(void)config, (void)bad_url;
-	fake.events = *events;
-	fake.sequence = fake.first_open = 1;
-	return (void *)&fake;
-}
-
-static void fake_close(struct kb_broker *b)
-{
-	(void)b;
-}
-
-static enum kb_broker_result fake_connect(struct kb_broker *b)
-{
-	(void)b;
-	return KB_BROKER_OK;
-}
-
-static const char *fake_address(const struct kb_broker *b)
-{
-	(void)b;
-	return "fake:1";
-}
 
 static enum kb_broker_result fake_publish(struct kb_broker *b, const struct kb_message *m, uint64_t *sequence)
 {
@@ -77,13 +45,13 @@ static void fake_renew(struct kb_broker *b)
 static bool refuses(char key)
 {
 	if (fake.recovers_at && !fake.sticky)
-		fake.sticky = now_ms() < fake.recovers_at;
+		fake.sticky = kb_now_ms() < fake.recovers_at;
 	return key == fake.refused_for_good || (fake.recovers_at && fake.sticky);
 }
 
 static void take_time(uint64_t ms)
 {
-	for (uint64_t until = now_ms() + ms; now_ms() < until;)
+	for (uint64_t until = kb_now_ms() + ms; kb_now_ms() < until;)
 		;
 }
 
@@ -102,7 +70,7 @@ static enum kb_broker_result fake_process(struct kb_broker *b, unsigned max_mess
 {
 	static uint64_t began;
 	(void)b, (void)max_messages;
-	began = began ? began : now_ms();
+	began = began ? began : kb_now_ms();
 	while (fake.first_open < fake.sequence)
 		settle_one(fake.key[fake.first_open % sizeof fake.key]);
 	if (fake.renewing) {
@@ -110,44 +78,15 @@ static enum kb_broker_result fake_process(struct kb_broker *b, unsigned max_mess
 		fake.renewed++;
 		fake.events.settled(fake.events.context, fake.sequence - 1, true, KB_REQUEUE, NULL);
 	}
-	if (strlen(fake.sent) >= (size_t)fake.wanted || now_ms() > began + PATIENCE_MS) {
+	if (strlen(fake.sent) >= (size_t)fake.wanted || kb_now_ms() > began + PATIENCE_MS) {
 		began = 0;
 		stop = 1;
 	}
 	return KB_BROKER_OK;
 }
 
-static int fake_fd(const struct kb_broker *b)
-{
-	(void)b;
-	return -1;
-}
-
-static short fake_events(const struct kb_broker *b)
-{
-	(void)b;
-	return POLLIN;
-}
-
-static int fake_timeout(const struct kb_broker *b)
-{
-	(void)b;
-	return 5;
-}
-
-static const struct kb_broker_api fake_api = {
-	.name = "fake",
-	.open = fake_open,
-	.close = fake_close,
-	.connect = fake_connect,
-	.address = fake_address,
-	.publish = fake_publish,
-	.renew = fake_renew,
-	.process = fake_process,
-	.poll_fd = fake_fd,
-	.poll_events = fake_events,
-	.poll_timeout_ms = fake_timeout,
-};
+static const struct kb_broker_api api = {FAKE_BROKER, .connect = fake_connect, .publish = fake_publish,
+	.renew = fake_renew, .process = fake_process, .poll_fd = fake_no_fd, .poll_timeout_ms = fake_short_timeout};
 
 static void put(struct kb_outbox *outbox, size_t writer, const char *key)
 {
@@ -161,16 +100,16 @@ static void run(struct kb_outbox *outbox, int wanted, int retry_ms)
 	stop = 0;
 	fake.wanted = wanted;
 	kb_publisher_run(&(struct kb_publisher){
-		.api = &fake_api, .outbox = outbox, .batch = 5, .retry_ms = retry_ms, .stop = &stop, .drain_ms = 2000});
+		.api = &api, .outbox = outbox, .batch = 5, .retry_ms = retry_ms, .stop = &stop, .drain_ms = 2000});
 }
 
 static void test_recovery(void)
 {
 	struct kb_outbox *outbox = kb_outbox_create(2, 65536, 1);
 	char wanted[2][MESSAGES + 1] = {{0}}, got[2][MESSAGES + 1] = {{0}};
-	memset(&fake, 0, sizeof fake);
+	fake = (struct kb_broker){.sequence = 1, .first_open = 1};
 	fake.sticky = true;
-	fake.recovers_at = now_ms() + 250;
+	fake.recovers_at = kb_now_ms() + 250;
 	for (int i = 0; i < MESSAGES; i++) {
 		char upper[2] = {(char)('A' + i % 26), 0}, lower[2] = {(char)('a' + i % 26), 0};
 		put(outbox, 0, upper);
@@ -193,17 +132,17 @@ static void test_recovery(void)
 static void test_refused_for_good(void)
 {
 	struct kb_outbox *outbox = kb_outbox_create(2, 65536, 1);
-	memset(&fake, 0, sizeof fake);
+	fake = (struct kb_broker){.sequence = 1, .first_open = 1};
 	fake.refused_for_good = 'x';
 	for (int i = 0; i < 5; i++) {
 		put(outbox, 0, "x");
 		put(outbox, 0, "a");
 		put(outbox, 1, "b");
 	}
-	uint64_t began = now_ms();
+	uint64_t began = kb_now_ms();
 	run(outbox, 10, 300);
-	CHECK(now_ms() - began >= 290);
-	CHECK(now_ms() - began < 1500);
+	CHECK(kb_now_ms() - began >= 290);
+	CHECK(kb_now_ms() - began < 1500);
 	size_t a = 0, b = 0;
 	for (const char *c = fake.sent; *c; c++) {
 		a += *c == 'a';
@@ -217,7 +156,7 @@ static void test_refused_for_good(void)
 static void test_no_retry(void)
 {
 	struct kb_outbox *outbox = kb_outbox_create(1, 65536, 1);
-	memset(&fake, 0, sizeof fake);
+	fake = (struct kb_broker){.sequence = 1, .first_open = 1};
 	fake.refused_for_good = 'x';
 	put(outbox, 0, "x");
 	put(outbox, 0, "a");
@@ -232,17 +171,17 @@ static void test_no_retry(void)
 static void test_patience_ends_in_between(void)
 {
 	struct kb_outbox *outbox = kb_outbox_create(1, 65536, 1);
-	memset(&fake, 0, sizeof fake);
-	fake.recovers_at = now_ms() + 60; /* before the first pause is over */
+	fake = (struct kb_broker){.sequence = 1, .first_open = 1};
+	fake.recovers_at = kb_now_ms() + 60; /* before the first pause is over */
 	fake.slow = 'x';
 	put(outbox, 0, "a");
 	for (int i = 0; i < 4; i++)
 		put(outbox, 0, "x");
-	uint64_t began = now_ms();
+	uint64_t began = kb_now_ms();
 	run(outbox, 1, 2 * SLOW_MS);
 	CHECK(fake.sent[0] == 'a');
 	CHECK(strlen(fake.sent) < 5);
-	CHECK(now_ms() - began < PATIENCE_MS);
+	CHECK(kb_now_ms() - began < PATIENCE_MS);
 	CHECK(kb_outbox_totals(outbox).bytes_used == 0);
 	kb_outbox_destroy(outbox);
 }
@@ -251,14 +190,14 @@ static void test_patience_ends_in_between(void)
 static void test_patience_below_the_pause(void)
 {
 	struct kb_outbox *outbox = kb_outbox_create(1, 65536, 1);
-	memset(&fake, 0, sizeof fake);
+	fake = (struct kb_broker){.sequence = 1, .first_open = 1};
 	fake.refused_for_good = 'x';
 	put(outbox, 0, "x");
 	put(outbox, 0, "a");
-	uint64_t began = now_ms();
+	uint64_t began = kb_now_ms();
 	run(outbox, 1, 5);
 	CHECK_TEXT(fake.sent, "a");
-	CHECK(now_ms() - began < PATIENCE_MS);
+	CHECK(kb_now_ms() - began < PATIENCE_MS);
 	CHECK(kb_outbox_totals(outbox).bytes_used == 0);
 	kb_outbox_destroy(outbox);
 }

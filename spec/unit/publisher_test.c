@@ -2,11 +2,11 @@
  * amqp_interprocess_timeout (kazoo manual 4.2.2, 4.3.2). */
 #include "check.h"
 
-#include <poll.h>
-#include <time.h>
 #include "broker/publisher.h"
+#include "core/clock.h"
 
 struct kb_broker {
+	struct kb_broker_events events;
 	char trace[256]; /* the payloads published, and a P for each process() */
 	size_t n;
 	uint64_t at_ms[16]; /* of the process() calls */
@@ -14,38 +14,7 @@ struct kb_broker {
 	volatile int stop;
 };
 
-static struct kb_broker fake;
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-static struct kb_broker *fake_open(
-	const struct kb_broker_config *config, const struct kb_broker_events *events, size_t *bad_url)
-{
-	(void)config, (void)events, (void)bad_url;
-	return &fake;
-}
-
-static void fake_close(struct kb_broker *b)
-{
-	(void)b;
-}
-
-static enum kb_broker_result fake_connect(struct kb_broker *b)
-{
-	(void)b;
-	return KB_BROKER_OK;
-}
-
-static const char *fake_address(const struct kb_broker *b)
-{
-	(void)b;
-	return "fake:1";
-}
+#include "fake_broker.h"
 
 static enum kb_broker_result fake_publish(struct kb_broker *b, const struct kb_message *m, uint64_t *sequence)
 {
@@ -58,40 +27,14 @@ static enum kb_broker_result fake_process(struct kb_broker *b, unsigned max)
 {
 	(void)max;
 	b->trace[b->n++] = 'P';
-	b->at_ms[b->calls++] = now_ms();
+	b->at_ms[b->calls++] = kb_now_ms();
 	if (--b->calls_left == 0)
 		b->stop = 1;
 	return KB_BROKER_OK;
 }
 
-static int fake_poll_fd(const struct kb_broker *b)
-{
-	(void)b;
-	return -1;
-}
-
-static short fake_poll_events(const struct kb_broker *b)
-{
-	(void)b;
-	return POLLIN;
-}
-
-static int fake_poll_timeout_ms(const struct kb_broker *b)
-{
-	(void)b;
-	return -1;
-}
-
-static const struct kb_broker_api api = {.name = "fake",
-	.open = fake_open,
-	.close = fake_close,
-	.connect = fake_connect,
-	.address = fake_address,
-	.publish = fake_publish,
-	.process = fake_process,
-	.poll_fd = fake_poll_fd,
-	.poll_events = fake_poll_events,
-	.poll_timeout_ms = fake_poll_timeout_ms};
+static const struct kb_broker_api api = {FAKE_BROKER, .connect = fake_connect, .publish = fake_publish,
+	.process = fake_process, .poll_fd = fake_no_fd, .poll_timeout_ms = fake_no_timeout};
 
 static void put(struct kb_outbox *outbox, size_t writer, const char *payload, int times)
 {

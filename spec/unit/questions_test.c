@@ -2,7 +2,6 @@
  * nothing is read where nothing came. */
 #include "broker/questions.h"
 
-#include <poll.h>
 #include <unistd.h>
 #include "broker/traffic.h"
 #include "check.h"
@@ -26,34 +25,15 @@ struct kb_broker {
 	volatile int stop;
 };
 
-static struct kb_broker fake;
+#include "fake_broker.h"
+
 static struct kb_replies *replies;
 static struct kb_outbox *outbox;
 static struct kb_connection *traffic;
 
-static struct kb_broker *fake_open(
-	const struct kb_broker_config *config, const struct kb_broker_events *events, size_t *bad_url)
-{
-	(void)bad_url;
-	CHECK(config->role == (KB_ROLE_PUBLISH | KB_ROLE_CONSUME));
-	fake.events = *events;
-	return &fake;
-}
-
-static void fake_close(struct kb_broker *b)
-{
-	(void)b;
-}
-
-static enum kb_broker_result fake_connect(struct kb_broker *b)
+static enum kb_broker_result connect_at_last(struct kb_broker *b)
 {
 	return b->fail_connects && b->fail_connects-- ? KB_BROKER_LOST : KB_BROKER_OK;
-}
-
-static const char *fake_address(const struct kb_broker *b)
-{
-	(void)b;
-	return "fake:1";
 }
 
 static enum kb_broker_result fake_subscribe(struct kb_broker *b, const struct kb_subscription *s, uint32_t index)
@@ -114,29 +94,8 @@ static int fake_poll_fd(const struct kb_broker *b)
 	return b->fds[0];
 }
 
-static short fake_poll_events(const struct kb_broker *b)
-{
-	(void)b;
-	return POLLIN;
-}
-
-static int fake_poll_timeout_ms(const struct kb_broker *b)
-{
-	(void)b;
-	return 1;
-}
-
-static const struct kb_broker_api api = {.name = "fake",
-	.open = fake_open,
-	.close = fake_close,
-	.connect = fake_connect,
-	.address = fake_address,
-	.subscribe = fake_subscribe,
-	.publish = fake_publish,
-	.process = fake_process,
-	.poll_fd = fake_poll_fd,
-	.poll_events = fake_poll_events,
-	.poll_timeout_ms = fake_poll_timeout_ms};
+static const struct kb_broker_api api = {FAKE_BROKER, .connect = connect_at_last, .subscribe = fake_subscribe,
+	.publish = fake_publish, .process = fake_process, .poll_fd = fake_poll_fd, .poll_timeout_ms = fake_short_timeout};
 
 static void begin(void)
 {
@@ -183,6 +142,7 @@ static void test_a_queue_for_each_connection(void)
 	begin();
 	fake.lose_at = 2;
 	run();
+	CHECK(fake_role == (KB_ROLE_PUBLISH | KB_ROLE_CONSUME));
 	CHECK(fake.n_queues == 2);
 	CHECK_TEXT(fake.queues[0], "me-targeted-1");
 	CHECK_TEXT(fake.queues[1], "me-targeted-2");
