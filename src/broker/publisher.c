@@ -426,6 +426,13 @@ static void on_waiting(void *context, uint32_t subscription, uint32_t messages)
 		l->p->subscribed(l->p->context);
 }
 
+static void on_notice(void *context, const char *name)
+{
+	struct loop *l = context;
+	if (l->p->notice)
+		l->p->notice(l->p->context, name);
+}
+
 /* One that the broker refuses is logged by it, and tried again. */
 static bool subscribe(struct loop *l)
 {
@@ -533,7 +540,8 @@ static struct loop *make_loop(const struct kb_publisher *p)
 		.returned = on_returned,
 		.unroutable = on_unroutable,
 		.too_large = p->too_large ? on_too_large : NULL,
-		.blocked = on_blocked};
+		.blocked = on_blocked,
+		.notice = on_notice};
 	l->own = (struct kb_own_events){.inbox = p->inbox,
 		.zone = p->zone ? p->zone : "",
 		.connection = p->name ? p->name : "",

@@ -27,6 +27,7 @@ struct kb_publisher {
 	/* A message that the protocol or the broker has no room for, and that is never sent; may be NULL. */
 	void (*unsendable)(void *context, const struct kb_message *m);
 	void (*connection)(void *context, bool open, const char *address); /* may be NULL */
+	void (*notice)(void *context, const char *name);                   /* as in kb_broker_events; may be NULL */
 	void (*tick)(void *context);                                       /* at least once a second; may be NULL */
 	int drain_ms;             /* how long to go on after *stop while there are messages and a connection */
 	const volatile int *stop; /* ends the loop when not 0; may be NULL */

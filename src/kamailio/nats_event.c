@@ -157,18 +157,28 @@ static bool on_delivered(void *context, const struct kb_message *m, struct kb_de
 	return true;
 }
 
-static void on_connection(void *context, bool open, const char *address)
+void kn_event_connection(void *context, bool open, const char *address)
 {
 	(void)context, (void)address;
 	kb_event_run_by_name(kn_settings()->event_callback, open ? "nats:connected" : "nats:disconnected");
 }
 
-static void on_notice(void *context, const char *name)
+void kn_event_notice(void *context, const char *name)
 {
 	char event[64];
 	(void)context;
 	snprintf(event, sizeof event, "nats:%s", name);
 	kb_event_run_by_name(kn_settings()->event_callback, event);
+}
+
+bool kn_event_is_for_publishers(void)
+{
+	static const char *const names[] = {
+		"nats:connected", "nats:disconnected", "nats:lame-duck", "nats:discovered-servers", "nats:slow-consumer"};
+	bool wanted = has_callback();
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		wanted = wanted || kb_event_route_index(names[i], NULL) >= 0;
+	return wanted && !kn_settings()->n_subscriptions;
 }
 
 bool kn_event_check_policy(void)
@@ -195,8 +205,8 @@ static void listener_main(void *argument)
 		.n_subscriptions = 1,
 		.context = &l,
 		.delivered = on_delivered,
-		.connection = on_connection,
-		.notice = on_notice,
+		.connection = kn_event_connection,
+		.notice = kn_event_notice,
 		.tick = on_tick});
 }
 

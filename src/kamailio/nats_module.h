@@ -96,6 +96,13 @@ bool kn_event_check_policy(void);
 bool kn_event_policy_loads(struct kb_buf *why);
 bool kn_event_fork(void);
 
+/* The events of a connection, as the loops of src/broker call them; context is not used. */
+void kn_event_connection(void *context, bool open, const char *address);
+void kn_event_notice(void *context, const char *name);
+
+/* True when no process subscribes to anything and there is a route for one of these events: then publishers run it. */
+bool kn_event_is_for_publishers(void);
+
 /* The message whose route runs in this process; NULL outside of one. */
 const struct kb_message *kn_current(void);
 

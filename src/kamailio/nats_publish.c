@@ -192,11 +192,14 @@ static void publisher_main(void *argument)
 	struct kb_broker_config config = kn_broker_config(KB_ROLE_PUBLISH, name);
 	config.traffic = kn_stats_connection(name);
 	config.confirm = kn_settings()->publish_confirm;
+	bool events = kn_event_is_for_publishers();
 	kb_publisher_run(&(struct kb_publisher){.api = &kb_nats,
 		.config = config,
 		.outbox = outbox,
 		.reader = reader,
 		.batch = BATCH,
+		.connection = events ? kn_event_connection : NULL,
+		.notice = events ? kn_event_notice : NULL,
 		.tick = kb_process_tick,
 		.drain_ms = KB_PROCESS_DRAIN_MS,
 		.stop = kb_process_stop});
@@ -205,9 +208,10 @@ static void publisher_main(void *argument)
 bool kn_publish_fork(void)
 {
 	static char names[64][32];
+	enum kb_process_kind kind = kn_event_is_for_publishers() ? KB_PROCESS_SENDER : KB_PROCESS_BARE;
 	for (int i = 0; i < kn_settings()->publish_workers; i++) {
 		snprintf(names[i], sizeof names[i], "nats publisher %d", i);
-		if (kb_process_fork(KB_PROCESS_BARE, names[i], publisher_main, (void *)(intptr_t)i) < 0)
+		if (kb_process_fork(kind, names[i], publisher_main, (void *)(intptr_t)i) < 0)
 			return false;
 	}
 	return true;

@@ -63,10 +63,10 @@ static sigset_t hold_back_signals(void)
 
 int kb_process_fork(enum kb_process_kind kind, const char *description, void (*body)(void *), void *argument)
 {
-	int rank = kind == KB_PROCESS_ROUTES ? PROC_XWORKER : PROC_NOCHLDINIT;
+	int rank = kind == KB_PROCESS_BARE ? PROC_NOCHLDINIT : PROC_XWORKER;
 	sigset_t before = hold_back_signals();
 	int pid = fork_process(rank, (char *)(uintptr_t)description, 1);
-	if (pid == 0 && kind == KB_PROCESS_BARE)
+	if (pid == 0 && kind != KB_PROCESS_ROUTES)
 		stop_in_good_order();
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	if (pid < 0) {
