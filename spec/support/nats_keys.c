@@ -3,17 +3,18 @@
  *     nats_keys
  *
  * Formats: docs.nats.io, "NATS NKeys" and "JWTs" (version 2 claims). Nothing here is shared with what is tested. */
-#include <openssl/evp.h>
+#include <nettle/base64.h>
+#include <nettle/eddsa.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 
 enum { OPERATOR = 'O' - 'A', ACCOUNT = 0, USER = 'U' - 'A', SEED = 'S' - 'A', TEXT = 2000 };
 
 struct pair {
-	EVP_PKEY *key;
-	unsigned kind;
+	unsigned char private_key[32], raw_public_key[32];
 	char public_key[64], seed[64];
 };
 
@@ -49,25 +50,28 @@ static void add_checksum(unsigned char *bytes, size_t n)
 
 static void base64url(const void *bytes, size_t n, char *to)
 {
-	char *c = to + EVP_EncodeBlock((unsigned char *)to, bytes, (int)n);
-	while (c > to && c[-1] == '=')
-		*--c = '\0';
-	while (c-- > to)
-		*c = *c == '+' ? '-' : *c == '/' ? '_' : *c;
+	struct base64_encode_ctx context;
+	base64url_encode_init(&context);
+	char *end = to + base64_encode_update(&context, to, n, bytes);
+	end += base64_encode_final(&context, end);
+	while (end > to && end[-1] == '=')
+		end--;
+	*end = '\0';
 }
 
 /* -- keys -- */
 
 static struct pair make_pair(unsigned kind)
 {
-	struct pair p = {.key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"), .kind = kind};
+	struct pair p;
 	unsigned char public_key[35] = {(unsigned char)(kind << 3)};
 	/* five bits of a letter for each: 'S', then the kind, which begins with the last three bits of the first byte */
 	unsigned char seed[36] = {(unsigned char)(SEED << 3 | kind >> 2), (unsigned char)(kind << 6)};
-	size_t n = 32, m = 32;
-	if (!p.key || EVP_PKEY_get_raw_public_key(p.key, public_key + 1, &n) != 1 ||
-		EVP_PKEY_get_raw_private_key(p.key, seed + 2, &m) != 1)
+	if (getrandom(p.private_key, sizeof p.private_key, 0) != sizeof p.private_key)
 		die("cannot make a key");
+	ed25519_sha512_public_key(p.raw_public_key, p.private_key);
+	memcpy(public_key + 1, p.raw_public_key, 32);
+	memcpy(seed + 2, p.private_key, 32);
 	add_checksum(public_key, 33);
 	add_checksum(seed, 34);
 	base32(public_key, sizeof public_key, p.public_key);
@@ -80,13 +84,8 @@ static struct pair make_pair(unsigned kind)
 static void sign(const struct pair *by, const char *text, char *to)
 {
 	unsigned char signature[64];
-	size_t n = sizeof signature;
-	EVP_MD_CTX *context = EVP_MD_CTX_new();
-	if (!context || EVP_DigestSignInit(context, NULL, NULL, NULL, by->key) != 1 ||
-		EVP_DigestSign(context, signature, &n, (const unsigned char *)text, strlen(text)) != 1)
-		die("cannot sign");
-	base64url(signature, n, to);
-	EVP_MD_CTX_free(context);
+	ed25519_sha512_sign(by->raw_public_key, by->private_key, strlen(text), (const unsigned char *)text, signature);
+	base64url(signature, sizeof signature, to);
 }
 
 /* `nats` is the part of the claims that depends on what the subject is. expires_in: seconds; 0: never. */
@@ -125,8 +124,5 @@ int main(void)
 	print_jwt("unknown_account_jwt", &elsewhere, &user, in_user, 0);
 	printf("account %s\nuser %s\nuser_seed %s\n", account.public_key, user.public_key, user.seed);
 	printf("stranger %s\nstranger_seed %s\n", stranger.public_key, stranger.seed);
-	EVP_PKEY *made[] = {op.key, account.key, user.key, stranger.key, elsewhere.key};
-	for (size_t i = 0; i < sizeof made / sizeof *made; i++)
-		EVP_PKEY_free(made[i]);
 	return 0;
 }

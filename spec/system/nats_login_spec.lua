@@ -239,15 +239,5 @@ describe("Credentials of nats:", function()
         { nats_creds = creds, nats_nkey = nkey },
       } do assert.matches("nats_token, nats_creds, nats_nkey: at most one", line_of(params)) end
     end)
-
-    for parameter, text in pairs { nats_creds = "user.creds", nats_nkey = "user.nk" } do
-      it(parameter .. ", beside Kamailio's tls module", function()
-        local server, log = nats.try_start {
-          params = { [parameter] = text }, settings = 'loadmodule "tls.so"',
-        }
-        assert.is_nil(server)
-        assert.matches("ERROR.*" .. parameter .. " cannot be used in a server that loads the tls module", log)
-      end)
-    end
   end)
 end)

@@ -53,6 +53,14 @@ static bool take_plain(struct kb_amqp_tls *tls, bool *moved)
 	return n > 0 || no_data_now(n);
 }
 
+/* A broker that does not like our certificate says so in an alert and then resets the connection, which the next write
+ * may find first. */
+static void read_to_the_end(struct kb_amqp_tls *tls)
+{
+	while (moves(kb_tls_read(tls->tls, tls->in.bytes, sizeof tls->in.bytes)))
+		;
+}
+
 /* True as long as the broker's side has not ended. */
 static bool give_tls(struct kb_amqp_tls *tls, bool *moved)
 {
@@ -63,6 +71,8 @@ static bool give_tls(struct kb_amqp_tls *tls, bool *moved)
 		f->n -= (size_t)n;
 		*moved = true;
 	}
+	if (n < 0)
+		read_to_the_end(tls);
 	return n >= 0;
 }
 

@@ -72,7 +72,6 @@ struct kb_broker_tls {
 	const char *expected_name;        /* that the certificate must be for; NULL: the host of the address */
 	bool any_peer, any_name;          /* do not verify the broker's certificate, the host name in it */
 	bool always;                      /* also with addresses that do not ask for it; known to NATS alone */
-	const char *forbidden;            /* why no TLS may be spoken, also when the broker wants it; NULL: it may */
 
 	const char *ca_name, *cert_name, *key_name; /* what the configuration calls the files, for error messages */
 };

@@ -59,16 +59,13 @@ static ssize_t receive(struct kb_nats_link *link, char *to, size_t size)
 	return n;
 }
 
-/* A server often says why before it closes the connection, and a write finds the end first. OpenSSL does not read on
- * after a write that failed, but then has looked for an alert. */
+/* A server often says why before it closes the connection, and a write finds the end first: the reading ends it. */
 static ssize_t give(struct kb_nats_link *link, const char *from, size_t size)
 {
 	const char *why = NULL;
 	ssize_t n = link->tls ? moved_tls(link, kb_tls_write(link->tls, from, size), &why)
 						  : moved(send(link->tcp, from, size, MSG_DONTWAIT | MSG_NOSIGNAL), &why);
 	link->mute = n < 0;
-	if (n < 0 && link->tls)
-		kb_nats_link_fail(link, why ? why : "the server closed it");
 	return n;
 }
 
@@ -235,10 +232,8 @@ static bool await_info(struct kb_nats_link *link, int64_t deadline)
 }
 
 /* Why the handshake must not even begin; NULL: it may. */
-static const char *objection_to_tls(const struct kb_nats_link *link, const struct kb_broker_tls *config)
+static const char *objection_to_tls(const struct kb_nats_link *link)
 {
-	if (config->forbidden)
-		return config->forbidden;
 	if (!link->info.tls_required && !link->info.tls_available)
 		return "TLS: the server offers none";
 	if (link->in_at != link->in.n) /* then it would be from somebody in between */
@@ -250,7 +245,7 @@ static bool go_over_to_tls(struct kb_nats_link *link, const struct kb_nats_serve
 	const struct kb_broker_config *config, int64_t deadline)
 {
 	char why[sizeof link->why];
-	const char *objection = objection_to_tls(link, &config->tls);
+	const char *objection = objection_to_tls(link);
 	const char *name = server->known_as ? server->known_as : server->host;
 	if (objection) {
 		kb_nats_link_fail(link, objection);

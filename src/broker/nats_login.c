@@ -1,9 +1,9 @@
 #include "broker/nats_login.h"
 
 #include <errno.h>
-#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include "broker/nats_nkey.h"
 #include "core/json.h"
 
@@ -64,7 +64,7 @@ static const char *fault_of(const char *parameter, const char *file, const char 
 static void wipe(struct kb_buf *secret)
 {
 	if (secret->p)
-		OPENSSL_cleanse(secret->p, secret->capacity);
+		explicit_bzero(secret->p, secret->capacity);
 	kb_buf_free(secret);
 }
 
@@ -162,7 +162,7 @@ static const char *put_who(struct kb_buf *out, const struct kb_nats_info *info, 
 void kb_nats_login_wipe(struct kb_buf *out)
 {
 	if (out->p && out->n == 0)
-		OPENSSL_cleanse(out->p, out->capacity);
+		explicit_bzero(out->p, out->capacity);
 }
 
 const char *kb_nats_login_put(struct kb_buf *out, const struct kb_nats_info *info, const struct kb_nats_server *server,

@@ -1,7 +1,8 @@
 #include "broker/nats_nkey.h"
 
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
+#include <nettle/base64.h>
+#include <nettle/eddsa.h>
+#include <string.h>
 
 enum {
 	KEY_BYTES = 32,
@@ -106,7 +107,8 @@ static unsigned crc16(const unsigned char *bytes, size_t n)
 
 /* -- keys -- */
 
-static const char *seed_key(struct kb_slice seed, EVP_PKEY **key)
+/* Fills the private key of a seed. NULL, or what is wrong with the seed. */
+static const char *seed_key(struct kb_slice seed, unsigned char key[KEY_BYTES])
 {
 	unsigned char raw[SEED_BYTES];
 	const char *fault = NULL;
@@ -116,52 +118,48 @@ static const char *seed_key(struct kb_slice seed, EVP_PKEY **key)
 		fault = "the checksum of the seed is wrong";
 	else if ((raw[0] & 0xf8) != PREFIX_SEED || ((raw[0] & 7) << 5 | (raw[1] & 0xf8) >> 3) != PREFIX_USER)
 		fault = "the seed is not that of a user (SU...)";
-	else if (!(*key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, raw + 2, KEY_BYTES)))
-		fault = "OpenSSL does not take the seed";
-	OPENSSL_cleanse(raw, sizeof raw);
+	else
+		memcpy(key, raw + 2, KEY_BYTES);
+	explicit_bzero(raw, sizeof raw);
 	return fault;
 }
 
 const char *kb_nats_nkey_public(struct kb_slice seed, struct kb_buf *to)
 {
-	unsigned char raw[PUBLIC_BYTES] = {PREFIX_USER};
-	size_t n = KEY_BYTES;
-	EVP_PKEY *key = NULL;
-	const char *fault = seed_key(seed, &key);
-	if (!fault && EVP_PKEY_get_raw_public_key(key, raw + 1, &n) != 1)
-		fault = "OpenSSL has no public key for the seed";
-	EVP_PKEY_free(key);
+	unsigned char raw[PUBLIC_BYTES] = {PREFIX_USER}, key[KEY_BYTES];
+	const char *fault = seed_key(seed, key);
+	if (fault)
+		return fault;
+	ed25519_sha512_public_key(raw + 1, key);
+	explicit_bzero(key, sizeof key);
 	unsigned crc = crc16(raw, 1 + KEY_BYTES);
 	raw[PUBLIC_BYTES - 2] = (unsigned char)crc;
 	raw[PUBLIC_BYTES - 1] = (unsigned char)(crc >> 8);
-	if (!fault)
-		base32_encode(raw, sizeof raw, to);
-	return fault;
+	base32_encode(raw, sizeof raw, to);
+	return NULL;
 }
 
 static void append_base64url(const unsigned char *bytes, size_t n, struct kb_buf *to)
 {
-	unsigned char text[2 * SIGNATURE_BYTES];
-	int size = EVP_EncodeBlock(text, bytes, (int)n);
-	while (size > 0 && text[size - 1] == '=')
-		size--;
-	for (int i = 0; i < size; i++)
-		kb_buf_append_byte(to, text[i] == '+' ? '-' : text[i] == '/' ? '_' : (char)text[i]);
+	struct base64_encode_ctx context;
+	char text[BASE64_ENCODE_LENGTH(SIGNATURE_BYTES)], rest[BASE64_ENCODE_FINAL_LENGTH];
+	base64url_encode_init(&context);
+	kb_buf_append(to, text, base64_encode_update(&context, text, n, bytes));
+	size_t more = base64_encode_final(&context, rest);
+	while (more && rest[more - 1] == '=')
+		more--;
+	kb_buf_append(to, rest, more);
 }
 
 const char *kb_nats_nkey_sign(struct kb_slice seed, struct kb_slice text, struct kb_buf *to)
 {
-	unsigned char signature[SIGNATURE_BYTES];
-	size_t n = sizeof signature;
-	EVP_PKEY *key = NULL;
-	const char *fault = seed_key(seed, &key);
-	EVP_MD_CTX *context = fault ? NULL : EVP_MD_CTX_new();
-	if (!fault && (!context || EVP_DigestSignInit(context, NULL, NULL, NULL, key) != 1 ||
-					  EVP_DigestSign(context, signature, &n, (const unsigned char *)text.p, text.n) != 1))
-		fault = "OpenSSL cannot sign with the seed";
-	EVP_MD_CTX_free(context);
-	EVP_PKEY_free(key);
-	if (!fault)
-		append_base64url(signature, n, to);
-	return fault;
+	unsigned char key[KEY_BYTES], public_key[KEY_BYTES], signature[SIGNATURE_BYTES];
+	const char *fault = seed_key(seed, key);
+	if (fault)
+		return fault;
+	ed25519_sha512_public_key(public_key, key);
+	ed25519_sha512_sign(public_key, key, text.n, (const unsigned char *)text.p, signature);
+	explicit_bzero(key, sizeof key);
+	append_base64url(signature, sizeof signature, to);
+	return NULL;
 }

@@ -1,7 +1,7 @@
 /*
  * TLS over a connected socket, verified unless the configuration says otherwise; no call but the handshake waits.
  *
- * Not for use beside code that shares OpenSSL's tables between processes, as Kamailio's tls module does.
+ * GnuTLS, and not OpenSSL, which Kamailio's tls module makes keep its tables in memory that processes share.
  */
 #ifndef KB_BROKER_TLS_H
 #define KB_BROKER_TLS_H
@@ -17,7 +17,9 @@ struct kb_tls;
 struct kb_tls *kb_tls_start(
 	int tcp, const char *host, const struct kb_broker_tls *config, int timeout_ms, char *error, size_t size);
 
-/* Bytes read or written; 0: not now, see kb_tls_wants(); -1: the connection has ended, see kb_tls_reason(). */
+/* Bytes read or written; 0: not now, see kb_tls_wants(); -1: the connection has ended, see kb_tls_reason(). What did
+ * not go out must come first in the next write. After a write has failed, what the broker said before can still be
+ * read, and its reason is behind that. */
 ssize_t kb_tls_read(struct kb_tls *tls, void *to, size_t size);
 ssize_t kb_tls_write(struct kb_tls *tls, const void *from, size_t size);
 

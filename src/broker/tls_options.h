@@ -1,4 +1,4 @@
-/* Whether a configuration of TLS can be used, without a type of OpenSSL. */
+/* Whether a configuration of TLS can be used, without a type of GnuTLS. */
 #ifndef KB_BROKER_TLS_OPTIONS_H
 #define KB_BROKER_TLS_OPTIONS_H
 

@@ -146,8 +146,7 @@ static bool any_tls(void)
 static bool check_tls(void)
 {
 	struct kb_broker_tls tls = tls_of_settings();
-	return kb_tls_module_absent("amqp_connection: amqps://", "docs/kazoo/tls.md") &&
-		   kb_tls_settings_check(&tls, "amqps", "amqps_verify_peer", "amqps_verify_hostname");
+	return kb_tls_settings_check(&tls, "amqps", "amqps_verify_peer", "amqps_verify_hostname");
 }
 
 bool kz_brokers_check(void)

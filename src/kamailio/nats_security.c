@@ -10,8 +10,6 @@
 #include "kamailio/settings.h"
 #include "kamailio/tls_settings.h"
 
-#define DOCS "docs/nats/security.md"
-
 void kn_security_apply(struct kb_broker_config *config)
 {
 	const struct kn_settings *s = kn_settings();
@@ -24,8 +22,6 @@ void kn_security_apply(struct kb_broker_config *config)
 		.any_peer = !s->tls_verify_peer,
 		.any_name = !s->tls_verify_hostname,
 		.always = s->tls,
-		.forbidden =
-			kb_tls_module_loaded() ? "it wants TLS, which cannot be used beside the tls module (" DOCS ")" : NULL,
 		.ca_name = "tls_ca_file",
 		.cert_name = "tls_cert_file",
 		.key_name = "tls_key_file"};
@@ -48,10 +44,6 @@ static bool check_login(const struct kb_broker_login *login)
 		LM_ERR("nats_token, nats_creds, nats_nkey: at most one of them can be set\n");
 		return false;
 	}
-	/* Signatures are OpenSSL's, too. */
-	if ((login->creds_file && !kb_tls_module_absent("nats_creds", DOCS)) ||
-		(login->nkey_file && !kb_tls_module_absent("nats_nkey", DOCS)))
-		return false;
 	wrong = kb_nats_login_check(login);
 	if (wrong)
 		LM_ERR("%s\n", wrong);
@@ -61,14 +53,6 @@ static bool check_login(const struct kb_broker_login *login)
 }
 
 /* -- TLS -- */
-
-static bool any_tls_address(void)
-{
-	for (size_t i = 0; i < kn_settings()->n_urls; i++)
-		if (strncmp(kn_settings()->urls[i] + strspn(kn_settings()->urls[i], " \t"), "tls://", 6) == 0)
-			return true;
-	return false;
-}
 
 static bool check_tls(const struct kb_broker_tls *tls)
 {
@@ -91,10 +75,6 @@ bool kn_security_check(void)
 		!kb_setting_in_range("tls_verify_peer", s->tls_verify_peer, 0, 1) ||
 		!kb_setting_in_range("tls_verify_hostname", s->tls_verify_hostname, 0, 1) || !check_login(&config.login))
 		return false;
-	if (config.tls.always && !kb_tls_module_absent("tls", DOCS))
-		return false;
-	if (any_tls_address() && !kb_tls_module_absent("nats_url: tls://", DOCS))
-		return false;
 	/* A server can want TLS of any address, so what is set must be right in any case. */
-	return config.tls.forbidden || check_tls(&config.tls);
+	return check_tls(&config.tls);
 }

@@ -1,22 +1,8 @@
 #include "kamailio/tls_settings.h"
 
 #include <core/dprint.h>
-#include <core/sr_module.h>
 
 #include "broker/tls_options.h"
-
-bool kb_tls_module_loaded(void)
-{
-	return module_loaded("tls");
-}
-
-bool kb_tls_module_absent(const char *what, const char *docs)
-{
-	if (!kb_tls_module_loaded())
-		return true;
-	LM_ERR("%s cannot be used in a server that loads the tls module (%s)\n", what, docs);
-	return false;
-}
 
 bool kb_tls_settings_check(
 	const struct kb_broker_tls *tls, const char *prefix, const char *verify_peer, const char *verify_name)

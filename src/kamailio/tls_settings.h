@@ -6,14 +6,6 @@
 
 #include "broker/broker.h"
 
-/* Kamailio's tls module has OpenSSL keep all it allocates in memory that the processes share, its tables too, and two
- * processes that connect at the same moment then break them: seen to end the server now and then. */
-bool kb_tls_module_loaded(void);
-
-/* In mod_init. False and a log line when that module is loaded: `what`, as the configuration has it, is not to be used
- * beside it. `docs` is where more is said. */
-bool kb_tls_module_absent(const char *what, const char *docs);
-
 /* In mod_init. False and a log line when a file cannot be used. Warns of verification that is off, with the names of
  * the parameters. */
 bool kb_tls_settings_check(
