@@ -34,12 +34,12 @@ end
 -- What such an answer says.
 function queries.text_of(out) return cjson.decode(out).text end
 
--- Asks the exchange qx with the routing key $rU, suspends, and replies 480 with the text of the answer, or 504.
+-- Asks with the routing key $rU, suspends, and replies 480 with the text of the answer, or 504.
 queries.async_route = [[
 request_route {
   if (is_method("ACK|OPTIONS")) { sl_send_reply("200", "OK"); exit; }
   t_newtran();
-  if (!kazoo_async_query("qx", "$rU", '{"call":"$ci"}', "$hdr(X-Answer)", "$hdr(X-Failure)")) {
+  if (!kazoo_async_query("$hdr(X-Exchange)", "$rU", '{"call":"$ci"}', "$hdr(X-Answer)", "$hdr(X-Failure)")) {
     t_reply("500", "Not asked");
   }
   exit;
@@ -52,13 +52,17 @@ failure_route[FAILURE] {
 }
 ]]
 
--- An INVITE for that route: the phone that sent it. Fields: the names of the routes, answer and failure.
+-- An INVITE for that route: the phone that sent it. Fields: exchange (qx), and the names of the routes, answer and
+-- failure.
 function queries.invite(server, user, fields)
   fields = fields or {}
   local phone = sip.client(server.port)
   local request = phone:complete {
     uri = ("sip:%s@127.0.0.1:%d"):format(user, server.port),
-    headers = { "X-Answer: " .. (fields.answer or "ANSWER"), "X-Failure: " .. (fields.failure or "FAILURE") },
+    headers = {
+      "X-Exchange: " .. (fields.exchange or "qx"),
+      "X-Answer: " .. (fields.answer or "ANSWER"), "X-Failure: " .. (fields.failure or "FAILURE"),
+    },
   }
   request.method = "INVITE"
   phone:start(request)

@@ -120,7 +120,7 @@ describe("kazoo_async_query", function()
     local phone = sip.client(server.port)
     local request = sip.build(phone:complete {
       method = "MESSAGE", uri = ("sip:again.one@127.0.0.1:%d"):format(server.port),
-      headers = { "X-Answer: ANSWER", "X-Failure: FAILURE" },
+      headers = { "X-Exchange: qx", "X-Answer: ANSWER", "X-Failure: FAILURE" },
     })
     for _ = 1, 3 do phone:send(request) end
     local other = invite("again.two")
@@ -167,7 +167,7 @@ describe("kazoo_async_query", function()
     local phone = sip.client(server.port)
     local invitation = sip.build(phone:complete {
       method = "INVITE", uri = ("sip:cancelled@127.0.0.1:%d"):format(server.port),
-      headers = { "X-Answer: ANSWER", "X-Failure: FAILURE" },
+      headers = { "X-Exchange: qx", "X-Answer: ANSWER", "X-Failure: FAILURE" },
     })
     phone:send(invitation)
     local late, reply_key = answer_text(client:get(questions), "late")
@@ -197,7 +197,7 @@ describe("kazoo_async_query", function()
     local phone = sip.client(server.port)
     local invitation = sip.build(phone:complete {
       method = "INVITE", uri = ("sip:cancelled.early@127.0.0.1:%d"):format(server.port),
-      headers = { "X-Answer: ANSWER", "X-Failure: FAILURE" },
+      headers = { "X-Exchange: qx", "X-Answer: ANSWER", "X-Failure: FAILURE" },
     })
     phone:send(invitation)
     local late, reply_key = answer_text(client:get(questions), "too late")

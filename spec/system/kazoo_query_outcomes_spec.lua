@@ -219,7 +219,7 @@ describe("kazoo_async_query", function()
     client = amqp.client(broker)
     client:exchange("qx", "topic")
     server = kazoo.start {
-      rabbit = broker, params = { amqp_query_timeout_sec = 20 },
+      rabbit = broker, params = { amqp_query_timeout_sec = 20, amqp_max_channels = 100 },
       mod_init = [[ kazoo_subscribe("ex", "topic", "e-q", "#"); ]],
       request_route = queries.async_route .. [[
         event_route[kazoo:consumer-event] {
@@ -241,6 +241,27 @@ describe("kazoo_async_query", function()
     assert.equal(504, status)
     assert.is_true(took < 3, took)
     server:wait_log('kazoo_async_query: the question for "async.nobody" reached no queue')
+  end)
+
+  it("loses no question to one exchange for those to another that does not exist, asked at the same time", function()
+    local asked = client:tap("qx", "burst.*")
+    local good, bad = {}, {}
+    for n = 1, 40 do
+      good[n] = queries.invite(server, "burst." .. n)
+      bad[n] = queries.invite(server, "burst." .. n, { exchange = "no-such-exchange" })
+    end
+    local took = seconds(function()
+      for _, phone in ipairs(bad) do assert.equal(504, (queries.final(phone, 10))) end
+    end)
+    assert.is_true(took < 5, took)
+    for _, question in ipairs(client:consume(asked, { count = 40, deadline = 10 })) do
+      answer(client, question, question.routing_key)
+    end
+    for n, phone in ipairs(good) do
+      local status, reason = queries.final(phone, 10)
+      assert.equal(480, status)
+      assert.equal("burst." .. n, reason)
+    end
   end)
 
   it("goes on in the error route at once when the answer is too long", function()
