@@ -167,7 +167,7 @@ describe("What became of a message", function()
         assert.equal(1, publish("ox", "any", ("{'n' : %d}"):format(n)))
       end
       local each = (socket.gettime() - started) / 20
-      assert.is_true(each < 0.1, "each took " .. each)
+      assert.is_true(each < 0.5, "each took " .. each)
       for n = 1, 20 do assert.equal(n, cjson.decode(client:get("o-any").payload).n) end
     end)
 
@@ -191,7 +191,7 @@ describe("What became of a message", function()
       local started = socket.gettime()
       assert.equal(-2, publish("ox", "any", "{'while' : 'frozen'}"))
       local took = socket.gettime() - started
-      assert.is_true(took >= 0.3 and took < 1, "took " .. took)
+      assert.is_true(took >= 0.3 and took < 5, "took " .. took)
       server:wait_log "WARN.*kazoo_publish: no confirm within 300 ms for routing key \"any\""
       rabbit:thaw()
       assert.equal("frozen", cjson.decode(client:get("o-any").payload)["while"])
@@ -239,7 +239,7 @@ describe("What became of a message", function()
       local took = socket.gettime() - started
       assert.equal(1, wait_for(0, "ox", "any", "{'without' : 'waiting'}"))
       rabbit:thaw()
-      assert.is_true(took >= 0.3 and took < 1, "took " .. took)
+      assert.is_true(took >= 0.3 and took < 5, "took " .. took)
       server:wait_log "WARN.*kazoo_publish_wait: no confirm within 300 ms for routing key \"any\""
       assert.equal("frozen", cjson.decode(client:get("o-any").payload)["while"])
       assert.equal("waiting", cjson.decode(client:get("o-any").payload).without)

@@ -38,7 +38,11 @@ describe("kazoo_query", function()
     server = kazoo.start {
       rabbit = broker, params = params, routes = routes, children = 2,
       mod_init = [[ kazoo_subscribe("slowx", "topic", "slow-events", "#"); ]],
-      events = { ["consumer-event"] = [[ xlog("L_NOTICE", "event begins\n"); usleep("1000000"); ]] },
+      events = { ["consumer-event-slow"] = [[
+        xlog("L_NOTICE", "event begins\n");
+        usleep("2000000");
+        xlog("L_NOTICE", "event ends\n");
+      ]] },
     }
     server:await_connected()
     server:wait_log("consuming queue \"slow%-events")
@@ -206,13 +210,12 @@ describe("kazoo_query", function()
   end)
 
   it("gets its answer while the only worker is busy with an event route", function()
-    client:publish("slowx", "x", '{"a":1}')
+    client:publish("slowx", "x", '{"Event-Category":"slow"}')
     server:wait_log("event begins")
-    local began = socket.gettime()
     local finish = start_call(server, "ask", '{"n":1}')
     answer(client, client:get(questions), "quick")
     assert.equal("quick", text_of(select(2, finish())))
-    assert.is_true(socket.gettime() - began < 0.9)
+    assert.equal(0, server:count_log("event ends"))
   end)
 
   it("gets its answer while the publisher does nothing, and so behind nothing that is published", function()
@@ -349,7 +352,7 @@ describe("kazoo_query and a broker that", function()
     assert.is_true(socket.gettime() - began < 5)
     began = socket.gettime()
     assert.equal(-1, (start_call(server, "ask", '{"n":2}')()))
-    assert.is_true(socket.gettime() - began < 0.5)
+    assert.is_true(socket.gettime() - began < 1.5)
     assert.is_truthy(server:log():find("no broker is connected", 1, true))
 
     broker:start_again()
