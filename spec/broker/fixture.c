@@ -11,16 +11,10 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include "core/clock.h"
 #include "core/log.h"
 
 int fixture_failures;
-
-int64_t fixture_now_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 void fixture_sleep_ms(int ms)
 {
@@ -276,7 +270,7 @@ enum kb_broker_result fixture_publish(struct fixture_client *c, const char *subj
 
 static enum kb_broker_result poll_and_process(struct fixture_client *c, int64_t until, bool wait)
 {
-	int64_t left = until - fixture_now_ms();
+	int64_t left = until - kb_now_ms();
 	int timeout = c->api->poll_timeout_ms(c->broker);
 	struct pollfd fd = {c->api->poll_fd(c->broker), c->api->poll_events(c->broker), 0};
 	if (timeout < 0 || timeout > left)
@@ -287,19 +281,19 @@ static enum kb_broker_result poll_and_process(struct fixture_client *c, int64_t 
 
 bool fixture_wait(struct fixture_client *c, size_t n, int ms)
 {
-	int64_t until = fixture_now_ms() + ms;
+	int64_t until = kb_now_ms() + ms;
 	enum kb_broker_result result = KB_BROKER_AGAIN;
-	while (c->n < n && result != KB_BROKER_LOST && fixture_now_ms() < until)
+	while (c->n < n && result != KB_BROKER_LOST && kb_now_ms() < until)
 		result = poll_and_process(c, until, result == KB_BROKER_OK);
 	return c->n >= n;
 }
 
 bool fixture_wait_for(struct fixture_client *c, enum kb_broker_result result, int ms)
 {
-	int64_t until = fixture_now_ms() + ms;
+	int64_t until = kb_now_ms() + ms;
 	enum kb_broker_result last = KB_BROKER_AGAIN;
 	do
 		last = poll_and_process(c, until, last == KB_BROKER_OK);
-	while (last != result && last != KB_BROKER_LOST && fixture_now_ms() < until);
+	while (last != result && last != KB_BROKER_LOST && kb_now_ms() < until);
 	return last == result;
 }

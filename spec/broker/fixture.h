@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include "core/clock.h"
 #include "broker/broker.h"
 
 extern int fixture_failures;
@@ -17,7 +18,6 @@ extern int fixture_failures;
 		}                                                                                                              \
 	} while (0)
 
-int64_t fixture_now_ms(void);
 void fixture_sleep_ms(int ms);
 
 /* Collects what kb_log() writes from now on, instead of showing it. */

@@ -28,7 +28,7 @@ static void on_connection(void *context, bool open, const char *address)
 	s->opened += open;
 	s->closed += !open;
 	if (open && s->closed)
-		s->reopened = fixture_now_ms();
+		s->reopened = kb_now_ms();
 }
 
 static bool on_delivered(void *context, const struct kb_message *m, struct kb_delivery *d)
@@ -40,7 +40,7 @@ static bool on_delivered(void *context, const struct kb_message *m, struct kb_de
 	s->delivered++;
 	if (s->delivered == 1) {
 		CHECK(kb_slice_equal(m->payload, KB_SLICE_LITERAL("first")));
-		s->killed = fixture_now_ms();
+		s->killed = kb_now_ms();
 		fixture_kill(&s->server);
 	} else {
 		CHECK(kb_slice_equal(m->payload, KB_SLICE_LITERAL("second")));
@@ -55,11 +55,11 @@ static void on_tick(void *context)
 	s->ticks++;
 	if (s->opened == 1 && s->delivered == 0)
 		publish(s, "first");
-	else if (s->opened == 1 && s->closed == 1 && fixture_now_ms() - s->killed > 1500 && !s->server.pid)
+	else if (s->opened == 1 && s->closed == 1 && kb_now_ms() - s->killed > 1500 && !s->server.pid)
 		fixture_restart(&s->server);
 	else if (s->opened == 2 && s->delivered == 1)
 		publish(s, "second");
-	if (fixture_now_ms() - s->started > 20000)
+	if (kb_now_ms() - s->started > 20000)
 		s->stop = 1;
 }
 
@@ -88,9 +88,9 @@ int main(void)
 		.connection = on_connection,
 		.tick = on_tick,
 		.stop = &s.stop};
-	s.started = fixture_now_ms();
+	s.started = kb_now_ms();
 	kb_listener_run(&l);
-	int64_t seconds = (fixture_now_ms() - s.started) / 1000;
+	int64_t seconds = (kb_now_ms() - s.started) / 1000;
 	CHECK(s.delivered == 2 && s.opened == 2 && s.closed == 2);
 	CHECK(s.ticks >= seconds - 1 && s.ticks <= seconds + 2);
 	CHECK(fixture_logged("cannot connect to"));

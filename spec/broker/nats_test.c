@@ -172,11 +172,11 @@ static void order_holds_and_batches_are_bounded(const char *const *url)
 	enum { N = 20000 };
 	struct kb_subscription s;
 	struct fixture_client c;
-	int64_t until = fixture_now_ms() + 10000;
+	int64_t until = kb_now_ms() + 10000;
 	bool again = false;
 	connected(&c, &s, url, &FOO);
 	publish_numbers(&c, 0, N);
-	while (c.n < N && fixture_now_ms() < until) {
+	while (c.n < N && kb_now_ms() < until) {
 		size_t before = c.n;
 		enum kb_broker_result result = c.api->process(c.broker, 5);
 		CHECK(result >= KB_BROKER_OK && c.n - before <= 5);
@@ -257,10 +257,10 @@ static void a_killed_server_is_noticed_and_found_again(void)
 	const char *url = server.url;
 	connected(&c, &s, &url, &FOO);
 	fixture_kill(&server);
-	int64_t killed = fixture_now_ms();
+	int64_t killed = kb_now_ms();
 	fixture_forget_log();
 	CHECK(fixture_wait_for(&c, KB_BROKER_LOST, 2000));
-	CHECK(fixture_now_ms() - killed < 200);
+	CHECK(kb_now_ms() - killed < 200);
 	CHECK(fixture_logged("lost"));
 	CHECK(fixture_publish(&c, "foo", "x", 1) == KB_BROKER_LOST);
 	CHECK(c.api->process(c.broker, 1) == KB_BROKER_LOST);
@@ -289,7 +289,7 @@ static size_t publish_to_frozen(struct fixture_client *c)
 	static char payload[1000];
 	size_t taken = 0;
 	long before = sleeps();
-	int64_t start = fixture_now_ms();
+	int64_t start = kb_now_ms();
 	for (int refused = 0; refused < 100;) {
 		enum kb_broker_result result = fixture_publish(c, "foo", payload, sizeof payload);
 		CHECK(result == KB_BROKER_OK || result == KB_BROKER_AGAIN);
@@ -298,7 +298,7 @@ static size_t publish_to_frozen(struct fixture_client *c)
 		CHECK(c->api->process(c->broker, 64) >= KB_BROKER_OK);
 	}
 	CHECK(sleeps() == before);
-	CHECK(fixture_now_ms() - start < 2000);
+	CHECK(kb_now_ms() - start < 2000);
 	return taken;
 }
 
@@ -332,22 +332,22 @@ static void a_server_frozen_for_long_is_given_up(void)
 	CHECK(c.api->connect(c.broker) == KB_BROKER_OK);
 	CHECK(!fixture_wait_for(&c, KB_BROKER_LOST, 2500)); /* it answers the pings */
 	fixture_freeze(&server);
-	int64_t frozen = fixture_now_ms();
+	int64_t frozen = kb_now_ms();
 	CHECK(fixture_wait_for(&c, KB_BROKER_LOST, 8000));
-	CHECK(fixture_now_ms() - frozen < 6000);
+	CHECK(kb_now_ms() - frozen < 6000);
 	CHECK(fixture_logged("tale"));
 
-	int64_t start = fixture_now_ms();
+	int64_t start = kb_now_ms();
 	CHECK(c.api->connect(c.broker) == KB_BROKER_LOST);
-	CHECK(fixture_now_ms() - start < 1000);
+	CHECK(kb_now_ms() - start < 1000);
 	fixture_thaw(&server);
 	CHECK(c.api->connect(c.broker) == KB_BROKER_OK);
 
 	fixture_freeze(&server);
 	publish_to_frozen(&c);
-	start = fixture_now_ms();
+	start = kb_now_ms();
 	fixture_close(&c); /* the rest cannot go out: it waits a while, not for ever */
-	CHECK(fixture_now_ms() - start < 1500);
+	CHECK(kb_now_ms() - start < 1500);
 	fixture_thaw(&server);
 	fixture_kill(&server);
 }

@@ -3,6 +3,7 @@
 
 #include "broker/tcp.h"
 #include "check.h"
+#include "core/clock.h"
 
 enum { ACK_WAIT_MS = 1000 };
 
@@ -26,7 +27,7 @@ static bool is_late(const struct kb_nats_durable *d, const char *delivered, int 
 	struct kb_buf properties = {0};
 	kb_headers_add(&properties, KB_SLICE_LITERAL("delivered"), kb_slice_from(delivered));
 	struct kb_message m = {.properties = kb_buf_slice(&properties)};
-	bool late = kb_nats_durable_is_late(d, &m, kb_tcp_now_ms() - waited_ms);
+	bool late = kb_nats_durable_is_late(d, &m, kb_now_ms() - waited_ms);
 	kb_buf_free(&properties);
 	return late;
 }

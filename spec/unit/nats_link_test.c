@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include "broker/tcp.h"
 #include "check.h"
+#include "core/clock.h"
 
 enum { INTERVAL_MS = 1000, PINGS_OUT_MAX = 3 };
 
@@ -52,7 +53,7 @@ int main(void)
 	int ends[2];
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0)
 		return 2;
-	struct kb_nats_link link = {.open = true, .up = true, .tcp = ends[0], .heard_at = kb_tcp_now_ms()};
+	struct kb_nats_link link = {.open = true, .up = true, .tcp = ends[0], .heard_at = kb_now_ms()};
 	an_answer_at_once_is_one(&link, ends[1]);
 	silence_ends_it(&link);
 	kb_nats_link_free(&link);

@@ -3,6 +3,7 @@
 
 #include "broker/tcp.h"
 #include "check.h"
+#include "core/clock.h"
 
 enum { SID = 7 };
 
@@ -44,7 +45,7 @@ static void finish(struct bench *b)
 
 static void sent_ago(struct bench *b, unsigned number, int ms)
 {
-	b->store.flights[number].sent_ms = kb_tcp_now_ms() - ms;
+	b->store.flights[number].sent_ms = kb_now_ms() - ms;
 }
 
 static void answer(struct bench *b, unsigned number, const char *payload)

@@ -16,7 +16,7 @@ struct kb_broker {
 	char key[8192]; /* by sequence: the key's one letter */
 	int renewed;
 	bool renewing, sticky; /* sticky: this channel refuses whatever comes */
-	uint64_t recovers_at;  /* ms; from then on a new channel takes all */
+	int64_t recovers_at;   /* ms; from then on a new channel takes all */
 	char refused_for_good; /* a key */
 	char slow;             /* a key whose outcome takes SLOW_MS */
 	int wanted;            /* outcomes after which the loop is to end */
@@ -49,9 +49,9 @@ static bool refuses(char key)
 	return key == fake.refused_for_good || (fake.recovers_at && fake.sticky);
 }
 
-static void take_time(uint64_t ms)
+static void take_time(int64_t ms)
 {
-	for (uint64_t until = kb_now_ms() + ms; kb_now_ms() < until;)
+	for (int64_t until = kb_now_ms() + ms; kb_now_ms() < until;)
 		;
 }
 
@@ -68,7 +68,7 @@ static void settle_one(char key)
 
 static enum kb_broker_result fake_process(struct kb_broker *b, unsigned max_messages)
 {
-	static uint64_t began;
+	static int64_t began;
 	(void)b, (void)max_messages;
 	began = began ? began : kb_now_ms();
 	while (fake.first_open < fake.sequence)
@@ -139,7 +139,7 @@ static void test_refused_for_good(void)
 		put(outbox, 0, "a");
 		put(outbox, 1, "b");
 	}
-	uint64_t began = kb_now_ms();
+	int64_t began = kb_now_ms();
 	run(outbox, 10, 300);
 	CHECK(kb_now_ms() - began >= 290);
 	CHECK(kb_now_ms() - began < 1500);
@@ -177,7 +177,7 @@ static void test_patience_ends_in_between(void)
 	put(outbox, 0, "a");
 	for (int i = 0; i < 4; i++)
 		put(outbox, 0, "x");
-	uint64_t began = kb_now_ms();
+	int64_t began = kb_now_ms();
 	run(outbox, 1, 2 * SLOW_MS);
 	CHECK(fake.sent[0] == 'a');
 	CHECK(strlen(fake.sent) < 5);
@@ -194,7 +194,7 @@ static void test_patience_below_the_pause(void)
 	fake.refused_for_good = 'x';
 	put(outbox, 0, "x");
 	put(outbox, 0, "a");
-	uint64_t began = kb_now_ms();
+	int64_t began = kb_now_ms();
 	run(outbox, 1, 5);
 	CHECK_TEXT(fake.sent, "a");
 	CHECK(kb_now_ms() - began < PATIENCE_MS);

@@ -8,6 +8,7 @@
 #include "broker/amqp_frames.h"
 #include "broker/amqp_topology.h"
 #include "broker/traffic.h"
+#include "core/clock.h"
 
 enum {
 	OUT_HIGH = 256 * 1024 /* bytes waiting for the socket above which publish() takes no more */
@@ -88,13 +89,13 @@ static void lead_others(struct kb_broker *b)
 {
 	if (b->config->common_address)
 		atomic_store_explicit(b->config->common_address, (uint32_t)b->current, memory_order_relaxed);
-	b->follow_at = kb_amqp_now_ms() + KB_AMQP_FOLLOW_MS;
+	b->follow_at = kb_now_ms() + KB_AMQP_FOLLOW_MS;
 }
 
 /* Those who cannot reach each other's brokers would lead each other for ever, if not for the pause. */
 static bool is_left_alone(const struct kb_broker *b)
 {
-	return common_address(b) != b->current && kb_amqp_now_ms() >= b->follow_at;
+	return common_address(b) != b->current && kb_now_ms() >= b->follow_at;
 }
 
 static enum kb_broker_result follow_others(struct kb_broker *b)
@@ -176,7 +177,7 @@ static void subscription_stands(struct kb_broker *b, struct kb_amqp_subscription
 void kb_amqp_subscription_fell(struct kb_amqp_subscription *sub)
 {
 	sub->generation = 0;
-	sub->retry_at = kb_amqp_now_ms() + KB_AMQP_RESUBSCRIBE_MS;
+	sub->retry_at = kb_now_ms() + KB_AMQP_RESUBSCRIBE_MS;
 }
 
 static void log_failed(const struct kb_amqp_subscription *sub, int next_ms, const char *why)
@@ -192,7 +193,7 @@ static enum kb_broker_result subscription_offended(
 	struct kb_amqp_offence *o = &sub->offence;
 	int doubled = o->pause_ms ? o->pause_ms * 2 : KB_AMQP_OFFENCE_MS;
 	o->pause_ms = doubled > KB_AMQP_OFFENCE_MAX_MS ? KB_AMQP_OFFENCE_MAX_MS : doubled;
-	o->until = kb_amqp_now_ms() + (uint64_t)o->pause_ms;
+	o->until = kb_now_ms() + o->pause_ms;
 	snprintf(o->why, sizeof o->why, "%s", why);
 	log_failed(sub, o->pause_ms, why);
 	kb_amqp_put_method(&b->link.out, 0, AMQP_CONNECTION_CLOSE_OK_METHOD, &(amqp_connection_close_ok_t){0});
@@ -203,7 +204,7 @@ static enum kb_broker_result subscription_offended(
 
 static bool is_paused(const struct kb_amqp_subscription *sub)
 {
-	return sub->offence.until > kb_amqp_now_ms();
+	return sub->offence.until > kb_now_ms();
 }
 
 static enum kb_broker_result start_subscription(struct kb_broker *b, struct kb_amqp_subscription *sub)
@@ -213,7 +214,7 @@ static enum kb_broker_result start_subscription(struct kb_broker *b, struct kb_a
 	if (kb_amqp_checked(b, kb_amqp_link_flush_all(&b->link)) != KB_BROKER_OK)
 		return KB_BROKER_LOST;
 	bool stands = kb_amqp_topology(b->link.connection, channel, sub->s, &declared);
-	b->link.out_at = kb_amqp_now_ms();
+	b->link.out_at = kb_now_ms();
 	sub->retry_at = 0;
 	kb_traffic_subscription(b->config->traffic, (uint32_t)(sub - b->subscriptions), stands ? NULL : declared.error);
 	if (stands) {
@@ -248,7 +249,7 @@ static enum kb_broker_result amqp_subscribe(struct kb_broker *b, const struct kb
 
 static bool retry_due(const struct kb_amqp_subscription *sub)
 {
-	return sub->s && sub->retry_at && !sub->closing && sub->retry_at <= kb_amqp_now_ms();
+	return sub->s && sub->retry_at && !sub->closing && sub->retry_at <= kb_now_ms();
 }
 
 /* Not while a message is held: an answer of the broker would stand behind all that it has sent, and the library would

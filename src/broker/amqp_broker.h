@@ -21,7 +21,7 @@ enum {
 /* A subscription over which the broker closed the connection, and with it all others. It stays out of the connections
  * that follow until its pause is over. Outlives them. */
 struct kb_amqp_offence {
-	uint64_t until; /* ms; 0: none */
+	int64_t until; /* ms; 0: none */
 	int pause_ms;
 	char why[500];
 };
@@ -29,7 +29,7 @@ struct kb_amqp_offence {
 struct kb_amqp_subscription {
 	const struct kb_subscription *s;
 	struct kb_amqp_content incoming;
-	uint64_t retry_at;   /* ms; 0 while it stands */
+	int64_t retry_at;    /* ms; 0 while it stands */
 	uint32_t generation; /* of its channel: a tag means nothing on the next one; 0: the channel is closed */
 	bool closing;        /* we closed the channel, and its end is still to come */
 	struct kb_amqp_offence offence;
@@ -49,8 +49,8 @@ struct kb_broker {
 	struct kb_broker_events events;
 	struct kb_amqp_address *addresses;
 	size_t n_addresses, current;
-	bool once_more;     /* the next attempt is at the address of the last one */
-	uint64_t follow_at; /* ms; not before that to another address after the other processes */
+	bool once_more;    /* the next attempt is at the address of the last one */
+	int64_t follow_at; /* ms; not before that to another address after the other processes */
 
 	struct kb_amqp_link link;
 	char address[300]; /* "host:port" */

@@ -9,18 +9,12 @@
 #include <time.h>
 #include "broker/amqp_frames.h"
 #include "broker/amqp_topology.h"
+#include "core/clock.h"
 
 enum {
 	FRAME_MAX = 131072,    /* what librabbitmq and RabbitMQ agree on by default */
 	COMPACT_AT = 64 * 1024 /* bytes already sent at the front of `out` that are worth moving the rest for */
 };
-
-uint64_t kb_amqp_now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 /* -- connecting -- */
 
@@ -77,7 +71,7 @@ static struct timeval time_of(int ms)
 /* One deadline for all steps of connecting; 1 at least, because 0 has a meaning of its own here and there. */
 static int left_ms(const struct kb_amqp_link *link, uint64_t before)
 {
-	int64_t left = link->timeout_ms - (int64_t)(kb_amqp_now_ms() - before);
+	int64_t left = link->timeout_ms - (kb_now_ms() - before);
 	return left > 0 ? (int)left : 1;
 }
 
@@ -91,7 +85,7 @@ const char *kb_amqp_link_open(
 	if (!socket)
 		return "out of memory";
 	amqp_set_rpc_timeout(link->connection, &timeout);
-	uint64_t before = kb_amqp_now_ms();
+	int64_t before = kb_now_ms();
 	int status = amqp_socket_open_noblock(socket, address->host, address->port, &timeout);
 	if (status != AMQP_STATUS_OK)
 		return amqp_error_string2(status);
@@ -107,7 +101,7 @@ const char *kb_amqp_link_open(
 	link->heartbeat_s = amqp_get_heartbeat(link->connection);
 	amqp_tune_connection(
 		link->connection, amqp_get_channel_max(link->connection), amqp_get_frame_max(link->connection), 0);
-	link->out_at = link->alive_at = kb_amqp_now_ms();
+	link->out_at = link->alive_at = kb_now_ms();
 	return NULL;
 }
 
@@ -153,7 +147,7 @@ const char *kb_amqp_link_flush(struct kb_amqp_link *link)
 		if (n < 0)
 			break;
 		link->out_sent += (size_t)n;
-		link->out_at = kb_amqp_now_ms();
+		link->out_at = kb_now_ms();
 	}
 	if (link->out_sent == link->out.n || link->out_sent > COMPACT_AT) {
 		kb_buf_consume(&link->out, link->out_sent);
@@ -164,10 +158,10 @@ const char *kb_amqp_link_flush(struct kb_amqp_link *link)
 
 const char *kb_amqp_link_flush_all(struct kb_amqp_link *link)
 {
-	uint64_t deadline = kb_amqp_now_ms() + (uint64_t)link->timeout_ms;
+	int64_t deadline = kb_now_ms() + link->timeout_ms;
 	for (;;) {
 		const char *why = kb_amqp_link_flush(link);
-		uint64_t now = kb_amqp_now_ms();
+		int64_t now = kb_now_ms();
 		if (why || link->out.n == 0)
 			return why;
 		if (now >= deadline)
@@ -180,7 +174,7 @@ const char *kb_amqp_link_flush_all(struct kb_amqp_link *link)
 /* -- staying alive -- */
 
 /* Milliseconds since the kernel last got data from the broker: the library swallows heartbeats without a word. */
-static uint64_t silence_ms(const struct kb_amqp_link *link)
+static int64_t silence_ms(const struct kb_amqp_link *link)
 {
 	struct tcp_info info;
 	socklen_t size = sizeof info;
@@ -192,7 +186,7 @@ static uint64_t silence_ms(const struct kb_amqp_link *link)
 
 const char *kb_amqp_link_keep_alive(struct kb_amqp_link *link, bool reading)
 {
-	uint64_t interval = (uint64_t)link->heartbeat_s * 1000, now = kb_amqp_now_ms();
+	int64_t interval = (int64_t)link->heartbeat_s * 1000, now = kb_now_ms();
 	if (!interval || now - link->alive_at < KB_AMQP_ALIVE_CHECK_MS)
 		return NULL;
 	link->alive_at = now;

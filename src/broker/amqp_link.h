@@ -19,15 +19,13 @@ struct kb_amqp_link {
 	struct kb_amqp_tls *tls;            /* NULL: without */
 	struct kb_buf out;                  /* frames that wait for the socket */
 	size_t out_sent;                    /* bytes at the front of `out` that are on the wire */
-	uint64_t out_at;                    /* ms of the last byte sent */
-	uint64_t alive_at;                  /* ms of the last look at the heartbeat */
+	int64_t out_at;                     /* ms of the last byte sent */
+	int64_t alive_at;                   /* ms of the last look at the heartbeat */
 	int heartbeat_s;                    /* as agreed with the broker; 0: none */
 	int timeout_ms;                     /* for each thing that waits */
 };
 
 enum { KB_AMQP_ALIVE_CHECK_MS = 1000 };
-
-uint64_t kb_amqp_now_ms(void);
 
 /* Connects and logs in, waiting no longer than the connect timeout a step. NULL, or why not, valid until the next call;
  * then kb_amqp_link_drop() is due. */

@@ -21,7 +21,7 @@ struct loop {
 	struct kb_broker *broker;
 	size_t turn;        /* the worker that gets the next message */
 	uint64_t backlog;   /* messages that waited at the broker when we subscribed, and are still to come */
-	uint64_t heard_at;  /* ms of the last delivery */
+	int64_t heard_at;   /* ms of the last delivery */
 	uint64_t unsettled; /* messages at the workers that wait for their acknowledgement */
 	bool connected, full;
 	bool acks_had_their_turn; /* right before the last sleep that did not happen */
@@ -232,7 +232,7 @@ static void connect_or_wait(struct loop *l)
 	l->backlog = 0;
 	l->full = false;
 	if (l->c->api->connect(l->broker) == KB_BROKER_OK && subscribe_all(l)) {
-		kb_backoff_opened(&l->backoff, (int64_t)kb_now_ms());
+		kb_backoff_opened(&l->backoff, kb_now_ms());
 		kb_traffic_open(l->c->config.traffic);
 		report(l, true);
 		return;
@@ -271,7 +271,7 @@ static void serve(struct loop *l)
 	enum kb_broker_result result = l->c->api->process(l->broker, batch(l));
 	if (result == KB_BROKER_LOST) {
 		report(l, false);
-		kb_backoff_lost(&l->backoff, (int64_t)kb_now_ms());
+		kb_backoff_lost(&l->backoff, kb_now_ms());
 		sleep_until_work(l, kb_backoff_next_ms(&l->backoff));
 		return;
 	}

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <sys/random.h>
 #include <unistd.h>
-#include "broker/tcp.h"
 #include "broker/traffic.h"
+#include "core/clock.h"
 #include "core/json.h"
 
 enum {
@@ -132,7 +132,7 @@ static int64_t moment_to_leave(void)
 	uint32_t random = 0;
 	if (getrandom(&random, sizeof random, GRND_NONBLOCK) < 0)
 		random = (uint32_t)getpid() * 2654435761u;
-	return kb_tcp_now_ms() + random % LEAVE_WITHIN_MS;
+	return kb_now_ms() + random % LEAVE_WITHIN_MS;
 }
 
 /* They are tried when this one is lost. */
@@ -169,7 +169,7 @@ static void begin_to_leave(struct kb_broker *b)
 		kb_nats_put_unsubscribe(&b->link.out, i + 1);
 	kb_nats_receipts_ask(&b->receipts, &b->link, true);
 	kb_nats_link_ping(&b->link);
-	b->leave_by = kb_tcp_now_ms() + LEAVING_MS;
+	b->leave_by = kb_now_ms() + LEAVING_MS;
 	if (b->events.blocked)
 		b->events.blocked(b->events.context, true, "lame duck mode");
 }
@@ -178,7 +178,7 @@ static bool leaves_now(const struct kb_broker *b)
 {
 	bool all_said =
 		!kb_nats_link_awaits_pong(&b->link) && b->store.oldest == b->store.next && !kb_nats_receipts_open(&b->receipts);
-	return b->leave_by && !b->held && (all_said || kb_tcp_now_ms() >= b->leave_by);
+	return b->leave_by && !b->held && (all_said || kb_now_ms() >= b->leave_by);
 }
 
 static enum kb_broker_result leave(struct kb_broker *b)
@@ -207,7 +207,7 @@ static enum kb_broker_result nats_process(struct kb_broker *b, unsigned max_mess
 {
 	if (b->refused && !b->leave_by)
 		kb_nats_retry_refused(b);
-	if (b->leave_at && !b->leave_by && kb_tcp_now_ms() >= b->leave_at)
+	if (b->leave_at && !b->leave_by && kb_now_ms() >= b->leave_at)
 		begin_to_leave(b);
 	bool done = !b->link.up || kb_nats_read_and_deliver(b, max_messages);
 	if (b->renewing)

@@ -2,7 +2,7 @@
 
 #include <limits.h>
 #include <stdio.h>
-#include "broker/tcp.h"
+#include "core/clock.h"
 #include "core/json.h"
 
 enum {
@@ -25,7 +25,7 @@ static struct kb_slice inbox_of(const struct kb_nats_durable *d, char kind, char
 static void enter(struct kb_nats_durable *d, enum kb_nats_durable_state state, int ms)
 {
 	d->state = state;
-	d->due_ms = kb_tcp_now_ms() + ms;
+	d->due_ms = kb_now_ms() + ms;
 }
 
 static void ask(struct kb_nats_durable *d, struct kb_buf *out)
@@ -72,7 +72,7 @@ void kb_nats_durable_begin(struct kb_nats_durable *d, const struct kb_durable *c
 	*d = (struct kb_nats_durable){.config = config,
 		.ack_wait_ms = ACK_WAIT_MS,
 		.batch = BATCH_FIRST,
-		.began_ms = kb_tcp_now_ms(),
+		.began_ms = kb_now_ms(),
 		.why = "not made yet"};
 	kb_nats_inbox(inbox_prefix, d->inbox);
 	kb_nats_put_subscribe(out, inbox_of(d, '*', pattern, sizeof pattern), kb_slice(NULL, 0), sid);
@@ -170,7 +170,7 @@ static void adapt(struct kb_nats_durable *d, int64_t now)
 
 bool kb_nats_durable_is_late(const struct kb_nats_durable *d, const struct kb_message *m, int64_t read_ms)
 {
-	if (kb_tcp_now_ms() - read_ms <= d->ack_wait_ms)
+	if (kb_now_ms() - read_ms <= d->ack_wait_ms)
 		return false;
 	uint64_t delivered = kb_nats_number(kb_headers_find(m->properties, KB_SLICE_LITERAL("delivered")));
 	return d->max_deliver == 0 || delivered < d->max_deliver;
@@ -178,7 +178,7 @@ bool kb_nats_durable_is_late(const struct kb_nats_durable *d, const struct kb_me
 
 void kb_nats_durable_taken(struct kb_nats_durable *d, struct kb_buf *out)
 {
-	int64_t now = kb_tcp_now_ms();
+	int64_t now = kb_now_ms();
 	if (d->outstanding)
 		d->outstanding--;
 	if (++d->taken >= d->batch)
@@ -192,7 +192,7 @@ void kb_nats_durable_taken(struct kb_nats_durable *d, struct kb_buf *out)
 
 void kb_nats_durable_tick(struct kb_nats_durable *d, struct kb_buf *out, bool *news)
 {
-	if (kb_tcp_now_ms() < d->due_ms)
+	if (kb_now_ms() < d->due_ms)
 		return;
 	if (d->state == KB_NATS_ASKING || d->state == KB_NATS_MAKING)
 		pause_for(d, "JetStream does not answer", news);

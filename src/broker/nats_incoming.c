@@ -1,8 +1,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include "broker/nats_broker.h"
-#include "broker/tcp.h"
 #include "broker/traffic.h"
+#include "core/clock.h"
 
 enum {
 	READ_RARELY = 64 * 1024, /* bytes between two looks of a busy publisher at what the server says */
@@ -19,7 +19,7 @@ static bool may_settle(const struct kb_broker *b, const struct kb_origin *origin
 /* Soon enough for the server not to deliver again what is long done, while slow routes run. */
 static enum kb_broker_result settled(struct kb_broker *b, bool at_once)
 {
-	int64_t now = kb_tcp_now_ms();
+	int64_t now = kb_now_ms();
 	if (b->link.up && (at_once || now - b->settled_ms >= SETTLED_MS)) {
 		kb_nats_link_write(&b->link);
 		b->settled_ms = now;

@@ -1,6 +1,6 @@
 #include "broker/nats_receipts.h"
 
-#include "broker/tcp.h"
+#include "core/clock.h"
 
 enum {
 	PAUSE_MS = 5, /* between two PINGs while little is published */
@@ -16,14 +16,14 @@ void kb_nats_receipts_ask(struct kb_nats_receipts *r, struct kb_nats_link *link,
 	kb_nats_link_ping(link);
 	r->ping = link->pings;
 	r->covered = r->next;
-	r->asked_ms = kb_tcp_now_ms();
+	r->asked_ms = kb_now_ms();
 }
 
 int kb_nats_receipts_due_ms(const struct kb_nats_receipts *r)
 {
 	if (r->ping || r->covered == r->next)
 		return -1;
-	int64_t left = r->asked_ms + PAUSE_MS - kb_tcp_now_ms();
+	int64_t left = r->asked_ms + PAUSE_MS - kb_now_ms();
 	return left > 0 ? (int)left : 0;
 }
 

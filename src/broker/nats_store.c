@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include "broker/tcp.h"
+#include "core/clock.h"
 
 enum { ANSWER_MS = 2000 }; /* for the stream to say that it has stored a message */
 
@@ -76,7 +76,7 @@ enum kb_broker_result kb_nats_store_put(
 	asking.reply = inbox_of(s, 'm', s->next, text, sizeof text);
 	kb_nats_put_message(&link->out, &asking);
 	*flight(s, s->next) = (struct kb_nats_flight){
-		.sent_ms = kb_tcp_now_ms(), .subject = hash_of(m->key), .doubt = ask ? KB_NATS_ASKED : KB_NATS_NO_DOUBT};
+		.sent_ms = kb_now_ms(), .subject = hash_of(m->key), .doubt = ask ? KB_NATS_ASKED : KB_NATS_NO_DOUBT};
 	if (ask)
 		kb_nats_put_streams_query(&link->out, m->key, inbox_of(s, 'q', s->next, text, sizeof text));
 	*sequence = s->next++;
@@ -94,7 +94,7 @@ static void end(struct kb_nats_store *s, uint64_t number, enum kb_outcome outcom
 
 static void note_answer(struct kb_nats_store *s, const struct kb_nats_flight *f)
 {
-	s->answered_ms = kb_tcp_now_ms();
+	s->answered_ms = kb_now_ms();
 	if (f->sent_ms > s->overtaking_ms)
 		s->overtaking_ms = f->sent_ms;
 }
@@ -156,7 +156,7 @@ void kb_nats_store_forbidden(
 
 void kb_nats_store_expire(struct kb_nats_store *s, const struct kb_broker_events *events)
 {
-	int64_t since = s->oldest < s->next ? kb_tcp_now_ms() - ANSWER_MS : 0;
+	int64_t since = s->oldest < s->next ? kb_now_ms() - ANSWER_MS : 0;
 	for (uint64_t number = s->oldest; number < s->next; number++) {
 		const struct kb_nats_flight *f = flight(s, number);
 		bool silent = s->answered_ms <= since, overtaken = s->overtaking_ms - f->sent_ms >= ANSWER_MS;

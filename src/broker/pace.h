@@ -15,8 +15,8 @@ enum {
 
 /* Zero-initialise. */
 struct kb_pace {
-	uint64_t window_us; /* when counting began */
-	unsigned count;     /* messages since */
+	int64_t window_us; /* when counting began */
+	unsigned count;    /* messages since */
 };
 
 /* Counts n messages handled. */

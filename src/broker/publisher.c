@@ -52,12 +52,12 @@ struct loop {
 
 	/* Refused messages are sent again on a new channel: RabbitMQ 3.10 refuses all that comes for a quorum queue on a
 	 * channel that first published to it while it had no leader. */
-	uint64_t renew_since; /* ms; when sending stopped for that, 0: not now */
-	bool renewing;        /* the channel is being replaced */
+	int64_t renew_since; /* ms; when sending stopped for that, 0: not now */
+	bool renewing;       /* the channel is being replaced */
 	bool connected, blocked;
-	bool silent;          /* the broker has said nothing since it was last read */
-	bool settled_any;     /* since the writers that wait for an outcome were last woken */
-	uint64_t drain_until; /* ms; 0 until the loop is asked to stop */
+	bool silent;         /* the broker has said nothing since it was last read */
+	bool settled_any;    /* since the writers that wait for an outcome were last woken */
+	int64_t drain_until; /* ms; 0 until the loop is asked to stop */
 	struct kb_backoff backoff;
 	struct kb_pace pace;
 	struct kb_log_limit rejected, refused, returned, odd, unsendable;
@@ -78,7 +78,7 @@ static bool finished(struct loop *l)
 	if (!l->p->stop || !*l->p->stop)
 		return false;
 	if (!l->drain_until)
-		l->drain_until = kb_now_ms() + (uint64_t)l->p->drain_ms;
+		l->drain_until = kb_now_ms() + l->p->drain_ms;
 	return !l->connected || all_settled(l) || kb_now_ms() >= l->drain_until;
 }
 
@@ -167,7 +167,7 @@ static void refuse(struct loop *l, uint64_t sequence, const char *reason)
 	struct flight *f = flight(l, sequence);
 	if (!f->record)
 		return;
-	if (!kb_retry_refused(&f->lane->retry, kb_now_ms(), (uint64_t)l->p->retry_ms)) {
+	if (!kb_retry_refused(&f->lane->retry, kb_now_ms(), l->p->retry_ms)) {
 		settle(l, sequence, KB_REJECTED, reason);
 		return;
 	}
@@ -303,7 +303,8 @@ static bool send_record(struct loop *l, struct lane *lane, struct kb_record *rec
 	uint64_t sequence = 0;
 	enum kb_broker_result result = KB_BROKER_INVALID;
 	bool good = kb_message_decode(record->data, record->size, &m);
-	bool expired = good && (m.origin.flags & KB_EXPIRES) && kb_now_ms() > m.origin.tag; /* its asker has gone */
+	bool expired =
+		good && (m.origin.flags & KB_EXPIRES) && (uint64_t)kb_now_ms() > m.origin.tag; /* its asker has gone */
 	if (good && !expired)
 		result = l->p->api->publish(l->broker, &m, &sequence);
 	if (result == KB_BROKER_AGAIN || result == KB_BROKER_LOST)
@@ -367,7 +368,7 @@ static bool has_work(const struct loop *l)
 /* Refused messages have their next try on a new channel, once all that is on its way has its outcome. */
 static void renew_when_due(struct loop *l)
 {
-	uint64_t now = kb_now_ms();
+	int64_t now = kb_now_ms();
 	bool due = false;
 	for (size_t i = 0; i < l->n_lanes; i++)
 		due = due || kb_retry_due(&l->lanes[i].retry, now);
@@ -388,10 +389,10 @@ static void renew_when_due(struct loop *l)
 /* No longer than until the next lane is to be resumed. */
 static int until_due(const struct loop *l, int ms)
 {
-	uint64_t now = kb_now_ms();
+	int64_t now = kb_now_ms();
 	for (size_t i = 0; i < l->n_lanes && !l->renewing; i++) {
 		const struct kb_retry *r = &l->lanes[i].retry;
-		if (r->held && now + (uint64_t)ms > r->resume_at)
+		if (r->held && now + ms > r->resume_at)
 			ms = r->resume_at > now ? (int)(r->resume_at - now) : l->renew_since ? DRAIN_TICK_MS : 0;
 	}
 	return ms;
@@ -490,7 +491,7 @@ static void connect_or_wait(struct loop *l)
 		uint64_t open = rewind_lanes(l);
 		if (open)
 			kb_log(KB_LOG_NOTICE, "%s: sending %" PRIu64 " unconfirmed messages again", l->p->api->name, open);
-		kb_backoff_opened(&l->backoff, (int64_t)kb_now_ms());
+		kb_backoff_opened(&l->backoff, kb_now_ms());
 		report(l, true);
 		return;
 	}
@@ -514,7 +515,7 @@ static void serve(struct loop *l)
 	l->settled_any = false;
 	if (result == KB_BROKER_LOST) {
 		report(l, false);
-		kb_backoff_lost(&l->backoff, (int64_t)kb_now_ms());
+		kb_backoff_lost(&l->backoff, kb_now_ms());
 		sleep_until_work(l, kb_backoff_next_ms(&l->backoff));
 		return;
 	}

@@ -1,6 +1,6 @@
 #include "broker/retry.h"
 
-bool kb_retry_refused(struct kb_retry *r, uint64_t now, uint64_t patience_ms)
+bool kb_retry_refused(struct kb_retry *r, int64_t now, int64_t patience_ms)
 {
 	/* While nothing is sent, or one message alone, that there was no refusal says nothing. */
 	if (!r->held && !r->probing && now - r->last_at > patience_ms)
@@ -17,7 +17,7 @@ bool kb_retry_refused(struct kb_retry *r, uint64_t now, uint64_t patience_ms)
 	if (!r->held) {
 		int doubled = r->pause_ms ? r->pause_ms * 2 : KB_RETRY_FIRST_MS;
 		r->pause_ms = doubled > KB_RETRY_MAX_MS ? KB_RETRY_MAX_MS : doubled;
-		r->resume_at = now + (uint64_t)r->pause_ms;
+		r->resume_at = now + r->pause_ms;
 		r->held = true;
 		r->probing = false;
 	}

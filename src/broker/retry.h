@@ -19,20 +19,20 @@ enum { KB_RETRY_FIRST_MS = 100, KB_RETRY_MAX_MS = 1000 };
 
 /* Zero-initialise: flowing. Times are ms of one clock that only grows and is never 0. */
 struct kb_retry {
-	uint64_t first_at, last_at; /* of the refusals now; 0: none */
-	uint64_t resume_at;
+	int64_t first_at, last_at; /* of the refusals now; 0: none */
+	int64_t resume_at;
 	int pause_ms;
 	bool held, probing;
 };
 
 /* One was refused. True: it is to be sent again; false: it is not. */
-bool kb_retry_refused(struct kb_retry *r, uint64_t now, uint64_t patience_ms);
+bool kb_retry_refused(struct kb_retry *r, int64_t now, int64_t patience_ms);
 
 /* One was confirmed, which ends the probing. */
 void kb_retry_confirmed(struct kb_retry *r);
 
 /* True once a held one is to be resumed. */
-static inline bool kb_retry_due(const struct kb_retry *r, uint64_t now)
+static inline bool kb_retry_due(const struct kb_retry *r, int64_t now)
 {
 	return r->held && now >= r->resume_at;
 }

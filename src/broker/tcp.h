@@ -14,7 +14,4 @@ int kb_tcp_connect(const char *host, int port, int timeout_ms, char *why, size_t
 /* True for an IPv4 or IPv6 address, without brackets; false for a name. */
 bool kb_tcp_is_ip(const char *host);
 
-/* Milliseconds of CLOCK_MONOTONIC. */
-int64_t kb_tcp_now_ms(void);
-
 #endif

@@ -13,6 +13,7 @@
 #include "broker/tcp.h"
 #include "broker/tls_options.h"
 #include "core/buf.h"
+#include "core/clock.h"
 
 /* The profile refuses keys below 112 bits of security (RSA: 2048), as Debian's OpenSSL does. */
 #define PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:%PROFILE_MEDIUM"
@@ -314,7 +315,7 @@ static bool shake_hands(struct kb_tls *tls, const char *host, int64_t deadline, 
 			gnutls_alert_send_appropriate(tls->session, code);
 			return false;
 		}
-		int64_t left = deadline - kb_tcp_now_ms();
+		int64_t left = deadline - kb_now_ms();
 		if (left <= 0 || poll(&p, 1, (int)left) == 0) {
 			snprintf(error, size, "TLS: the broker does not complete the handshake in time");
 			return false;
@@ -343,7 +344,7 @@ static void send_through_buffer(struct kb_tls *tls)
 static bool start(
 	struct kb_tls *tls, const char *host, const struct kb_broker_tls *config, int timeout_ms, char *error, size_t size)
 {
-	int64_t deadline = kb_tcp_now_ms() + timeout_ms;
+	int64_t deadline = kb_now_ms() + timeout_ms;
 	const char *name = config->expected_name ? config->expected_name : host;
 	tls->has_certificate = config->cert_file != NULL;
 	tls->credentials = load_files(config, error, size);

@@ -124,13 +124,13 @@ static enum kb_outcome outcome_of(const struct writer *w)
 	return (enum kb_outcome)atomic_load(&w->last->outcome);
 }
 
-static enum kb_outcome sleep_for_outcome(struct writer *w, uint64_t deadline)
+static enum kb_outcome sleep_for_outcome(struct writer *w, int64_t deadline)
 {
 	for (;;) {
 		atomic_store(&w->waiting, 1);
 		atomic_thread_fence(memory_order_seq_cst);
 		enum kb_outcome outcome = outcome_of(w);
-		uint64_t now = kb_now_ms();
+		int64_t now = kb_now_ms();
 		if (outcome != KB_PENDING || now >= deadline)
 			return outcome;
 		struct timespec left = {(time_t)((deadline - now) / 1000), (long)((deadline - now) % 1000) * 1000000};

@@ -20,7 +20,7 @@ struct slot {
 	_Alignas(64) _Atomic uint32_t state; /* also the futex that the asker sleeps on */
 	_Atomic uint64_t hash;               /* of the id: the answerer looks through all of them */
 	_Atomic uint64_t to;                 /* hash of where it goes; 0: not said */
-	uint64_t deadline_ms;
+	int64_t deadline_ms;
 	size_t answer_size;
 	uint8_t id_size;
 	char id[KB_REPLY_ID_MAX];
@@ -113,7 +113,7 @@ static long futex(struct slot *s, int operation, uint32_t value, const struct ti
 /* -- the asker -- */
 
 /* The slot is ours: CLAIMED. */
-static void begin(struct slot *s, struct kb_slice id, uint64_t deadline_ms)
+static void begin(struct slot *s, struct kb_slice id, int64_t deadline_ms)
 {
 	memcpy(s->id, id.p, id.n);
 	s->id_size = (uint8_t)id.n;
@@ -136,7 +136,7 @@ static void leave(struct kb_replies *replies)
 	atomic_fetch_sub(&replies->begun, 1);
 }
 
-enum kb_reply_begun kb_reply_ask(struct kb_replies *replies, size_t slot, struct kb_slice id, uint64_t deadline_ms)
+enum kb_reply_begun kb_reply_ask(struct kb_replies *replies, size_t slot, struct kb_slice id, int64_t deadline_ms)
 {
 	struct slot *s = &replies->slots[slot];
 	if (!enter(replies))
@@ -149,7 +149,7 @@ enum kb_reply_begun kb_reply_ask(struct kb_replies *replies, size_t slot, struct
 	return KB_REPLY_BEGUN;
 }
 
-long kb_reply_claim(struct kb_replies *replies, struct kb_slice id, uint64_t deadline_ms, const void *note, size_t size)
+long kb_reply_claim(struct kb_replies *replies, struct kb_slice id, int64_t deadline_ms, const void *note, size_t size)
 {
 	size_t n = replies->n - replies->sync, first = atomic_fetch_add(&replies->next_claim, 1);
 	if (id.n > KB_REPLY_ID_MAX || size > KB_REPLY_NOTE_MAX || !enter(replies))
@@ -204,12 +204,12 @@ enum kb_reply_state kb_reply_poll(struct kb_replies *replies, size_t slot, struc
 static void sleep_on(struct slot *s)
 {
 	uint32_t state = atomic_load(&s->state);
-	uint64_t now = kb_now_ms(), until = s->deadline_ms;
+	int64_t now = kb_now_ms(), until = s->deadline_ms;
 	if (state != KB_REPLY_WAITING && state != KB_REPLY_FILLING)
 		return;
 	if (state == KB_REPLY_FILLING)
 		until += FILL_PATIENCE_MS;
-	uint64_t ms = until > now ? until - now : 0;
+	int64_t ms = until > now ? until - now : 0;
 	struct timespec timeout = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
 	futex(s, FUTEX_WAIT, state, &timeout);
 }

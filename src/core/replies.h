@@ -53,14 +53,13 @@ enum kb_reply_begun {
 };
 
 /* Begins a question in `slot`; its deadline is of kb_deadline_ms(). */
-enum kb_reply_begun kb_reply_ask(struct kb_replies *replies, size_t slot, struct kb_slice id, uint64_t deadline_ms);
+enum kb_reply_begun kb_reply_ask(struct kb_replies *replies, size_t slot, struct kb_slice id, int64_t deadline_ms);
 
 /* Claims one of the slots behind the first `sync` and begins a question in it, with `size` bytes of the asker's own, at
  * most KB_REPLY_NOTE_MAX, to be read by whoever ends it. -1: all are taken,
  * or as many as are allowed under way. */
 enum { KB_REPLY_NOTE_MAX = 256 };
-long kb_reply_claim(
-	struct kb_replies *replies, struct kb_slice id, uint64_t deadline_ms, const void *note, size_t size);
+long kb_reply_claim(struct kb_replies *replies, struct kb_slice id, int64_t deadline_ms, const void *note, size_t size);
 
 /* Where the question in the slot goes, said before it is sent: what kb_replies_refuse_all() finds it by. */
 void kb_reply_goes_to(struct kb_replies *replies, size_t slot, struct kb_slice to);

@@ -5,7 +5,8 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
+
+#include "core/clock.h"
 
 static struct kb_stats *stats;
 static struct kb_traffic *traffic;
@@ -51,18 +52,11 @@ void kb_counts_add(size_t column)
 
 /* -- questions -- */
 
-uint64_t kb_questions_now_us(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
-void kb_questions_ended(size_t first_column, enum kb_question_column end, uint64_t started_us)
+void kb_questions_ended(size_t first_column, enum kb_question_column end, int64_t started_us)
 {
 	kb_counts_add(first_column + end);
 	if (stats && end == KB_QUESTIONS_ANSWERED)
-		kb_histogram_note(&own_columns()[first_column + KB_QUESTIONS_TIME], kb_questions_now_us() - started_us);
+		kb_histogram_note(&own_columns()[first_column + KB_QUESTIONS_TIME], (uint64_t)(kb_now_us() - started_us));
 }
 
 bool kb_questions_times(size_t first_column, struct kb_histogram *times)

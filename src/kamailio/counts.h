@@ -42,11 +42,8 @@ enum kb_question_column {
 	KB_QUESTIONS_COLUMNS = KB_QUESTIONS_TIME + KB_HISTOGRAM_COLUMNS
 };
 
-/* The moment at which a question begins, in microseconds of CLOCK_MONOTONIC. */
-uint64_t kb_questions_now_us(void);
-
-/* Counts one end; an answer has taken the time since started_us. */
-void kb_questions_ended(size_t first_column, enum kb_question_column end, uint64_t started_us);
+/* Counts one end; an answer has taken the time since started_us (kb_now_us()). */
+void kb_questions_ended(size_t first_column, enum kb_question_column end, int64_t started_us);
 
 /* False before kb_counts_init(). */
 bool kb_questions_times(size_t first_column, struct kb_histogram *times);

@@ -11,7 +11,7 @@
 struct kz_question {
 	struct kb_message message;
 	struct kb_slice id; /* what the answer will carry */
-	uint64_t deadline_ms;
+	int64_t deadline_ms;
 };
 
 /* False and a log line when it cannot be asked, or when no broker is connected. */
@@ -29,7 +29,7 @@ enum {
 
 /* The end of a question that was sent, counted: KZ_ANSWERED with $kzR set, or another one with a log line. */
 int kz_question_ended(const char *function, struct kb_slice routing_key, enum kb_reply_state state,
-	struct kb_slice answer, uint64_t started_us);
+	struct kb_slice answer, int64_t started_us);
 
 /* $kzR of this process. */
 void kz_forget_result(void);

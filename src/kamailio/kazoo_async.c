@@ -4,6 +4,7 @@
 #include <core/dprint.h>
 #include <core/kemi.h>
 
+#include "core/clock.h"
 #include "kamailio/kazoo.h"
 #include "kamailio/kazoo_ask.h"
 #include "kamailio/kazoo_stats.h"
@@ -91,7 +92,7 @@ int kz_async_query6(struct sip_msg *msg, char *exchange, char *routing_key, char
 {
 	struct words w;
 	struct kb_slice answer, failure;
-	struct kb_suspended s = {.started_us = kb_questions_now_us()};
+	struct kb_suspended s = {.started_us = kb_now_us()};
 	(void)flags; /* none are defined */
 	if (!kb_script_get(msg, function, "exchange", exchange, &w.exchange) ||
 		!kb_script_get(msg, function, "routing_key", routing_key, &w.routing_key) ||
@@ -107,7 +108,7 @@ int kz_kemi_async_query(
 {
 	struct words w = {kb_slice_of_str(exchange), kb_slice_of_str(routing_key), kb_slice_of_str(payload)};
 	struct kb_slice answer = kb_slice_of_str(on_answer), failure = kb_slice_of_str(on_failure);
-	struct kb_suspended s = {.started_us = kb_questions_now_us()};
+	struct kb_suspended s = {.started_us = kb_now_us()};
 	if (!kb_suspend_is_loaded(function)) /* in kamailio.cfg the fix-up sees to that */
 		return -1;
 	/* Without a KEMI script as the configuration's main one (lua_run of app_lua), the names are those of routes. */

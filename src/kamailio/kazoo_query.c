@@ -198,13 +198,13 @@ static bool set_result(const char *function, struct kb_slice routing_key, struct
 	return have_result;
 }
 
-static int failed(enum kb_question_column end, uint64_t started_us, int result)
+static int failed(enum kb_question_column end, int64_t started_us, int result)
 {
 	kb_questions_ended(KZ_QUERIES, end, started_us);
 	return result;
 }
 
-static int answered(const char *function, struct kb_slice routing_key, struct kb_slice answer, uint64_t started_us)
+static int answered(const char *function, struct kb_slice routing_key, struct kb_slice answer, int64_t started_us)
 {
 	bool good = set_result(function, routing_key, answer);
 	kb_questions_ended(KZ_QUERIES, good ? KB_QUESTIONS_ANSWERED : KB_QUESTIONS_UNREADABLE, started_us);
@@ -212,7 +212,7 @@ static int answered(const char *function, struct kb_slice routing_key, struct kb
 }
 
 int kz_question_ended(const char *function, struct kb_slice routing_key, enum kb_reply_state state,
-	struct kb_slice answer, uint64_t started_us)
+	struct kb_slice answer, int64_t started_us)
 {
 	static struct kb_log_limit timeouts, losses, unroutable, too_large;
 	switch (state) {
@@ -247,7 +247,7 @@ static int ask_and_wait(const struct kz_question *q)
 {
 	size_t slot = (size_t)process_no;
 	struct kb_slice answer = {NULL, 0};
-	uint64_t started_us = kb_questions_now_us();
+	int64_t started_us = kb_now_us();
 	enum kb_reply_begun begun = kb_reply_ask(replies, slot, q->id, q->deadline_ms);
 	if (begun != KB_REPLY_BEGUN) {
 		kb_counts_add(KZ_QUERIES_REFUSED);

@@ -17,7 +17,7 @@ enum { ASK_AGAIN_MS = 5000 };
 
 static const char id_prefix[] = "bucket-"; /* and the index: no question of a script has such an id */
 static bool made[KN_BUCKETS_MAX];
-static uint64_t ask_at_ms[KN_BUCKETS_MAX];
+static int64_t ask_at_ms[KN_BUCKETS_MAX];
 
 void kn_buckets_forget(void)
 {
@@ -27,7 +27,7 @@ void kn_buckets_forget(void)
 	}
 }
 
-static void ask(size_t i, uint64_t now_ms)
+static void ask(size_t i, int64_t now_ms)
 {
 	static struct kb_buf subject, question;
 	char reply[KN_INBOX_BYTES + 32];
@@ -47,7 +47,7 @@ static void ask(size_t i, uint64_t now_ms)
 
 void kn_buckets_ask(void)
 {
-	uint64_t now_ms = kb_now_ms();
+	int64_t now_ms = kb_now_ms();
 	for (size_t i = 0; i < kn_settings()->n_buckets; i++)
 		if (!made[i] && now_ms >= ask_at_ms[i])
 			ask(i, now_ms);

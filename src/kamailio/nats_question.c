@@ -24,7 +24,7 @@ static const char *error; /* why there is none; NULL: nothing failed */
 struct question {
 	char id[KB_SHORT_ID_CHARS];
 	char reply[KN_INBOX_BYTES + 1 + KB_SHORT_ID_CHARS]; /* INBOX.ID */
-	uint64_t deadline_ms;
+	int64_t deadline_ms;
 };
 
 /* -- the outcome -- */
@@ -85,7 +85,7 @@ static enum kn_outcome fail(enum kn_outcome outcome, enum kb_question_column col
 	return outcome;
 }
 
-static enum kn_outcome take(enum kb_reply_state state, struct kb_slice flat, uint64_t started_us)
+static enum kn_outcome take(enum kb_reply_state state, struct kb_slice flat, int64_t started_us)
 {
 	kn_forget_answer();
 	if (state == KB_REPLY_TIMEOUT)
@@ -149,7 +149,7 @@ enum kn_outcome kn_ask(const char *function, struct kb_message *m, unsigned time
 	struct question q;
 	struct kb_slice flat = {NULL, 0};
 	size_t slot = (size_t)process_no;
-	uint64_t started_us = kb_questions_now_us();
+	int64_t started_us = kb_now_us();
 	if (not_connected(function, m))
 		return refused("not connected");
 	prepare(m, timeout_ms, &q);
@@ -193,7 +193,7 @@ int kn_ask_and_suspend(
 {
 	struct question q;
 	kn_forget_answer();
-	s->started_us = kb_questions_now_us();
+	s->started_us = kb_now_us();
 	snprintf(s->about, sizeof s->about, "%.*s", (int)(m->key.n < sizeof s->about ? m->key.n : sizeof s->about - 1),
 		m->key.p);
 	if (not_connected(function, m))

@@ -14,7 +14,7 @@ enum { KB_CALLBACK_BYTES = 56 };
 /* What it takes to go on with a transaction: the note of its question, see kb_reply_claim(). */
 struct kb_suspended {
 	unsigned int index, label;
-	uint64_t started_us;                     /* kb_questions_now_us() */
+	int64_t started_us;                      /* kb_now_us() */
 	int on_answer, on_failure;               /* routes of kamailio.cfg; -1: none */
 	char answer_callback[KB_CALLBACK_BYTES]; /* or functions of a KEMI script; "": none */
 	char failure_callback[KB_CALLBACK_BYTES];
