@@ -58,6 +58,10 @@ struct kb_broker_events {
 	/* A subscription started, and so many messages were waiting in its queue. Said by AMQP alone; may be NULL. */
 	void (*waiting)(void *context, uint32_t subscription, uint32_t messages);
 
+	/* The server lets us publish nothing to this subject, in its words `reason`; logged already. Of what was sent there
+	 * nothing arrives. Said by NATS alone; may be NULL. */
+	void (*forbidden)(void *context, struct kb_slice subject, const char *reason);
+
 	/* Something about the connection that does not end it by itself: a name of letters and `-`, such as "lame-duck".
 	 * Logged already. Said by NATS alone; may be NULL. */
 	void (*notice)(void *context, const char *name);

@@ -187,6 +187,11 @@ static bool has_open_messages(const struct kb_broker *b)
 static void note_offence(struct kb_broker *b, struct kb_slice text, const char *what)
 {
 	struct kb_slice subject = forbidden(text);
+	if (subject.n) {
+		kb_traffic_note(b->config.traffic, forbidden);
+		if (b->events.forbidden)
+			b->events.forbidden(b->events.context, subject, what);
+	}
 	if (kb_slice_equal(subject, KB_SLICE_LITERAL("$JS.API.STREAM.NAMES"))) {
 		b->store.blind = true;
 	} else if (subject.n) {

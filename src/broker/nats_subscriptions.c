@@ -95,6 +95,20 @@ static bool is_inbox(const char *subject, const char *inbox)
 	return strncmp(subject, inbox, n) == 0 && strncmp(subject + n, ".*\"", 3) == 0;
 }
 
+/* Of those that somebody asked for, the server's own words say enough. */
+static void log_if_inbox(const struct kb_broker *b, const struct kb_nats_subscription *s)
+{
+	const char *prefix = b->config.inbox_prefix ? b->config.inbox_prefix : "_INBOX", *subject = s->config->routing[0];
+	size_t n = strlen(prefix);
+	if (s->config->durable)
+		subject = s->durable.inbox;
+	if (strncmp(subject, prefix, n) == 0 && subject[n] == '.')
+		kb_log(KB_LOG_ERROR,
+			"nats: no answers from %s: the account may not subscribe to \"%s%s\", and should to \"%s.>\"; next try in "
+			"%d s",
+			b->address, subject, s->config->durable ? ".*" : "", prefix, REFUSED_S);
+}
+
 /* The server's words about a subscription that it does not allow contain: Subscription to "subject". */
 void kb_nats_note_refusal(struct kb_broker *b, const char *what)
 {
@@ -115,6 +129,7 @@ void kb_nats_note_refusal(struct kb_broker *b, const char *what)
 			s->retry_at = now_s() + REFUSED_S;
 			b->refused = true;
 			kb_traffic_subscription(b->config.traffic, s->index, what);
+			log_if_inbox(b, s);
 		}
 	}
 }

@@ -312,6 +312,8 @@ static bool send_record(struct loop *l, struct lane *lane, struct kb_record *rec
 	kb_pace_note(&l->pace, 1);
 	if (result == KB_BROKER_INVALID || sequence == 0) {
 		count_settled_at_once(l->p->config.traffic, result, expired);
+		if (result == KB_BROKER_OK && l->p->sent)
+			l->p->sent(l->p->context, &m);
 		if (result == KB_BROKER_INVALID && good && !expired && l->p->unsendable)
 			l->p->unsendable(l->p->context, &m);
 		if (result == KB_BROKER_INVALID && good && !expired)
@@ -425,6 +427,13 @@ static void on_waiting(void *context, uint32_t subscription, uint32_t messages)
 	(void)subscription, (void)messages;
 	if (l->p->subscribed)
 		l->p->subscribed(l->p->context);
+}
+
+static void on_forbidden(void *context, struct kb_slice subject, const char *reason)
+{
+	struct loop *l = context;
+	if (l->p->forbidden)
+		l->p->forbidden(l->p->context, subject, reason);
 }
 
 static void on_notice(void *context, const char *name)
@@ -542,6 +551,7 @@ static struct loop *make_loop(const struct kb_publisher *p)
 		.unroutable = on_unroutable,
 		.too_large = p->too_large ? on_too_large : NULL,
 		.blocked = on_blocked,
+		.forbidden = on_forbidden,
 		.notice = on_notice};
 	l->own = (struct kb_own_events){.inbox = p->inbox,
 		.zone = p->zone ? p->zone : "",

@@ -26,6 +26,9 @@ struct kb_publisher {
 	void (*too_large)(void *context, const struct kb_message *m, size_t bytes);                  /* may be NULL */
 	/* A message that the protocol or the broker has no room for, and that is never sent; may be NULL. */
 	void (*unsendable)(void *context, const struct kb_message *m);
+	void (*sent)(void *context, const struct kb_message *m); /* it is on its way, and settled; may be NULL */
+	void (*forbidden)(
+		void *context, struct kb_slice subject, const char *reason);   /* as in kb_broker_events; may be NULL */
 	void (*connection)(void *context, bool open, const char *address); /* may be NULL */
 	void (*notice)(void *context, const char *name);                   /* as in kb_broker_events; may be NULL */
 	void (*tick)(void *context);                                       /* at least once a second; may be NULL */

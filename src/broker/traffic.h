@@ -51,6 +51,7 @@ struct kb_connection {
 	kb_counter invalid;                  /* ... that the protocol has no room for: never sent */
 	kb_counter expired;                  /* questions that nobody waited for any more: never sent */
 	kb_counter unmatched;                /* answers that no question waited for */
+	kb_counter forbidden;                /* how often the server did not let us publish to a subject */
 	kb_counter discovered;               /* how often a cluster announced more servers than before */
 	kb_counter lame_duck, slow_consumer; /* how often the server was about to close, found us too slow */
 	kb_counter state, since_s, opened, failed; /* since_s: Unix seconds; failed: attempts to connect */

@@ -38,6 +38,7 @@ enum kb_question_column {
 	KB_QUESTIONS_TOO_LARGE,     /* the answer was longer than there is room for */
 	KB_QUESTIONS_UNREADABLE,    /* the answer was no JSON; AMQP alone */
 	KB_QUESTIONS_UNROUTABLE,    /* the question reached no queue; AMQP alone */
+	KB_QUESTIONS_FORBIDDEN,     /* the account may not publish to its subject; NATS alone */
 	KB_QUESTIONS_TIME,          /* a histogram of the answers' times */
 	KB_QUESTIONS_COLUMNS = KB_QUESTIONS_TIME + KB_HISTOGRAM_COLUMNS
 };

@@ -20,6 +20,7 @@ static unsigned turn;
 static struct kb_message answer;
 static bool have_answer;
 static const char *error; /* why there is none; NULL: nothing failed */
+static const char may_not[] = "permissions violation";
 
 struct question {
 	char id[KB_SHORT_ID_CHARS];
@@ -96,6 +97,8 @@ static enum kn_outcome take(enum kb_reply_state state, struct kb_slice flat, int
 		return fail(KN_FAILED, KB_QUESTIONS_LOST, "lost");
 	if (has_status(&answer, KB_SLICE_LITERAL(KN_UNSENT)))
 		return fail(KN_FAILED, KB_QUESTIONS_REFUSED, "refused");
+	if (has_status(&answer, KB_SLICE_LITERAL(KN_FORBIDDEN)))
+		return fail(KN_FAILED, KB_QUESTIONS_FORBIDDEN, may_not);
 	if (has_status(&answer, KB_SLICE_LITERAL("503")))
 		return fail(KN_NO_RESPONDERS, KB_QUESTIONS_NO_RESPONDERS, "no responders");
 	have_answer = true;
@@ -105,7 +108,7 @@ static enum kn_outcome take(enum kb_reply_state state, struct kb_slice flat, int
 
 static void log_outcome(const char *function, enum kn_outcome outcome, struct kb_slice subject)
 {
-	static struct kb_log_limit timeouts, unheard, losses;
+	static struct kb_log_limit timeouts, unheard, losses, violations;
 	switch (outcome) {
 	case KN_ANSWERED: break;
 	case KN_TIMEOUT:
@@ -117,8 +120,12 @@ static void log_outcome(const char *function, enum kn_outcome outcome, struct kb
 			KB_SLICE_FMT(subject));
 		break;
 	default:
-		kb_log_limited(&losses, KB_LOG_WARNING, "%s: \"%.*s\" got no answer: the server was lost, or it is too long",
-			function, KB_SLICE_FMT(subject));
+		if (error == may_not)
+			kb_log_limited(&violations, KB_LOG_WARNING, "%s: \"%.*s\" got no answer: the account may not publish to it",
+				function, KB_SLICE_FMT(subject));
+		else
+			kb_log_limited(&losses, KB_LOG_WARNING,
+				"%s: \"%.*s\" got no answer: the server was lost, or it is too long", function, KB_SLICE_FMT(subject));
 	}
 }
 

@@ -43,6 +43,9 @@ const char *kn_inbox(void);
 /* Instead of a server's status, which is a number: the question was never sent. */
 #define KN_UNSENT "unsent"
 
+/* The same: the account may not publish to its subject. */
+#define KN_FORBIDDEN "forbidden"
+
 /* -- asking (nats_question.c): from any process that runs routes -- */
 
 #define KN_REQUEST_ASYNC "nats_request_async"

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "broker/nats_asked.h"
 #include "broker/publisher.h"
 #include "core/log.h"
 #include "core/uuid.h"
@@ -19,6 +20,7 @@
 
 enum {
 	ANSWER_MAX = 1024 * 1024 + 128 * 1024, /* bytes of address space for each question: max_payload, and headers */
+	ASKED = 8192,                          /* questions that are known by their subjects */
 	BATCH = 16                             /* questions of one process before the next has its turn */
 };
 
@@ -113,13 +115,36 @@ static bool on_answer(void *context, const struct kb_message *m)
 	return true;
 }
 
-/* Longer than the server takes, which nobody else knows: whoever asked is not to wait for an answer. */
-static void on_unsendable(void *context, const struct kb_message *question)
+static void answer_ourselves(struct kb_slice reply, struct kb_slice status)
 {
 	static struct kb_buf properties;
 	kb_buf_clear(&properties);
-	kb_headers_add(&properties, KB_SLICE_LITERAL("status"), KB_SLICE_LITERAL(KN_UNSENT));
-	on_answer(context, &(struct kb_message){.key = question->reply, .properties = kb_buf_slice(&properties)});
+	kb_headers_add(&properties, KB_SLICE_LITERAL("status"), status);
+	on_answer(NULL, &(struct kb_message){.key = reply, .properties = kb_buf_slice(&properties)});
+}
+
+/* Longer than the server takes, which nobody else knows: whoever asked is not to wait for an answer. */
+static void on_unsendable(void *context, const struct kb_message *question)
+{
+	(void)context;
+	answer_ourselves(question->reply, KB_SLICE_LITERAL(KN_UNSENT));
+}
+
+static void on_sent(void *context, const struct kb_message *question)
+{
+	kb_nats_asked_note(context, question->key, id_of(question->reply));
+}
+
+static void end_forbidden(void *context, struct kb_slice id)
+{
+	(void)context;
+	answer_ourselves(id, KB_SLICE_LITERAL(KN_FORBIDDEN));
+}
+
+static void on_forbidden(void *context, struct kb_slice subject, const char *reason)
+{
+	(void)reason;
+	kb_nats_asked_end(context, subject, end_forbidden, NULL);
 }
 
 static void on_connection(void *context, bool open, const char *address)
@@ -159,7 +184,10 @@ static void on_tick(void *context)
 static void requester_main(void *argument)
 {
 	static const char name[] = "kamailio requester";
+	struct kb_nats_asked *asked = kb_nats_asked_create(ASKED);
 	(void)argument;
+	if (!asked)
+		return;
 	struct kb_broker_config config = kn_broker_config(KB_ROLE_PUBLISH | KB_ROLE_CONSUME, name);
 	config.traffic = kn_stats_connection(name);
 	kb_traffic_list(config.traffic, to_answers(NULL), 1, false);
@@ -168,12 +196,16 @@ static void requester_main(void *argument)
 		.outbox = outbox,
 		.at_once = true,
 		.batch = BATCH,
+		.context = asked,
+		.sent = on_sent,
+		.forbidden = on_forbidden,
 		.subscription = to_answers,
 		.delivered = on_answer,
 		.unsendable = on_unsendable,
 		.connection = on_connection,
 		.tick = on_tick,
 		.stop = kb_process_stop});
+	kb_nats_asked_free(asked);
 }
 
 /* -- the resumers: the processes that go on with transactions -- */

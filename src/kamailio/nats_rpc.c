@@ -28,6 +28,7 @@ static void show_requests(rpc_t *rpc, void *context)
 	if (structure)
 		kb_rpc_number(
 			rpc, structure, "no_responders", kb_counts_of_processes(KN_REQUESTS + KB_QUESTIONS_NO_RESPONDERS));
+	kb_rpc_number(rpc, structure, "forbidden", kb_counts_of_processes(KN_REQUESTS + KB_QUESTIONS_FORBIDDEN));
 }
 
 static void reload_policy(rpc_t *rpc, void *context)

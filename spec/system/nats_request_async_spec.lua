@@ -1,0 +1,162 @@
+-- Asking over NATS without waiting: the transaction goes on when the answer has come.
+local nats = require "support.nats"
+local nats_client = require "support.nats_client"
+local nats_server = require "support.nats_server"
+local sip = require "support.sip"
+local socket = require "socket"
+local stats = require "support.stats"
+
+local async_routes = [[
+request_route {
+  if (is_method("ACK")) exit;
+  t_newtran();
+  if ($hdr(X-Ms) == $null) {
+    nats_request_async("$rU", "for $ci", "$hdr(X-Answer)", "$hdr(X-Failure)");
+  } else {
+    nats_request_async("$rU", "for $ci", "$hdr(X-Answer)", "$hdr(X-Failure)", "$hdr(X-Ms)", "h=v");
+  }
+  if ($rc < 0) {
+    $var(reason) = "Not asked: " + $natsError;
+    t_reply("500", "$var(reason)");
+  }
+  exit;
+}
+onreply_route[ANSWER] {
+  $var(reason) = $natsAnswer + " " + $natsAnswerHdr(h);
+  t_reply("480", "$var(reason)");
+}
+failure_route[FAILURE] {
+  t_reply("504", "$natsError");
+}
+]]
+
+describe("nats_request_async", function()
+  local broker, client, server
+
+  before_each(function()
+    broker = nats_server.start()
+    client = nats_client.connect { port = broker.port }
+  end)
+
+  after_each(function()
+    client:close()
+    server:stop()
+    broker:stop()
+  end)
+
+  local function start(params, more)
+    params = params or {}
+    params.num_publish_workers = 1
+    local options = { server = broker, request_route = async_routes, params = params }
+    for name, value in pairs(more or {}) do options[name] = value end
+    server = nats.start(options)
+    stats.await(server, "nats.stats", { connections_open = 2 })
+  end
+
+  local function invite(subject, fields)
+    fields = fields or {}
+    local phone = sip.client(server.port)
+    phone:start {
+      method = "INVITE", uri = ("sip:%s@127.0.0.1:%d"):format(subject, server.port),
+      headers = {
+        "X-Answer: " .. (fields.answer or "ANSWER"), "X-Failure: " .. (fields.failure or "FAILURE"),
+        fields.ms and "X-Ms: " .. fields.ms or nil,
+      },
+    }
+    return phone
+  end
+
+  local function final(phone)
+    local reply = assert(phone:await_reply(10))
+    phone:close()
+    return ("%d %s"):format(reply.status, reply.reason)
+  end
+
+  it("goes on in the success route with the answer", function()
+    start()
+    client:sub("later")
+    local phone = invite("later", { ms = 5000 })
+    local question = assert(client:next(5))
+    assert.same({ h = "v" }, question.headers)
+    client:pub(question.reply, "answer", nil, { h = "header" })
+    assert.equal("480 answer header", final(phone))
+  end)
+
+  it("tells its failures apart", function()
+    start { nats_request_timeout = 300 }
+    client:sub("silent")
+    assert.equal("504 no responders", final(invite("nobody", { ms = 10000 })))
+    assert.equal("504 timeout", final(invite("silent")))
+    assert(client:next(5))
+    local phone = invite("silent", { ms = 10000 })
+    assert(client:next(5))
+    broker:kill9()
+    assert.equal("504 lost", final(phone))
+    server:wait_log('nats_request_async: "nobody" has no responders')
+    server:wait_log('nats_request_async: "silent" got no answer in time')
+    server:wait_log('nats_request_async: "silent" got no answer: the server was lost')
+    assert.equal("500 Not asked: not connected", final(invite("nobody")))
+  end)
+
+  it("does not suspend for a route that does not exist, and says so", function()
+    start()
+    assert.equal("500 Not asked: refused", final(invite("nobody", { answer = "MISSING" })))
+    assert.equal("500 Not asked: refused", final(invite("nobody", { failure = "MISSING" })))
+    server:wait_log("nats_request_async: there is no onreply_route%[MISSING%]")
+    server:wait_log("nats_request_async: there is no failure_route%[MISSING%]")
+  end)
+
+  it("asks once for a request that is sent again, and leaves the transaction to it", function()
+    start({}, { children = 1, request_route = async_routes:gsub("  t_newtran%(%);\n", "") })
+    client:sub("again.*")
+    local phone = sip.client(server.port)
+    local request = sip.build(phone:complete {
+      method = "MESSAGE", uri = ("sip:again.one@127.0.0.1:%d"):format(server.port),
+      headers = { "X-Answer: ANSWER", "X-Failure: FAILURE" },
+    })
+    for _ = 1, 3 do phone:send(request) end
+    local other = invite("again.two")
+    for _, subject in ipairs { "again.one", "again.two" } do
+      local question = assert(client:next(5))
+      assert.equal(subject, question.subject)
+      client:pub(question.reply, "answer", nil, { h = "x" })
+    end
+    assert.equal("480 answer x", final(phone))
+    assert.equal("480 answer x", final(other))
+    assert.equal(0, server:count_log("is gone"))
+  end)
+
+  it("goes on with several transactions at once, though their routes take long", function()
+    start({}, { request_route = async_routes:gsub("onreply_route%[ANSWER%] {", '%0 usleep("700000");') })
+    client:sub("slow")
+    local phones, questions = {}, {}
+    for i = 1, 4 do phones[i] = invite("slow", { ms = 10000 }) end
+    for i = 1, 4 do questions[i] = assert(client:next(5)) end
+    local began = socket.gettime()
+    for _, question in ipairs(questions) do client:pub(question.reply, "answer", nil, { h = "x" }) end
+    for _, phone in ipairs(phones) do assert.equal("480 answer x", final(phone)) end
+    local took = socket.gettime() - began
+    assert.is_true(took >= 0.7 and took < 1.9, took) -- one after the other it would be 2.8 s
+  end)
+
+  it("asks no more at once than nats_async_requests", function()
+    start { nats_async_requests = 2 }
+    client:sub("silent")
+    local first, second = invite("silent", { ms = 1000 }), invite("silent", { ms = 1000 })
+    for _ = 1, 2 do assert(client:next(5)) end
+    assert.equal("500 Not asked: refused", final(invite("silent", { ms = 1000 })))
+    server:wait_log("all 2 questions of nats_async_requests are under way")
+    assert.equal("504 timeout", final(first))
+    assert.equal("504 timeout", final(second))
+  end)
+
+  it("keeps 200 questions under way, each with its own answer", function()
+    start()
+    client:sub("many.*")
+    local phones, questions = {}, {}
+    for i = 1, 200 do phones[i] = invite("many." .. i, { ms = 10000 }) end
+    for i = 1, 200 do questions[i] = assert(client:next(5)) end
+    for i = 200, 1, -1 do client:pub(questions[i].reply, questions[i].subject, nil, { h = "x" }) end
+    for i, phone in ipairs(phones) do assert.equal(("480 many.%d x"):format(i), final(phone)) end
+  end)
+end)
