@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "core/clock.h"
+#include "core/json.h"
 #include "core/log.h"
 
 int fixture_failures;
@@ -81,6 +82,32 @@ static bool answers(int port)
 			   memcmp(info, "INFO", 4) == 0;
 	close(fd);
 	return yes;
+}
+
+/* The JSON object of the line that a server begins with; empty when there is none. */
+static struct kb_slice info_of(int port, char *line, size_t size)
+{
+	struct sockaddr_in address = loopback(port);
+	size_t n = 0;
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	if (connect(fd, (void *)&address, sizeof address) == 0)
+		while (n < size && (n == 0 || line[n - 1] != '\n') && recv(fd, line + n, 1, 0) == 1)
+			n++;
+	close(fd);
+	return n > 7 ? kb_slice(line + 5, n - 7) : kb_slice(NULL, 0);
+}
+
+bool fixture_await_announced(const struct fixture_server *s, size_t servers, int ms)
+{
+	char line[4096];
+	int64_t until = kb_now_ms() + ms;
+	do {
+		struct kb_slice info = info_of(s->port, line, sizeof line);
+		if (info.n && kb_json_count(kb_json_member(info, KB_SLICE_LITERAL("connect_urls"))) >= servers)
+			return true;
+		fixture_sleep_ms(10);
+	} while (kb_now_ms() < until);
+	return false;
 }
 
 static void write_config(const struct fixture_server *s, char *path, size_t size)

@@ -36,6 +36,9 @@ struct fixture_server {
 int fixture_free_port(void);
 void fixture_start(struct fixture_server *s, const char *config);
 void fixture_restart(struct fixture_server *s); /* on the same port */
+
+/* Waits until it tells clients of so many servers of its cluster, itself included. */
+bool fixture_await_announced(const struct fixture_server *s, size_t servers, int ms);
 void fixture_kill(struct fixture_server *s);
 void fixture_freeze(struct fixture_server *s);
 void fixture_thaw(struct fixture_server *s);

@@ -392,7 +392,7 @@ static void announced_servers_are_tried(void)
 	fixture_start(&a, config_a);
 	snprintf(config_b, sizeof config_b, cluster, fixture_free_port(), to_a);
 	fixture_start(&b, config_b);
-	fixture_sleep_ms(500);
+	CHECK(fixture_await_announced(&a, 2, 10000));
 	char url[100];
 	snprintf(url, sizeof url, "nats://u:a\"b@127.0.0.1:%d", a.port);
 	const char *urls[] = {url};
@@ -420,7 +420,7 @@ static void announced_servers_go_with_their_cluster(void)
 	fixture_start(&a, config_a);
 	fixture_start(&b, config_b);
 	fixture_start(&alone, "authorization { user: u, password: secret }");
-	fixture_sleep_ms(500);
+	CHECK(fixture_await_announced(&a, 2, 10000));
 	snprintf(url, sizeof url, "nats://u:secret@127.0.0.1:%d", alone.port);
 	const char *urls[] = {a.url, url};
 	fixture_open(&c, urls, 2, 0);
