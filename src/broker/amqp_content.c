@@ -5,7 +5,9 @@
 
 void kb_amqp_content_clear(struct kb_amqp_content *c)
 {
-	c->active = false;
+	c->active = c->in_buffer = false;
+	c->expected = 0; /* of a content that was cut short */
+	c->useless = 0;
 	kb_buf_clear(&c->body);
 }
 
@@ -18,10 +20,11 @@ void kb_amqp_content_free(struct kb_amqp_content *c)
 
 void kb_amqp_content_begin(struct kb_amqp_content *c, bool discard)
 {
+	unsigned useless = c->useless;
 	kb_amqp_content_clear(c);
+	c->useless = useless;
 	c->active = true;
 	c->discard = discard;
-	c->in_buffer = false;
 	c->m = (struct kb_message){0};
 }
 
@@ -38,7 +41,11 @@ static void read_lists(struct kb_amqp_content *c, const amqp_basic_properties_t 
 
 bool kb_amqp_content_header(struct kb_amqp_content *c, const amqp_frame_t *frame)
 {
+	c->useless += c->expected > 0; /* a second header: what came of the body was for nothing */
 	c->expected = frame->payload.properties.body_size;
+	c->in_buffer = false;
+	c->m.payload = kb_slice(NULL, 0);
+	kb_buf_clear(&c->body);
 	if (c->active && !c->discard && frame->payload.properties.class_id == AMQP_BASIC_CLASS)
 		read_lists(c, frame->payload.properties.decoded);
 	return c->active && c->expected == 0;
@@ -52,6 +59,7 @@ bool kb_amqp_content_body(struct kb_amqp_content *c, const amqp_frame_t *frame)
 	if (part.n > c->expected)
 		part.n = c->expected; /* a lying broker gets what it announced */
 	bool only = !c->in_buffer && part.n == c->expected;
+	c->useless += part.n == 0;
 	c->expected -= part.n;
 	if (c->discard)
 		return c->expected == 0;

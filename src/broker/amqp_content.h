@@ -12,10 +12,13 @@ struct kb_amqp_content {
 	bool discard;   /* nobody is to get it */
 	bool in_buffer; /* the body came in several frames and lies in `body` */
 	struct kb_message m;
-	size_t expected; /* bytes of body still to come */
+	size_t expected;  /* bytes of body still to come */
+	unsigned useless; /* frames that have brought it no further: the library keeps each until the content ends */
 	struct kb_buf body;
 	struct kb_buf headers, properties; /* the lists of `m` */
 };
+
+enum { KB_AMQP_USELESS_MAX = 64 /* then the broker does not speak the protocol */ };
 
 /* Forgets what was there. */
 void kb_amqp_content_clear(struct kb_amqp_content *c);

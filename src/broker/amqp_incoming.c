@@ -99,11 +99,18 @@ static enum kb_broker_result channel_ended(struct kb_broker *b, amqp_channel_t c
 	return channel == KB_AMQP_PUBLISH_CHANNEL && b->renewing ? replace_publish_channel(b, NULL) : KB_BROKER_OK;
 }
 
+static struct kb_amqp_content *incoming_on(struct kb_broker *b, amqp_channel_t channel)
+{
+	struct kb_amqp_subscription *sub = kb_amqp_subscription_on(b, channel);
+	struct kb_amqp_question_channel *q = sub ? NULL : kb_amqp_question_channel_on(b, channel);
+	return sub ? &sub->incoming : q ? &q->returned : &b->returned;
+}
+
 static void begin_delivery(struct kb_broker *b, const amqp_frame_t *frame)
 {
 	const amqp_basic_deliver_t *deliver = frame->payload.method.decoded;
 	struct kb_amqp_subscription *sub = kb_amqp_subscription_on(b, frame->channel);
-	struct kb_amqp_content *in = sub ? &sub->incoming : &b->returned;
+	struct kb_amqp_content *in = incoming_on(b, frame->channel);
 	uint32_t generation = sub ? sub->generation : 0;
 	kb_amqp_content_begin(in, !generation);
 	in->m = (struct kb_message){.exchange = kb_amqp_slice(deliver->exchange),
@@ -180,13 +187,6 @@ static enum kb_broker_result method(struct kb_broker *b, const amqp_frame_t *fra
 	}
 }
 
-static struct kb_amqp_content *incoming_on(struct kb_broker *b, amqp_channel_t channel)
-{
-	struct kb_amqp_subscription *sub = kb_amqp_subscription_on(b, channel);
-	struct kb_amqp_question_channel *q = sub ? NULL : kb_amqp_question_channel_on(b, channel);
-	return sub ? &sub->incoming : q ? &q->returned : &b->returned;
-}
-
 static void tell_too_large(struct kb_broker *b, const struct kb_amqp_content *in)
 {
 	if (b->events.too_large)
@@ -251,21 +251,31 @@ static enum kb_broker_result content_frame(struct kb_broker *b, const amqp_frame
 		++*delivered;
 		return finish(b, in, frame->channel) ? KB_BROKER_OK : KB_BROKER_AGAIN;
 	}
-	if (in->discard) /* however long it is, it takes the memory of one frame */
+	if (in->discard || !in->active) /* however long it is, it takes the memory of one frame */
 		amqp_maybe_release_buffers_on_channel(b->link.connection, frame->channel);
 	return KB_BROKER_OK;
+}
+
+static enum kb_broker_result method_frame(struct kb_broker *b, const amqp_frame_t *frame)
+{
+	struct kb_amqp_content *in = incoming_on(b, frame->channel);
+	in->useless += in->active; /* inside a content there are none on its channel */
+	enum kb_broker_result result = method(b, frame);
+	if (result == KB_BROKER_OK && !incoming_on(b, frame->channel)->active)
+		amqp_maybe_release_buffers_on_channel(b->link.connection, frame->channel);
+	return result;
 }
 
 /* Handles one frame; *delivered counts contents. */
 enum kb_broker_result kb_amqp_dispatch(struct kb_broker *b, const amqp_frame_t *frame, unsigned *delivered)
 {
+	enum kb_broker_result result = KB_BROKER_OK;
 	if (frame->frame_type == AMQP_FRAME_HEADER || frame->frame_type == AMQP_FRAME_BODY)
-		return content_frame(b, frame, delivered);
-	if (frame->frame_type != AMQP_FRAME_METHOD)
-		return KB_BROKER_OK;
-	enum kb_broker_result result = method(b, frame);
-	if (result == KB_BROKER_OK && !incoming_on(b, frame->channel)->active)
-		amqp_maybe_release_buffers_on_channel(b->link.connection, frame->channel);
+		result = content_frame(b, frame, delivered);
+	else if (frame->frame_type == AMQP_FRAME_METHOD)
+		result = method_frame(b, frame);
+	if (result == KB_BROKER_OK && incoming_on(b, frame->channel)->useless > KB_AMQP_USELESS_MAX)
+		return kb_amqp_lost(b, "the broker begins messages and does not end them");
 	return result;
 }
 
