@@ -125,6 +125,10 @@ static void requests(void)
 	check_said(&out,
 		"PUB $JS.API.CONSUMER.DURABLE.CREATE.S.D in 73\r\n{\"stream_name\":\"S\",\"config\":{\"ack_policy\":"
 		"\"explicit\",\"durable_name\":\"D\"}}\r\n");
+	kb_nats_put_durable(&out, &durable, KB_SLICE_LITERAL("\"no object\""), inbox); /* a server may say anything */
+	check_said(&out,
+		"PUB $JS.API.CONSUMER.DURABLE.CREATE.S.D in 73\r\n{\"stream_name\":\"S\",\"config\":{\"ack_policy\":"
+		"\"explicit\",\"durable_name\":\"D\"}}\r\n");
 	kb_nats_put_pull(&out, &durable, inbox, 5, 30000, 0);
 	check_said(&out, "PUB $JS.API.CONSUMER.MSG.NEXT.S.D in 33\r\n{\"batch\":5,\"expires\":30000000000}\r\n");
 	kb_nats_put_streams_query(&out, KB_SLICE_LITERAL("a\"b"), inbox);

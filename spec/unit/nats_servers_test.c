@@ -62,7 +62,8 @@ static void refuses_what_is_no_address(void)
 {
 	static const char *const wrong[] = {"http://host", "TLS://host", "nats://host:port", "nats://host:0",
 		"nats://host:65536", "nats://host:-1", "nats://host:1x", "nats://a,nats://b", "nats://a b", "nats://[::1",
-		"nats://[]", "nats://[::1]x", "nats://a:1:2", "://host", "nats://u:secret@ho st"};
+		"nats://[]", "nats://[::1]x", "nats://a:1:2", "://host", "nats://u:secret@ho st", "nats://[a\nb::1]",
+		"nats://[host]"};
 	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
 		struct kb_nats_server s;
 		const char *what = NULL;

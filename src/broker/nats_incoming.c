@@ -203,10 +203,19 @@ static void note_offence(struct kb_broker *b, struct kb_slice text, const char *
 	}
 }
 
+/* A NUL in the server's words would hide those behind it. */
+static void copy_words(struct kb_slice text, char *to, size_t size)
+{
+	size_t n = text.n < size - 1 ? text.n : size - 1;
+	for (size_t i = 0; i < n; i++)
+		to[i] = text.p[i] ? text.p[i] : '?';
+	to[n] = '\0';
+}
+
 static void note_error(struct kb_broker *b, struct kb_slice text)
 {
 	char what[256];
-	snprintf(what, sizeof what, "%.*s", KB_SLICE_FMT(text));
+	copy_words(text, what, sizeof what);
 	kb_log_limited(&b->reported, KB_LOG_ERROR, "nats: %s: %s", b->address, what);
 	kb_nats_note_refusal(b, what);
 	note_offence(b, text, what);

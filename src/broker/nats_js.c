@@ -214,7 +214,8 @@ void kb_nats_put_durable(
 	kb_json_quote(kb_slice_from(durable->stream), &json);
 	kb_buf_append_slice(&json, KB_SLICE_LITERAL(",\"config\":"));
 	size_t n = said(durable, edits, numbers);
-	kb_json_rewrite(config.n ? config : kb_buf_slice(&fresh), edits, n, &json, &error);
+	if (!config.n || !kb_json_rewrite(config, edits, n, &json, &error)) /* a server may answer with anything */
+		kb_json_rewrite(kb_buf_slice(&fresh), edits, n, &json, &error);
 	kb_buf_append_byte(&json, '}');
 	kb_buf_free(&fresh);
 	put_built(out, &subject, inbox, &json);

@@ -114,9 +114,9 @@ bool kb_nats_link_peek(struct kb_nats_link *link, struct kb_nats_op *op, size_t 
 {
 	const char *fault;
 	size_t need;
-	struct kb_slice rest = kb_slice(link->in.p + link->in_at, link->in.n - link->in_at);
-	if (rest.n == 0)
+	if (link->in_at == link->in.n) /* the buffer may be without memory */
 		return false;
+	struct kb_slice rest = kb_slice(link->in.p + link->in_at, link->in.n - link->in_at);
 	ssize_t n = kb_nats_read(rest, op, &need, &fault);
 	if (n < 0)
 		kb_nats_link_fail(link, fault);

@@ -54,10 +54,11 @@ static bool read_port(const char *at, const char *end, int *port)
 	return errno == 0 && stop == end && n > 0 && n < 65536;
 }
 
-static bool is_host(const char *host)
+#define HOST_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._"
+
+static bool consists_of(const char *host, const char *allowed)
 {
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
-	return host[strspn(host, allowed)] == '\0';
+	return host && host[strspn(host, allowed)] == '\0';
 }
 
 static const char *read_host(const char *at, const char *end, struct kb_nats_server *server)
@@ -68,12 +69,12 @@ static const char *read_host(const char *at, const char *end, struct kb_nats_ser
 		if (!close || close == at + 1)
 			return NULL;
 		server->host = part(at + 1, close);
-		return server->host ? close + 1 : NULL;
+		return consists_of(server->host, HOST_CHARS ":%") && strchr(server->host, ':') ? close + 1 : NULL;
 	}
 	stop = memchr(at, ':', (size_t)(end - at));
 	stop = stop ? stop : end;
 	server->host = stop > at ? part(at, stop) : strdup("localhost");
-	return server->host && is_host(server->host) ? stop : NULL;
+	return consists_of(server->host, HOST_CHARS) ? stop : NULL;
 }
 
 static bool read_server(const char *url, struct kb_nats_server *server, const char **what)

@@ -4,7 +4,8 @@
 
 struct kb_json_scan kb_json_scan_of(struct kb_slice text)
 {
-	return (struct kb_json_scan){.start = text.p, .p = text.p, .end = text.p + text.n};
+	const char *p = text.p ? text.p : ""; /* NULL has no end, not even that of nothing */
+	return (struct kb_json_scan){.start = p, .p = p, .end = p + text.n};
 }
 
 bool kb_json_fail(struct kb_json_scan *s, const char *what)
