@@ -58,6 +58,10 @@ function Network:cut() neighbours(self, nobody, nobody) end
 
 function Network:mend() neighbours(self, near_lladdr, far_lladdr) end
 
-function Network:stop() self.holder:kill() end
+-- The kernel takes its time to remove what a namespace held, and the next cable has the same name.
+function Network:stop()
+  files.run("ip link delete " .. self.device)
+  self.holder:kill()
+end
 
 return network
