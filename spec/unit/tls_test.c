@@ -4,15 +4,14 @@
 
 #include <fcntl.h>
 #include <gnutls/gnutls.h>
-#include <gnutls/x509.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "certificate.h"
 #include "check.h"
 
 enum { BYTES = 4 * 1024 * 1024, ROUNDS = 3, TIMEOUT_MS = 10000 };
@@ -42,25 +41,6 @@ static char *numbers(void)
 	for (int i = 0, n = 0; n < BYTES; i++)
 		n += sprintf(text + n, "%d\n", i);
 	return text;
-}
-
-static void make_certificate(gnutls_certificate_credentials_t to)
-{
-	gnutls_x509_privkey_t key;
-	gnutls_x509_crt_t certificate;
-	gnutls_x509_privkey_init(&key);
-	gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0);
-	gnutls_x509_crt_init(&certificate);
-	gnutls_x509_crt_set_version(certificate, 3);
-	gnutls_x509_crt_set_serial(certificate, "\1", 1);
-	gnutls_x509_crt_set_activation_time(certificate, time(NULL) - 60);
-	gnutls_x509_crt_set_expiration_time(certificate, time(NULL) + 600);
-	gnutls_x509_crt_set_dn(certificate, "CN=spec", NULL);
-	gnutls_x509_crt_set_key(certificate, key);
-	gnutls_x509_crt_sign2(certificate, certificate, key, GNUTLS_DIG_SHA256, 0);
-	CHECK(gnutls_certificate_set_x509_key(to, &certificate, 1, key) >= 0);
-	gnutls_x509_crt_deinit(certificate);
-	gnutls_x509_privkey_deinit(key);
 }
 
 static void shake_hands(struct server *s)

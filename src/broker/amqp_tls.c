@@ -103,7 +103,8 @@ static bool give_plain(struct kb_amqp_tls *tls, bool *moved)
 	return true;
 }
 
-static void wait_for_either(const struct kb_amqp_tls *tls)
+/* False: the library's end is closed, and of what came from there the broker takes nothing now. */
+static bool wait_for_either(const struct kb_amqp_tls *tls)
 {
 	short tcp = kb_tls_wants(tls->tls);
 	short plain = (short)((tls->out.n ? 0 : POLLIN) | (tls->in.n ? POLLOUT : 0));
@@ -111,6 +112,7 @@ static void wait_for_either(const struct kb_amqp_tls *tls)
 	 */
 	struct pollfd fds[2] = {{tcp ? kb_tls_socket(tls->tls) : -1, tcp, 0}, {tls->ours, plain, 0}};
 	poll(fds, 2, -1);
+	return fds[0].revents || !(fds[1].revents & POLLHUP) || tls->out.n == 0;
 }
 
 static void *pump(void *argument)
@@ -127,8 +129,8 @@ static void *pump(void *argument)
 		}
 		if (!give_plain(tls, &moved))
 			break;
-		if (!moved)
-			wait_for_either(tls);
+		if (!moved && !wait_for_either(tls))
+			break;
 	}
 	shutdown(tls->ours, SHUT_RDWR);
 	return NULL;
