@@ -20,6 +20,7 @@ struct slot {
 	_Alignas(64) _Atomic uint32_t state; /* also the futex that the asker sleeps on */
 	_Atomic uint64_t hash;               /* of the id: the answerer looks through all of them */
 	_Atomic uint64_t to;                 /* hash of where it goes; 0: not said */
+	_Atomic bool handed_over;            /* by whoever claimed it: from now on another process ends it */
 	int64_t deadline_ms;
 	size_t answer_size;
 	uint8_t id_size;
@@ -196,7 +197,7 @@ enum kb_reply_state kb_reply_poll(struct kb_replies *replies, size_t slot, struc
 	case KB_REPLY_FILLING:
 		if (kb_now_ms() < s->deadline_ms + FILL_PATIENCE_MS)
 			return KB_REPLY_WAITING;
-		return change(s, KB_REPLY_FILLING, ABANDONED) ? KB_REPLY_TIMEOUT : KB_REPLY_WAITING;
+		return KB_REPLY_TIMEOUT;
 	default: return KB_REPLY_FREE;
 	}
 }
@@ -224,14 +225,23 @@ enum kb_reply_state kb_reply_wait(struct kb_replies *replies, size_t slot, struc
 	}
 }
 
+/* Until it is FREE nobody else can have it: so one that is filled is given up here and not before. */
 void kb_reply_end(struct kb_replies *replies, size_t slot)
 {
 	struct slot *s = &replies->slots[slot];
+	uint32_t state, next;
 	leave(replies);
 	atomic_store(&s->hash, 0);
-	if (change(s, KB_REPLY_FILLING, ABANDONED) || atomic_load(&s->state) == ABANDONED)
-		return; /* the answerer frees it */
-	atomic_store(&s->state, KB_REPLY_FREE);
+	atomic_store(&s->handed_over, false);
+	do {
+		state = atomic_load(&s->state);
+		next = state == KB_REPLY_FILLING ? ABANDONED : KB_REPLY_FREE; /* then the answerer frees it */
+	} while (!change(s, state, next));
+}
+
+bool kb_reply_is_handed_over(const struct kb_replies *replies, size_t slot)
+{
+	return atomic_load(&replies->slots[slot].handed_over);
 }
 
 size_t kb_replies_first_claimable(const struct kb_replies *replies)
@@ -254,8 +264,9 @@ struct kb_wake *kb_replies_wake(struct kb_replies *replies, size_t share)
 	return &replies->wakes[share];
 }
 
-void kb_reply_claimed(struct kb_replies *replies, size_t slot)
+void kb_reply_hand_over(struct kb_replies *replies, size_t slot)
 {
+	atomic_store(&replies->slots[slot].handed_over, true);
 	kb_wake_signal(&replies->wakes[(slot - replies->sync) % replies->shares]);
 }
 

@@ -87,8 +87,11 @@ size_t kb_replies_shares(const struct kb_replies *replies);
 /* Signalled by answers in slots of this share that were claimed. */
 struct kb_wake *kb_replies_wake(struct kb_replies *replies, size_t share);
 
-/* By whoever claimed the slot, when the question is on its way: its deadline counts from now. */
-void kb_reply_claimed(struct kb_replies *replies, size_t slot);
+/* By whoever claimed the slot, when the question is on its way: from now on the process of its share looks at it and
+ * ends it. Before, however the question may end, the slot is the claimer's alone, to be given back when the question
+ * cannot be sent. */
+void kb_reply_hand_over(struct kb_replies *replies, size_t slot);
+bool kb_reply_is_handed_over(const struct kb_replies *replies, size_t slot);
 
 /* -- the answerer, one process -- */
 

@@ -50,7 +50,7 @@ static bool send_question(const struct kz_question *q, size_t slot)
 	kb_reply_goes_to(kz_replies(), slot, q->message.exchange);
 	bool sent = kz_message_send(function, &q->message) == 1;
 	if (sent)
-		kb_reply_claimed(kz_replies(), slot);
+		kb_reply_hand_over(kz_replies(), slot);
 	else
 		kb_reply_end(kz_replies(), slot);
 	return sent;

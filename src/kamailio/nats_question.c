@@ -186,7 +186,7 @@ static int ask_later(
 	if (slot < 0) {
 		LM_ERR("%s: all %d questions of nats_async_requests are under way\n", function, kn_settings()->async_requests);
 	} else if (kn_send(function, kn_question_outbox(), m) == 1) {
-		kb_reply_claimed(kn_replies(), (size_t)slot);
+		kb_reply_hand_over(kn_replies(), (size_t)slot);
 		return 1;
 	}
 	if (slot >= 0)

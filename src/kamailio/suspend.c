@@ -144,6 +144,8 @@ static bool look_at(const struct kb_resumer *r, size_t slot)
 {
 	struct kb_slice answer = {NULL, 0};
 	struct kb_suspended s;
+	if (!kb_reply_is_handed_over(r->replies, slot))
+		return false;
 	enum kb_reply_state state = kb_reply_poll(r->replies, slot, &answer);
 	if (state == KB_REPLY_FREE || state == KB_REPLY_WAITING)
 		return state == KB_REPLY_WAITING;
