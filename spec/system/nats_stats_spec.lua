@@ -167,6 +167,25 @@ describe("Without a server the statistics of nats", function()
   end)
 end)
 
+-- Before the fork, where event routes of other modules may ask.
+describe("While the server starts", function()
+  it("nats.requests says that it is not ready, and no more", function()
+    local port = ports.free()
+    local server = nats.start {
+      params = { nats_url = "nats://127.0.0.1:" .. port },
+      before = 'loadmodule "jsonrpcs.so"\nloadmodule "htable.so"\nmodparam("htable", "htable", "any=>size=4;")',
+      settings = [[
+event_route[htable:mod-init] {
+  jsonrpc_exec('{"jsonrpc":"2.0","method":"nats.requests","id":1}');
+  xlog("L_NOTICE", "told $jsonrpl(body)\n");
+}]],
+    }
+    server:wait_log('"message":%s*"not ready"')
+    assert.equal(0, server:count_log("invalid json node"))
+    server:stop()
+  end)
+end)
+
 describe("A subscription that the server does not allow", function()
   it("is seen with the reason", function()
     local broker = nats_server.start {

@@ -25,9 +25,9 @@ static void show_subscriptions(rpc_t *rpc, void *context)
 static void show_requests(rpc_t *rpc, void *context)
 {
 	void *structure = kb_rpc_questions(rpc, context, KN_REQUESTS);
-	if (structure)
-		kb_rpc_number(
-			rpc, structure, "no_responders", kb_counts_of_processes(KN_REQUESTS + KB_QUESTIONS_NO_RESPONDERS));
+	if (!structure)
+		return;
+	kb_rpc_number(rpc, structure, "no_responders", kb_counts_of_processes(KN_REQUESTS + KB_QUESTIONS_NO_RESPONDERS));
 	kb_rpc_number(rpc, structure, "forbidden", kb_counts_of_processes(KN_REQUESTS + KB_QUESTIONS_FORBIDDEN));
 }
 
