@@ -35,6 +35,28 @@ static void an_answer_at_once_is_one(struct kb_nats_link *link, int server)
 	CHECK(link->up);
 }
 
+/* What the other end got of it, once it reads. */
+static size_t got(int server, char *to, size_t size)
+{
+	ssize_t n = recv(server, to, size, MSG_DONTWAIT);
+	return n > 0 ? (size_t)n : 0;
+}
+
+static void many_pings_have_one_answer_until_it_is_written(struct kb_nats_link *link, int server)
+{
+	char text[64];
+	kb_buf_clear(&link->out);
+	link->out_sent = 0;
+	for (int i = 0; i < 1000; i++)
+		kb_nats_link_pong(link);
+	kb_buf_append_slice(&link->out, KB_SLICE_LITERAL("+"));
+	kb_nats_link_write(link);
+	CHECK(got(server, text, sizeof text) == 7 && memcmp(text, "PONG\r\n+", 7) == 0);
+	kb_nats_link_pong(link);
+	kb_nats_link_write(link);
+	CHECK(got(server, text, sizeof text) == 6);
+}
+
 static void silence_ends_it(struct kb_nats_link *link)
 {
 	for (int i = 0; i < PINGS_OUT_MAX; i++) {
@@ -55,6 +77,7 @@ int main(void)
 		return 2;
 	struct kb_nats_link link = {.open = true, .up = true, .tcp = ends[0], .heard_at = kb_now_ms()};
 	an_answer_at_once_is_one(&link, ends[1]);
+	many_pings_have_one_answer_until_it_is_written(&link, ends[1]);
 	silence_ends_it(&link);
 	kb_nats_link_free(&link);
 	close(ends[1]);

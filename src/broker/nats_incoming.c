@@ -236,7 +236,7 @@ static void note_pong(struct kb_broker *b)
 static void heed(struct kb_broker *b, const struct kb_nats_op *op)
 {
 	if (op->kind == KB_NATS_PING)
-		kb_buf_append_slice(&b->link.out, KB_SLICE_LITERAL("PONG\r\n"));
+		kb_nats_link_pong(&b->link);
 	else if (op->kind == KB_NATS_ERR)
 		note_error(b, op->text);
 	else if (op->kind == KB_NATS_INFO)

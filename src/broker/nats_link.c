@@ -139,7 +139,10 @@ void kb_nats_link_write(struct kb_nats_link *link)
 	}
 	if (link->mute)
 		link->out_sent = link->out.n;
+	if (link->out_sent >= link->pong_end)
+		link->pong_end = 0;
 	if (link->out_sent == link->out.n || link->out_sent > COMPACT_AT) {
+		link->pong_end -= link->pong_end ? link->out_sent : 0;
 		kb_buf_consume(&link->out, link->out_sent);
 		link->out_sent = 0;
 	}
@@ -168,6 +171,14 @@ void kb_nats_link_ping(struct kb_nats_link *link)
 {
 	kb_buf_append_slice(&link->out, KB_SLICE_LITERAL("PING\r\n"));
 	link->pings++;
+}
+
+void kb_nats_link_pong(struct kb_nats_link *link)
+{
+	if (link->pong_end)
+		return;
+	kb_buf_append_slice(&link->out, KB_SLICE_LITERAL("PONG\r\n"));
+	link->pong_end = link->out.n;
 }
 
 void kb_nats_link_note_pong(struct kb_nats_link *link)
@@ -344,7 +355,7 @@ void kb_nats_link_close(struct kb_nats_link *link, int linger_ms)
 	link->open = link->up = false;
 	kb_buf_clear(&link->in);
 	kb_buf_clear(&link->out);
-	link->in_at = link->out_sent = 0;
+	link->in_at = link->out_sent = link->pong_end = 0;
 	link->in_more = false;
 }
 

@@ -18,6 +18,7 @@ struct kb_nats_link {
 	bool in_more;       /* the last read filled the buffer */
 	struct kb_buf out;  /* what waits for the socket */
 	size_t out_sent;    /* bytes at its front that are on the wire */
+	size_t pong_end;    /* behind a PONG in it that is not on the wire; 0: there is none */
 	int64_t heard_at;   /* ms; when the server last said anything */
 	int64_t pinged_at;  /* ms; when it was last asked to */
 	int pings_out;      /* not answered, since it last said anything */
@@ -71,6 +72,9 @@ static inline bool kb_nats_link_awaits_pong(const struct kb_nats_link *link)
 {
 	return link->pongs < link->pings;
 }
+
+/* Answers a PING. One PONG that waits to be written answers all: who asks and does not read fills no memory. */
+void kb_nats_link_pong(struct kb_nats_link *link);
 
 /* To be told of each PONG. */
 void kb_nats_link_note_pong(struct kb_nats_link *link);
