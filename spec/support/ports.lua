@@ -1,10 +1,12 @@
 -- Free ports of 127.0.0.1. They lie below the range the kernel hands out to clients: a client that keeps connecting to
--- a port of that range while its server is down ends up connected to itself.
+-- a port of that range while its server is down ends up connected to itself. Runs beside each other have SPEC_PORTS,
+-- FIRST-LAST: a server that is down for a moment comes back to its port.
 local socket = require "socket"
 local files = require "support.files"
 
 local ports = {}
-local first, last = 20000, 31999
+local range = os.getenv "SPEC_PORTS" or "20000-31999"
+local first, last = range:match "^(%d+)%-(%d+)$"
 local given = {}
 
 math.randomseed(files.own_pid() * 7919 + math.floor(socket.gettime() * 1000) % 1000003)
@@ -20,7 +22,7 @@ end
 -- A port that is free for TCP and UDP and was not given before.
 function ports.free()
   for _ = 1, 1000 do
-    local port = math.random(first, last)
+    local port = math.random(tonumber(first), tonumber(last))
     if not given[port] and is_free(port) then
       given[port] = true
       return port
