@@ -33,7 +33,13 @@ static void check_message(const struct kb_message *m)
 static void on_settled(void *context, uint64_t sequence, bool multiple, enum kb_outcome outcome, const char *reason)
 {
 	(void)context, (void)sequence, (void)multiple;
-	MUST(outcome == KB_DONE || outcome == KB_REQUEUE || reason);
+	MUST(outcome == KB_DONE || reason);
+}
+
+static void on_requeue(void *context, enum kb_requeue_cause cause, const char *reason)
+{
+	(void)context;
+	MUST(cause == KB_RENEWED || reason);
 }
 
 /* Takes two of three. */
@@ -101,6 +107,7 @@ static struct kb_broker *connected(int fd, struct kb_broker **context)
 {
 	struct kb_broker_events events = {.context = context,
 		.settled = on_settled,
+		.requeue = on_requeue,
 		.delivered = on_delivered,
 		.returned = on_returned,
 		.unroutable = on_unroutable};

@@ -15,7 +15,13 @@ static unsigned offered;
 static void on_settled(void *context, uint64_t sequence, bool multiple, enum kb_outcome outcome, const char *reason)
 {
 	(void)context, (void)sequence, (void)multiple;
-	MUST(outcome == KB_DONE || outcome == KB_REQUEUE || (reason && reason[0]));
+	MUST(outcome == KB_DONE || (reason && reason[0]));
+}
+
+static void on_requeue(void *context, enum kb_requeue_cause cause, const char *reason)
+{
+	(void)context;
+	MUST(cause == KB_RENEWED || (reason && reason[0]));
 }
 
 /* Takes two of three. */
@@ -57,7 +63,8 @@ static struct kb_broker *connected(int fd, struct kb_broker **context)
 {
 	static const struct kb_broker_config config = {
 		.urls = urls, .n_urls = 1, .client_name = "fuzz", .message_max = MESSAGE_MAX, .confirm = true};
-	struct kb_broker_events events = {.context = context, .settled = on_settled, .delivered = on_delivered};
+	struct kb_broker_events events = {
+		.context = context, .settled = on_settled, .requeue = on_requeue, .delivered = on_delivered};
 	size_t bad;
 	struct kb_broker *b = kb_nats.open(&config, &events, &bad);
 	MUST(b);

@@ -4,6 +4,7 @@ local amqp = require "support.amqp"
 local kazoo = require "support.kazoo"
 local ports = require "support.ports"
 local rabbits = require "support.rabbit"
+local stats = require "support.stats"
 local wait = require "support.wait"
 
 local function subscribe(queue, routing, flags)
@@ -226,6 +227,27 @@ describe("A broker", function()
     assert.is_nil(server:crash())
     server:stop()
     client:delete_queue("f-acked")
+  end)
+
+  it("that comes back without an exchange that took messages before gets them when there is one again", function()
+    local server = start { rabbit = one, events = kazoo.notes { "consumer-event-message-refused" } }
+    local function counts() return stats.one(server, "kazoo.stats") end
+    server:await_connected()
+    client:exchange("f-late", "topic")
+    assert.equal(1, server:publish("f-late", "k", "{'n' : 0}"))
+    wait.until_(function() return counts().confirmed == 1 end, 5, "the confirm of the first message")
+    one:kill9()
+    for n = 1, 50 do
+      assert.equal(1, server:publish("f-late", "k", ("{'n' : %d}"):format(n)))
+      assert.equal(1, server:publish("f-never", "k", ("{'n' : %d}"):format(n)))
+    end
+    one:start_again()
+    server:wait_log("messages wait for their exchange: 404 NOT_FOUND %- no exchange 'f%-late'", 30)
+    amqp.client(one):exchange("f-late", "topic")
+    wait.until_(function() return counts().outbox_bytes == 0 end, 10, "an empty outbox")
+    assert.equal(51, counts().confirmed)
+    assert.equal(50, counts().publish_rejected) -- the exchange that never took any does not hold up the others
+    server:stop()
   end)
 
   it("that closes all connections is connected to again at once, and what was accepted arrives", function()

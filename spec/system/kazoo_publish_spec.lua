@@ -2,6 +2,7 @@ local cjson = require "cjson"
 local amqp = require "support.amqp"
 local kazoo = require "support.kazoo"
 local sip = require "support.sip"
+local stats = require "support.stats"
 local wait = require "support.wait"
 
 local routes = {
@@ -37,6 +38,15 @@ local routes = {
     }
     $var(payload) = "{'text' : '" + $var(text) + "'}";
     kazoo_publish("pub", "large", $var(payload));]],
+  one_in_ten_missing = [[
+    $var(rc) = 1;
+    $var(i) = 0;
+    while ($var(i) < 10000) {
+      $var(exchange) = "";
+      if ($var(i) mod 10 == 0) $var(exchange) = "no such exchange";
+      if (!kazoo_publish("$var(exchange)", "no such queue", "{'n' : $var(i)}")) $var(rc) = -1;
+      $var(i) = $var(i) + 1;
+    }]],
   sequence = [[
     lock("inside"); $shv(inside) = $shv(inside) + 1; unlock("inside");
     $var(i) = 0;
@@ -58,7 +68,7 @@ describe("kazoo_publish", function()
     queue = client:tap("pub", "#")
     server = kazoo.start {
       rabbit = rabbit, mod_init = [[kazoo_publish("pub", "mod-init", "{'n' : 1}");]], routes = routes, children = 3,
-      settings = "max_while_loops = 1000",
+      settings = "max_while_loops = 10000",
       params = { app_name = "spec app" },
     }
     server:await_connected()
@@ -261,6 +271,22 @@ describe("kazoo_publish", function()
       return #seen >= 9 and seen[20]
     end, 10, "the messages around the one that is dropped")
     for n = 1, 20 do assert.equal(n ~= 10 or nil, seen[n], "message " .. n) end
+  end)
+
+  it("drops what goes to an exchange that does not exist at no great cost for the rest", function()
+    local rabbit = kazoo.shared_rabbit()
+    local function channels_lost()
+      return select(2, rabbit:log():gsub("operation basic.publish caused a channel exception", ""))
+    end
+    local before, lost_before = stats.one(server, "kazoo.stats"), channels_lost()
+    assert.equal(1, (server:call("one_in_ten_missing")))
+    local after = wait.until_(function()
+      local now = stats.one(server, "kazoo.stats")
+      return now.outbox_bytes == 0 and now
+    end, 20, "an empty outbox")
+    assert.equal(1000, after.publish_rejected - before.publish_rejected)
+    assert.equal(9000, after.confirmed - before.confirmed)
+    assert.is_true(channels_lost() - lost_before <= 10)
   end)
 
   -- The route waits until each worker is in it: a worker that is quick enough would do the work of all.

@@ -76,7 +76,7 @@ static enum kb_broker_result fake_process(struct kb_broker *b, unsigned max_mess
 	if (fake.renewing) {
 		fake.renewing = fake.sticky = false;
 		fake.renewed++;
-		fake.events.settled(fake.events.context, fake.sequence - 1, true, KB_REQUEUE, NULL);
+		fake.events.requeue(fake.events.context, KB_RENEWED, NULL);
 	}
 	if (strlen(fake.sent) >= (size_t)fake.wanted || kb_now_ms() > began + PATIENCE_MS) {
 		began = 0;

@@ -30,6 +30,7 @@ static void drop(struct kb_broker *b)
 	b->back.expected = false;
 	kb_amqp_content_clear(&b->returned);
 	kb_amqp_questions_clear(b);
+	b->lookup.open = b->lookup.asked = false;
 	for (size_t i = 0; i < b->n_subscriptions; i++) {
 		kb_amqp_content_clear(&b->subscriptions[i].incoming);
 		b->subscriptions[i].s = NULL;
@@ -456,6 +457,7 @@ const struct kb_broker_api kb_amqp = {
 	.subscribe = amqp_subscribe,
 	.publish = amqp_publish,
 	.renew = amqp_renew,
+	.ask_exchange = kb_amqp_ask_exchange,
 	.settle = kb_amqp_settle,
 	.process = amqp_process,
 	.poll_fd = amqp_poll_fd,

@@ -69,6 +69,10 @@ struct kb_broker {
 	struct kb_amqp_question_channel questions[KB_AMQP_QUESTION_CHANNELS];
 	uint64_t questions_asked;
 
+	struct {
+		bool open, asked; /* its channel; and the answer is still to come */
+	} lookup;
+
 	struct kb_amqp_subscription *subscriptions;
 	size_t n_subscriptions;
 	struct kb_amqp_content
@@ -115,6 +119,16 @@ void kb_amqp_question_channel_closed(struct kb_broker *b, struct kb_amqp_questio
 /* All channels are gone with the connection. */
 void kb_amqp_questions_clear(struct kb_broker *b);
 void kb_amqp_questions_free(struct kb_broker *b);
+
+/* The highest number that the broker allows. */
+amqp_channel_t kb_amqp_highest_channel(const struct kb_broker *b);
+
+/* -- amqp_lookup.c -- */
+
+enum kb_broker_result kb_amqp_ask_exchange(struct kb_broker *b, struct kb_slice exchange);
+
+/* True for a frame of the channel that exchanges are asked for on, which is handled then. */
+bool kb_amqp_lookup_frame(struct kb_broker *b, const amqp_frame_t *frame);
 
 /* -- amqp_incoming.c -- */
 

@@ -14,8 +14,8 @@ static void confirmed(struct kb_broker *b, uint64_t tag, bool multiple, enum kb_
 		outcome == KB_PENDING ? "the broker refused it (basic.nack)" : NULL);
 }
 
-/* The publish channel is closed; `why` is NULL when that was our wish. What was open on it is to be sent again. */
-static enum kb_broker_result replace_publish_channel(struct kb_broker *b, const char *why)
+/* The publish channel is closed. What was open on it is to be sent again. */
+static enum kb_broker_result replace_publish_channel(struct kb_broker *b, enum kb_requeue_cause cause, const char *why)
 {
 	b->publishing = b->renewing = false;
 	if (kb_amqp_checked(b, kb_amqp_link_flush_all(&b->link)) != KB_BROKER_OK)
@@ -23,18 +23,20 @@ static enum kb_broker_result replace_publish_channel(struct kb_broker *b, const 
 	const char *failed = kb_amqp_open_publish_channel(b);
 	if (failed)
 		return kb_amqp_lost(b, failed);
-	b->events.settled(b->events.context, b->next_sequence - 1, true, KB_REQUEUE, why);
+	b->events.requeue(b->events.context, cause, why);
 	return KB_BROKER_OK;
 }
 
 /* One of the messages on their way was not to the broker's liking, and with the channel all of them are gone. */
-static enum kb_broker_result publish_channel_closed(struct kb_broker *b, const char *why)
+static enum kb_broker_result publish_channel_closed(struct kb_broker *b, const amqp_frame_t *frame, const char *why)
 {
+	const amqp_channel_close_t *close = frame->payload.method.decoded;
+	enum kb_requeue_cause cause = close->reply_code == AMQP_NOT_FOUND ? KB_NO_EXCHANGE : KB_OFFENDED;
 	char reason[300];
 	snprintf(reason, sizeof reason, "%s", why);
 	kb_amqp_put_method(
 		&b->link.out, KB_AMQP_PUBLISH_CHANNEL, AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
-	return replace_publish_channel(b, reason);
+	return replace_publish_channel(b, cause, reason);
 }
 
 static enum kb_broker_result channel_closed(struct kb_broker *b, const amqp_frame_t *frame)
@@ -42,7 +44,7 @@ static enum kb_broker_result channel_closed(struct kb_broker *b, const amqp_fram
 	amqp_rpc_reply_t reply = {.reply_type = AMQP_RESPONSE_SERVER_EXCEPTION, .reply = frame->payload.method};
 	const char *why = kb_amqp_reason(reply);
 	if (frame->channel == KB_AMQP_PUBLISH_CHANNEL)
-		return publish_channel_closed(b, why);
+		return publish_channel_closed(b, frame, why);
 	struct kb_amqp_question_channel *q = kb_amqp_question_channel_on(b, frame->channel);
 	if (q) {
 		kb_amqp_question_channel_closed(b, q, why);
@@ -68,9 +70,11 @@ static enum kb_broker_result connection_closed(struct kb_broker *b, const amqp_f
 	char why[300];
 	snprintf(why, sizeof why, "%s", kb_amqp_reason(reply));
 	kb_amqp_put_method(&b->link.out, 0, AMQP_CONNECTION_CLOSE_OK_METHOD, &(amqp_connection_close_ok_t){0});
-	/* 320 is an operator's doing; the 5xx are for something that we sent, perhaps one of the open messages. */
+	/* 320 is an operator's doing; the 5xx are for something that we sent, perhaps one of the open messages, but for two
+	 * that are for troubles of the broker's own. */
+	bool failed = close->reply_code == AMQP_INTERNAL_ERROR || close->reply_code == AMQP_RESOURCE_ERROR;
 	if (close->reply_code >= 500 && b->publishing)
-		b->events.settled(b->events.context, b->next_sequence - 1, true, KB_REQUEUE, why);
+		b->events.requeue(b->events.context, failed ? KB_BROKER_FAILED : KB_OFFENDED, why);
 	kb_amqp_link_flush(&b->link); /* the answer is a courtesy */
 	return kb_amqp_lost(b, why);
 }
@@ -96,7 +100,8 @@ static enum kb_broker_result channel_ended(struct kb_broker *b, amqp_channel_t c
 	struct kb_amqp_subscription *sub = kb_amqp_subscription_on(b, channel);
 	if (sub)
 		sub->closing = false;
-	return channel == KB_AMQP_PUBLISH_CHANNEL && b->renewing ? replace_publish_channel(b, NULL) : KB_BROKER_OK;
+	return channel == KB_AMQP_PUBLISH_CHANNEL && b->renewing ? replace_publish_channel(b, KB_RENEWED, NULL)
+															 : KB_BROKER_OK;
 }
 
 static struct kb_amqp_content *incoming_on(struct kb_broker *b, amqp_channel_t channel)
@@ -270,6 +275,8 @@ static enum kb_broker_result method_frame(struct kb_broker *b, const amqp_frame_
 enum kb_broker_result kb_amqp_dispatch(struct kb_broker *b, const amqp_frame_t *frame, unsigned *delivered)
 {
 	enum kb_broker_result result = KB_BROKER_OK;
+	if (kb_amqp_lookup_frame(b, frame))
+		return KB_BROKER_OK;
 	if (frame->frame_type == AMQP_FRAME_HEADER || frame->frame_type == AMQP_FRAME_BODY)
 		result = content_frame(b, frame, delivered);
 	else if (frame->frame_type == AMQP_FRAME_METHOD)

@@ -5,7 +5,7 @@
 
 enum { CHANNELS_WITHOUT_LIMIT = 65535 };
 
-static amqp_channel_t highest_channel(const struct kb_broker *b)
+amqp_channel_t kb_amqp_highest_channel(const struct kb_broker *b)
 {
 	int agreed = amqp_get_channel_max(b->link.connection);
 	return (amqp_channel_t)(agreed > 0 ? agreed : CHANNELS_WITHOUT_LIMIT);
@@ -13,13 +13,13 @@ static amqp_channel_t highest_channel(const struct kb_broker *b)
 
 static amqp_channel_t number_of(const struct kb_broker *b, const struct kb_amqp_question_channel *q)
 {
-	return (amqp_channel_t)(highest_channel(b) - (q - b->questions));
+	return (amqp_channel_t)(kb_amqp_highest_channel(b) - (q - b->questions));
 }
 
 /* Those that are left for questions above the channels of subscriptions; 0 when the broker allows that few. */
 static size_t usable(const struct kb_broker *b)
 {
-	size_t others = KB_AMQP_FIRST_SUBSCRIPTION_CHANNEL - 1 + b->n_subscriptions, all = highest_channel(b);
+	size_t others = KB_AMQP_FIRST_SUBSCRIPTION_CHANNEL - 1 + b->n_subscriptions, all = kb_amqp_highest_channel(b);
 	size_t left = all > others ? all - others : 0;
 	return left < KB_AMQP_QUESTION_CHANNELS ? left : KB_AMQP_QUESTION_CHANNELS;
 }
@@ -63,9 +63,10 @@ bool kb_amqp_ask(struct kb_broker *b, const struct kb_message *m)
 
 struct kb_amqp_question_channel *kb_amqp_question_channel_on(struct kb_broker *b, amqp_channel_t channel)
 {
-	size_t i = (size_t)(highest_channel(b) - channel);
-	return channel <= highest_channel(b) && i < KB_AMQP_QUESTION_CHANNELS && b->questions[i].open ? &b->questions[i]
-																								  : NULL;
+	size_t i = (size_t)(kb_amqp_highest_channel(b) - channel);
+	return channel <= kb_amqp_highest_channel(b) && i < KB_AMQP_QUESTION_CHANNELS && b->questions[i].open
+			   ? &b->questions[i]
+			   : NULL;
 }
 
 void kb_amqp_question_returned(struct kb_broker *b, struct kb_amqp_question_channel *q)

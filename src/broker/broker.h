@@ -25,14 +25,27 @@ enum kb_broker_result {
 	KB_BROKER_INVALID = -2 /* this one call can never succeed; the connection stands */
 };
 
+enum kb_requeue_cause {
+	KB_RENEWED,      /* by renew() */
+	KB_NO_EXCHANGE,  /* one of them goes to an exchange that the broker does not have */
+	KB_OFFENDED,     /* one of them is not to the broker's liking */
+	KB_BROKER_FAILED /* perhaps over one of them, by no fault of it */
+};
+
 /* How the broker calls back. All are called from inside process(), publish() or subscribe(), on the caller's thread. */
 struct kb_broker_events {
 	void *context;
 
 	/* What became of the message that publish() numbered `sequence`; with `multiple` of all before it too that are
-	 * still open. KB_PENDING: refused, perhaps only for now. KB_REQUEUE: all open ones are to be sent again, because of
-	 * one of them, or without a reason because of renew(). `reason` says why for all but KB_DONE. */
+	 * still open. KB_PENDING: refused, perhaps only for now. `reason` says why for all but KB_DONE. */
 	void (*settled)(void *context, uint64_t sequence, bool multiple, enum kb_outcome outcome, const char *reason);
+
+	/* All messages that are open are to be sent again. `reason` is the broker's, NULL with KB_RENEWED. */
+	void (*requeue)(void *context, enum kb_requeue_cause cause, const char *reason);
+
+	/* The answer to ask_exchange(): the exchange is missing and why; or it is there, or cannot be told. Said by AMQP
+	 * alone; may be NULL. */
+	void (*exchange)(void *context, bool missing, const char *why);
 
 	/* A message for a subscription; all of it is valid only during the call. False: no room. The broker then keeps it
 	 * and offers it again at the next process(), and reads no further until it is taken. */
@@ -188,9 +201,13 @@ struct kb_broker_api {
 	 * NATS, but for messages with KB_STORED, and others with config.confirm; one broker gets only the one kind. */
 	enum kb_broker_result (*publish)(struct kb_broker *b, const struct kb_message *m, uint64_t *sequence);
 
-	/* Replaces what messages are published on, after one was refused: publish() takes none until settled() has said
-	 * KB_REQUEUE. NULL: there is no such thing. */
+	/* Replaces what messages are published on, after one was refused: publish() takes none until requeue() has said
+	 * KB_RENEWED. NULL: there is no such thing. */
 	void (*renew)(struct kb_broker *b);
+
+	/* Asks whether there is an exchange of this name, one at a time; exchange() will say. KB_BROKER_INVALID: it cannot
+	 * be asked on this connection. NULL: there is no such thing. */
+	enum kb_broker_result (*ask_exchange)(struct kb_broker *b, struct kb_slice exchange);
 
 	/* Acknowledges, rejects or requeues a delivery. Origins of an earlier connection are ignored. */
 	enum kb_broker_result (*settle)(struct kb_broker *b, const struct kb_origin *origin, enum kb_outcome outcome);

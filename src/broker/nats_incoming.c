@@ -199,7 +199,7 @@ static void note_offence(struct kb_broker *b, struct kb_slice text, const char *
 	} else if (has_open_messages(b) && is_offence(what)) {
 		kb_nats_store_forget(&b->store);
 		kb_nats_receipts_forget(&b->receipts);
-		b->events.settled(b->events.context, 0, true, KB_REQUEUE, what);
+		b->events.requeue(b->events.context, KB_OFFENDED, what);
 	}
 }
 

@@ -76,5 +76,5 @@ void kb_nats_renew_now(struct kb_broker *b)
 {
 	b->renewing = false;
 	kb_nats_store_forget(&b->store);
-	b->events.settled(b->events.context, 0, true, KB_REQUEUE, NULL);
+	b->events.requeue(b->events.context, KB_RENEWED, NULL);
 }

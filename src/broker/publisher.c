@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "broker/backoff.h"
+#include "broker/exchanges.h"
 #include "broker/own_event.h"
 #include "broker/pace.h"
 #include "broker/retry.h"
@@ -25,6 +26,7 @@ struct lane {
 	struct kb_ring *ring;
 	uint64_t cursor;
 	uint64_t under_way; /* its open flights */
+	bool waits;         /* its next message is for an exchange that is in doubt */
 	struct kb_retry retry;
 };
 
@@ -50,6 +52,9 @@ struct loop {
 	 * that the guilty one is found and the others are not lost with it. */
 	uint64_t step_left;
 
+	struct kb_exchanges *exchanges; /* NULL: the broker has none */
+	uint64_t *written;              /* by each lane's writer, when an exchange is asked for */
+
 	/* Refused messages are sent again on a new channel: RabbitMQ 3.10 refuses all that comes for a quorum queue on a
 	 * channel that first published to it while it had no leader. */
 	int64_t renew_since; /* ms; when sending stopped for that, 0: not now */
@@ -60,7 +65,7 @@ struct loop {
 	int64_t drain_until; /* ms; 0 until the loop is asked to stop */
 	struct kb_backoff backoff;
 	struct kb_pace pace;
-	struct kb_log_limit rejected, refused, returned, odd, unsendable;
+	struct kb_log_limit rejected, refused, returned, odd, unsendable, awaited;
 	struct kb_own_events own;
 };
 
@@ -216,6 +221,7 @@ static uint64_t rewind_lanes(struct loop *l)
 	for (size_t i = 0; i < l->n_lanes; i++) {
 		l->lanes[i].cursor = kb_ring_cursor(l->lanes[i].ring);
 		l->lanes[i].under_way = 0;
+		l->lanes[i].waits = false;
 		kb_retry_resume(&l->lanes[i].retry);
 	}
 	l->renew_since = 0;
@@ -223,28 +229,45 @@ static uint64_t rewind_lanes(struct loop *l)
 	return open;
 }
 
-/* The channel is another one. With a reason, none of the open messages arrived: one of them offended the broker. */
-static void requeue(struct loop *l, const char *reason)
+/* The exchanges of all open messages. False: there is none among them that is worth to be asked for. */
+static bool doubt_exchanges(struct loop *l)
 {
-	if (!reason) {
-		rewind_lanes(l);
-		return;
+	bool doubted = false;
+	struct kb_message m;
+	for (uint64_t s = l->oldest; l->exchanges && s < l->next; s += flight(l, s)->n) {
+		const struct kb_record *record = flight(l, s)->record;
+		if (record && kb_message_decode(record->data, record->size, &m) && m.exchange.n)
+			doubted |= kb_exchanges_doubt(l->exchanges, m.exchange, kb_now_ms());
 	}
-	bool alone = l->step_left && l->next - l->oldest == 1;
-	if (alone)
+	return doubted;
+}
+
+/* The guilty message is found. */
+static void end_stepping(struct loop *l, enum kb_requeue_cause cause, const char *reason)
+{
+	if (cause == KB_BROKER_FAILED)
+		refuse(l, l->oldest, reason);
+	else
 		settle(l, l->oldest, KB_REJECTED, reason);
+	l->step_left = 0;
+}
+
+/* Unless we renewed the channel, none of the open messages arrived: one of them offended the broker. */
+static void on_requeue(void *context, enum kb_requeue_cause cause, const char *reason)
+{
+	struct loop *l = context;
+	bool alone = l->step_left && l->next - l->oldest == 1;
+	bool step = cause != KB_RENEWED && !(cause == KB_NO_EXCHANGE && doubt_exchanges(l));
+	if (step && alone)
+		end_stepping(l, cause, reason);
 	uint64_t open = rewind_lanes(l);
-	if (open > l->step_left)
+	if (step && !alone && open > l->step_left)
 		l->step_left = open;
 }
 
 static void on_settled(void *context, uint64_t sequence, bool multiple, enum kb_outcome outcome, const char *reason)
 {
 	struct loop *l = context;
-	if (outcome == KB_REQUEUE) {
-		requeue(l, reason);
-		return;
-	}
 	if (sequence < l->oldest || sequence >= l->next) {
 		kb_log_limited(&l->odd, KB_LOG_WARNING, "%s: confirm for message %" PRIu64 ", which is not open",
 			l->p->api->name, sequence);
@@ -296,6 +319,28 @@ static void take_off(struct loop *l, struct lane *lane, struct kb_record *record
 	lane->under_way++;
 }
 
+static void settle_missing(struct loop *l, struct lane *lane, struct kb_record *record, const char *why)
+{
+	count_settled(l->p, true, 1);
+	tell_rejected(l, record, why);
+	l->settled_any = true;
+	kb_ring_settle(lane->ring, record, KB_REJECTED);
+}
+
+/* True when the message is for an exchange that it waits for, or does not wait for any more. */
+static bool has_no_exchange(struct loop *l, struct lane *lane, struct kb_record *record, const struct kb_message *m)
+{
+	const char *why = NULL;
+	if (!l->exchanges || !kb_exchanges_any(l->exchanges) || (m->origin.flags & KB_EXPIRES))
+		return false;
+	enum kb_exchange_verdict verdict =
+		kb_exchanges_verdict(l->exchanges, m->exchange, (size_t)(lane - l->lanes), lane->cursor, kb_now_ms(), &why);
+	lane->waits = verdict == KB_EXCHANGE_WAIT;
+	if (verdict == KB_EXCHANGE_MISSING)
+		settle_missing(l, lane, record, why);
+	return verdict != KB_EXCHANGE_SEND;
+}
+
 /* One record to the broker. False: not now, the cursor must go back. */
 static bool send_record(struct loop *l, struct lane *lane, struct kb_record *record)
 {
@@ -305,6 +350,8 @@ static bool send_record(struct loop *l, struct lane *lane, struct kb_record *rec
 	bool good = kb_message_decode(record->data, record->size, &m);
 	bool expired =
 		good && (m.origin.flags & KB_EXPIRES) && (uint64_t)kb_now_ms() > m.origin.tag; /* its asker has gone */
+	if (good && has_no_exchange(l, lane, record, &m))
+		return !lane->waits;
 	if (good && !expired)
 		result = l->p->api->publish(l->broker, &m, &sequence);
 	if (result == KB_BROKER_AGAIN || result == KB_BROKER_LOST)
@@ -322,13 +369,15 @@ static bool send_record(struct loop *l, struct lane *lane, struct kb_record *rec
 		kb_ring_settle(lane->ring, record, result == KB_BROKER_OK ? KB_DONE : KB_REJECTED);
 		return true;
 	}
+	if (l->exchanges)
+		kb_exchanges_used(l->exchanges, m.exchange);
 	take_off(l, lane, record, sequence);
 	return true;
 }
 
 static bool holds(const struct lane *lane)
 {
-	return kb_retry_holds(&lane->retry, lane->under_way);
+	return lane->waits || kb_retry_holds(&lane->retry, lane->under_way);
 }
 
 /* Up to `batch` messages of one lane. False: the broker or the window takes no more. */
@@ -343,7 +392,7 @@ static bool send_lane(struct loop *l, struct lane *lane)
 			return true;
 		if (!send_record(l, lane, record)) {
 			lane->cursor = before;
-			return false;
+			return lane->waits; /* the others do not */
 		}
 	}
 	return true;
@@ -388,7 +437,56 @@ static void renew_when_due(struct loop *l)
 	}
 }
 
-/* No longer than until the next lane is to be resumed. */
+/* -- exchanges -- */
+
+static void wake_waiting_lanes(struct loop *l)
+{
+	for (size_t i = 0; i < l->n_lanes; i++)
+		l->lanes[i].waits = false;
+}
+
+static void on_exchange(void *context, bool missing, const char *why)
+{
+	struct loop *l = context;
+	if (kb_exchanges_answered(l->exchanges, missing, why, kb_now_ms()))
+		kb_log_limited(&l->awaited, KB_LOG_WARNING, "%s: messages wait for their exchange: %s", l->p->api->name, why);
+	wake_waiting_lanes(l);
+}
+
+static void ask_for_exchange(struct loop *l)
+{
+	struct kb_slice exchange;
+	if (!l->exchanges || !kb_exchanges_next(l->exchanges, kb_now_ms(), &exchange))
+		return;
+	for (size_t i = 0; i < l->n_lanes; i++)
+		l->written[i] = kb_ring_written(l->lanes[i].ring);
+	kb_exchanges_asked(l->exchanges, l->written);
+	if (l->p->api->ask_exchange(l->broker, exchange) == KB_BROKER_INVALID)
+		on_exchange(l, false, NULL); /* then by trying */
+}
+
+/* Those that the consumer declares, who has a connection of its own. */
+static void expect_exchanges(struct loop *l)
+{
+	kb_exchanges_connected(l->exchanges, kb_now_ms());
+	for (size_t i = 0; i < l->p->n_subscriptions; i++) {
+		const struct kb_subscription *s = &l->p->subscriptions[i];
+		kb_exchanges_expect(l->exchanges, kb_slice_from(s->exchange.name));
+		for (size_t j = 0; j < s->n_exchange_bindings; j++)
+			kb_exchanges_expect(l->exchanges, kb_slice_from(s->exchange_bindings[j].source.name));
+	}
+}
+
+static bool make_exchanges(struct loop *l, size_t writers)
+{
+	if (!l->p->api->ask_exchange)
+		return true;
+	l->exchanges = kb_exchanges_new(writers, l->p->retry_ms);
+	l->written = calloc(writers, sizeof *l->written);
+	return l->exchanges && l->written;
+}
+
+/* No longer than until the next lane is to be resumed, or an exchange to be asked for. */
 static int until_due(const struct loop *l, int ms)
 {
 	int64_t now = kb_now_ms();
@@ -397,7 +495,7 @@ static int until_due(const struct loop *l, int ms)
 		if (r->held && now + ms > r->resume_at)
 			ms = r->resume_at > now ? (int)(r->resume_at - now) : l->renew_since ? DRAIN_TICK_MS : 0;
 	}
-	return ms;
+	return l->exchanges ? kb_exchanges_until(l->exchanges, now, ms) : ms;
 }
 
 /* -- answers -- */
@@ -498,6 +596,8 @@ static void connect_or_wait(struct loop *l)
 {
 	if (l->p->api->connect(l->broker) == KB_BROKER_OK && subscribe(l)) {
 		uint64_t open = rewind_lanes(l);
+		if (l->exchanges)
+			expect_exchanges(l);
 		if (open)
 			kb_log(KB_LOG_NOTICE, "%s: sending %" PRIu64 " unconfirmed messages again", l->p->api->name, open);
 		kb_backoff_opened(&l->backoff, kb_now_ms());
@@ -517,6 +617,7 @@ static void serve(struct loop *l)
 {
 	renew_when_due(l);
 	send_lanes(l);
+	ask_for_exchange(l);
 	enum kb_broker_result result = l->p->api->process(l->broker, l->silent ? 0 : UINT32_MAX);
 	l->silent = false;
 	if (l->settled_any)
@@ -545,6 +646,8 @@ static struct loop *make_loop(const struct kb_publisher *p)
 	l->lanes = calloc(writers / readers + 1, sizeof *l->lanes);
 	struct kb_broker_events events = {.context = l,
 		.settled = on_settled,
+		.requeue = on_requeue,
+		.exchange = on_exchange,
 		.delivered = on_delivered,
 		.waiting = on_waiting,
 		.returned = on_returned,
@@ -561,6 +664,8 @@ static struct loop *make_loop(const struct kb_publisher *p)
 	l->broker = l->lanes ? p->api->open(&p->config, &events, &bad_url) : NULL;
 	for (size_t i = p->reader; l->lanes && i < writers; i += readers)
 		l->lanes[l->n_lanes++].ring = kb_outbox_ring(p->outbox, i);
+	if (!make_exchanges(l, l->n_lanes))
+		l->n_lanes = 0;
 	return l;
 }
 
@@ -578,6 +683,8 @@ void kb_publisher_run(const struct kb_publisher *p)
 	if (!l)
 		return;
 	p->api->close(l->broker);
+	kb_exchanges_free(l->exchanges);
+	free(l->written);
 	free(l->lanes);
 	free(l);
 }

@@ -17,6 +17,8 @@ struct kb_publisher {
 	unsigned batch;         /* messages taken from one ring before the next has its turn */
 	int timeout_ms;         /* the longest sleep while there is nothing to send (kazoo manual 4.3.2); 0: a second */
 	int retry_ms;           /* how long what the broker refuses for now is sent again (retry.h) */
+	const struct kb_subscription *subscriptions; /* for which a consumer declares the exchanges, on the same broker */
+	size_t n_subscriptions;
 	void *context;
 	/* For answers on the connection that the questions went by (questions.h); all NULL: none are expected. */
 	const struct kb_subscription *(*subscription)(void *context); /* to make on a connection that is new */

@@ -18,7 +18,7 @@ enum {
 
 struct slot {
 	_Alignas(64) _Atomic uint32_t state; /* also the futex that the asker sleeps on */
-	_Atomic uint64_t hash;               /* of the id: the answerer looks through all of them */
+	_Atomic uint64_t hash;               /* of the id, 0: no question; the answerer looks through all of them */
 	_Atomic uint64_t to;                 /* hash of where it goes; 0: not said */
 	_Atomic bool handed_over;            /* by whoever claimed it: from now on another process ends it */
 	int64_t deadline_ms;
@@ -92,15 +92,6 @@ size_t kb_replies_answer_max(const struct kb_replies *replies)
 	return replies->bytes;
 }
 
-/* FNV-1a; 0 is kept for slots without a question. */
-static uint64_t hash_of(struct kb_slice id)
-{
-	uint64_t hash = 14695981039346656037u;
-	for (size_t i = 0; i < id.n; i++)
-		hash = (hash ^ (unsigned char)id.p[i]) * 1099511628211u;
-	return hash ? hash : 1;
-}
-
 static bool change(struct slot *s, uint32_t from, uint32_t to)
 {
 	return atomic_compare_exchange_strong(&s->state, &from, to);
@@ -120,7 +111,7 @@ static void begin(struct slot *s, struct kb_slice id, int64_t deadline_ms)
 	s->id_size = (uint8_t)id.n;
 	s->deadline_ms = deadline_ms;
 	atomic_store(&s->to, 0);
-	atomic_store(&s->hash, hash_of(id));
+	atomic_store(&s->hash, kb_slice_hash(id));
 	atomic_store(&s->state, KB_REPLY_WAITING);
 }
 
@@ -170,7 +161,7 @@ long kb_reply_claim(struct kb_replies *replies, struct kb_slice id, int64_t dead
 
 void kb_reply_goes_to(struct kb_replies *replies, size_t slot, struct kb_slice to)
 {
-	atomic_store(&replies->slots[slot].to, hash_of(to));
+	atomic_store(&replies->slots[slot].to, kb_slice_hash(to));
 }
 
 const void *kb_reply_note(struct kb_replies *replies, size_t slot)
@@ -308,7 +299,7 @@ static bool has_id(const struct slot *s, struct kb_slice id)
 /* The slot that waits for this id, taken; NULL: none does. */
 static struct slot *take_by_id(struct kb_replies *replies, struct kb_slice id)
 {
-	uint64_t hash = hash_of(id);
+	uint64_t hash = kb_slice_hash(id);
 	for (size_t i = 0; i < replies->n; i++) {
 		struct slot *s = &replies->slots[i];
 		if (atomic_load_explicit(&s->hash, memory_order_relaxed) != hash || !take(s))
@@ -354,7 +345,7 @@ bool kb_replies_refuse(struct kb_replies *replies, struct kb_slice id)
 
 void kb_replies_refuse_all(struct kb_replies *replies, struct kb_slice to)
 {
-	uint64_t hash = hash_of(to);
+	uint64_t hash = kb_slice_hash(to);
 	for (size_t i = 0; i < replies->n; i++) {
 		struct slot *s = &replies->slots[i];
 		if (atomic_load(&s->to) != hash || !take(s))

@@ -114,6 +114,11 @@ void kb_ring_reclaim(struct kb_ring *ring)
 	ring->harvesting = false;
 }
 
+uint64_t kb_ring_written(const struct kb_ring *ring)
+{
+	return atomic_load_explicit(&ring->head, memory_order_acquire);
+}
+
 size_t kb_ring_used(const struct kb_ring *ring)
 {
 	uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_acquire); /* first: it never passes the head */

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 struct kb_slice {
@@ -27,6 +28,15 @@ static inline struct kb_slice kb_slice_from(const char *text)
 static inline bool kb_slice_equal(struct kb_slice a, struct kb_slice b)
 {
 	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+/* FNV-1a, and never 0. */
+static inline uint64_t kb_slice_hash(struct kb_slice s)
+{
+	uint64_t hash = 14695981039346656037u;
+	for (size_t i = 0; i < s.n; i++)
+		hash = (hash ^ (unsigned char)s.p[i]) * 1099511628211u;
+	return hash ? hash : 1;
 }
 
 /* Both arguments of a printf "%.*s"; logs show at most 200 bytes of what came from outside. */

@@ -80,6 +80,8 @@ static void publisher_main(void *argument)
 	name_connection(name, "publisher", zone);
 	struct kb_publisher p = publisher_of(zone, "publisher", KZ_FROM_PUBLISHER, name);
 	p.reader = zone;
+	if (zone == KZ_PRIMARY)
+		p.subscriptions = kz_subscriptions(&p.n_subscriptions);
 	kb_publisher_run(&p);
 }
 
