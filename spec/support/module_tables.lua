@@ -186,7 +186,10 @@ end
 -- -- events --
 
 local function kazoo_events()
-  local publisher, names = read("src/broker/publisher.c"), {}
+  local publisher, names = "", {}
+  for _, part in ipairs { "", "_flights", "_lanes" } do
+    publisher = publisher .. read(("src/broker/publisher%s.c"):format(part))
+  end
   for _, file in ipairs { "event", "subscribe" } do add_all(names, source("kazoo_" .. file), '"(kazoo:[%l-]+)"') end
   local function add(name) names["kazoo:consumer-event-" .. name] = true end
   for what in publisher:gmatch('kb_own_event_message%([^,]+, "([%l-]+)"') do add("message-" .. what) end
