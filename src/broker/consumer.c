@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "broker/backoff.h"
+#include "broker/host.h"
 #include "broker/pace.h"
 #include "broker/traffic.h"
 #include "core/clock.h"
@@ -139,19 +140,12 @@ static bool on_delivered(void *context, const struct kb_message *m)
 	return true;
 }
 
-/* "host:port" without the port. */
-static struct kb_slice host_of(const char *address)
-{
-	const char *colon = strrchr(address, ':');
-	return kb_slice(address, colon ? (size_t)(colon - address) : strlen(address));
-}
-
 /* The module's own event, in the form of a message. */
 static void put_event(struct loop *l, const char *state)
 {
 	struct kb_buf payload = {0};
 	kb_buf_printf(&payload, "{\"Event-Category\":\"connection\",\"Event-Name\":\"%s\",\"host\":", state);
-	kb_json_quote(host_of(l->c->api->address(l->broker)), &payload);
+	kb_json_quote(kb_host_of(l->c->api->address(l->broker)), &payload);
 	kb_buf_printf(&payload, ",\"zone\":");
 	kb_json_quote(kb_slice_from(l->c->zone), &payload);
 	kb_buf_printf(&payload, ",\"connection\":\"consumer\"}");

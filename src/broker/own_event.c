@@ -1,13 +1,7 @@
 #include "broker/own_event.h"
 
+#include "broker/host.h"
 #include "core/json.h"
-
-/* "host:port" without the port. */
-static struct kb_slice host_of(const char *address)
-{
-	const char *colon = strrchr(address, ':');
-	return kb_slice(address, colon ? (size_t)(colon - address) : strlen(address));
-}
 
 static void add(struct kb_buf *json, const char *name, struct kb_slice value)
 {
@@ -18,7 +12,7 @@ static void add(struct kb_buf *json, const char *name, struct kb_slice value)
 static void begin(struct kb_buf *json, const struct kb_own_events *e, const char *key, const char *subkey)
 {
 	kb_buf_printf(json, "{\"Event-Category\":\"%s\",\"Event-Name\":\"%s\"", key, subkey);
-	add(json, "host", host_of(e->address));
+	add(json, "host", kb_host_of(e->address));
 	add(json, "zone", kb_slice_from(e->zone));
 }
 

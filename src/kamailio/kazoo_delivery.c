@@ -2,7 +2,7 @@
 
 #include <core/dprint.h>
 
-#include "kamailio/script.h"
+#include "kamailio/message_pv.h"
 
 static struct kz_delivery current; /* record NULL: none */
 static struct kb_message message;  /* of the current one */
@@ -111,21 +111,15 @@ int kz_requeue(struct sip_msg *msg, char *unused1, char *unused2)
 
 /* -- pseudo-variables -- */
 
-static int text(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value, struct kb_slice slice)
-{
-	str s = kb_str_of_slice(slice);
-	return slice.p ? pv_get_strval(msg, parameter, value, &s) : pv_get_null(msg, parameter, value);
-}
-
 int kz_pv_payload(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
 {
-	return text(msg, parameter, value, current.payload);
+	return kb_pv_text(msg, parameter, value, current.payload);
 }
 
 /* The module's own events came from no exchange and no queue. */
 static int text_of_delivery(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value, struct kb_slice slice)
 {
-	return current.subscription ? text(msg, parameter, value, slice) : pv_get_null(msg, parameter, value);
+	return current.subscription ? kb_pv_text(msg, parameter, value, slice) : pv_get_null(msg, parameter, value);
 }
 
 int kz_pv_routing_key(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
@@ -142,7 +136,7 @@ int kz_pv_queue(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
 {
 	if (!current.subscription)
 		return pv_get_null(msg, parameter, value);
-	return text(msg, parameter, value, kb_slice_from(current.subscription->queue.name));
+	return kb_pv_text(msg, parameter, value, kb_slice_from(current.subscription->queue.name));
 }
 
 int kz_pv_redelivered(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
@@ -152,39 +146,12 @@ int kz_pv_redelivered(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *va
 	return pv_get_sintval(msg, parameter, value, message.origin.flags & KB_REDELIVERED ? 1 : 0);
 }
 
-static int entry(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value, struct kb_slice list)
-{
-	struct kb_slice name, found;
-	str wanted = parameter->pvn.u.isname.name.s;
-	pv_value_t named;
-	if (parameter->pvn.type == PV_NAME_PVAR) {
-		if (pv_get_spec_name(msg, parameter, &named) < 0 || !(named.flags & PV_VAL_STR))
-			return pv_get_null(msg, parameter, value);
-		wanted = named.rs;
-	}
-	while (kb_headers_next(&list, &name, &found))
-		if (kb_slice_equal(name, kb_slice_of_str(&wanted)))
-			return text(msg, parameter, value, found);
-	return pv_get_null(msg, parameter, value);
-}
-
 int kz_pv_header(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
 {
-	return entry(msg, parameter, value, message.headers);
+	return kb_pv_entry(msg, parameter, value, message.headers);
 }
 
 int kz_pv_property(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
 {
-	return entry(msg, parameter, value, message.properties);
-}
-
-/* A name as it is, or a pseudo-variable that holds it. */
-int kz_pv_parse_name(pv_spec_t *spec, str *name)
-{
-	if (name->len > 0 && name->s[0] == PV_MARKER)
-		return pv_parse_avp_name(spec, name);
-	spec->pvp.pvn.type = PV_NAME_INTSTR;
-	spec->pvp.pvn.u.isname.type = AVP_NAME_STR;
-	spec->pvp.pvn.u.isname.name.s = *name;
-	return name->len > 0 ? 0 : -1;
+	return kb_pv_entry(msg, parameter, value, message.properties);
 }

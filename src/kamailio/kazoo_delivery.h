@@ -41,6 +41,5 @@ int kz_pv_queue(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
 int kz_pv_redelivered(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
 int kz_pv_header(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
 int kz_pv_property(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
-int kz_pv_parse_name(pv_spec_t *spec, str *name);
 
 #endif

@@ -8,6 +8,7 @@
 #include "kamailio/kazoo_query.h"
 #include "kamailio/kazoo_stats.h"
 #include "kamailio/log_sink.h"
+#include "kamailio/message_pv.h"
 #include "kamailio/policy_reload.h"
 #include "kamailio/process.h"
 #include "kamailio/script.h"
@@ -44,8 +45,8 @@ static cmd_export_t functions[] = {
 static pv_export_t variables[] = {
 	{{"kzE", 3}, PVT_OTHER, kz_pv_payload, 0, 0, 0, 0, 0},
 	{{"kzEx", 4}, PVT_OTHER, kz_pv_exchange, 0, 0, 0, 0, 0},
-	{{"kzHdr", 5}, PVT_OTHER, kz_pv_header, 0, kz_pv_parse_name, 0, 0, 0},
-	{{"kzProp", 6}, PVT_OTHER, kz_pv_property, 0, kz_pv_parse_name, 0, 0, 0},
+	{{"kzHdr", 5}, PVT_OTHER, kz_pv_header, 0, kb_pv_parse_name, 0, 0, 0},
+	{{"kzProp", 6}, PVT_OTHER, kz_pv_property, 0, kb_pv_parse_name, 0, 0, 0},
 	{{"kzQueue", 7}, PVT_OTHER, kz_pv_queue, 0, 0, 0, 0, 0},
 	{{"kzR", 3}, PVT_OTHER, kz_pv_query_result, 0, 0, 0, 0, 0},
 	{{"kzRK", 4}, PVT_OTHER, kz_pv_routing_key, 0, 0, 0, 0, 0},
