@@ -32,13 +32,15 @@ struct declaring {
 	amqp_bytes_t queue; /* the server may have chosen the name */
 };
 
-/* Unknown types of exchanges, for one, are not the channel's end but the connection's; 320 is an operator's doing. */
+/* Unknown types of exchanges, for one, are not the channel's end but the connection's; 320 is an operator's doing, and
+ * a broker that is short of something or broken is so whatever is declared. */
 static bool closes_connection_over_us(amqp_rpc_reply_t reply)
 {
 	if (reply.reply_type != AMQP_RESPONSE_SERVER_EXCEPTION || reply.reply.id != AMQP_CONNECTION_CLOSE_METHOD)
 		return false;
 	const amqp_connection_close_t *close = reply.reply.decoded;
-	return close->reply_code >= 500;
+	return close->reply_code >= 500 && close->reply_code != AMQP_RESOURCE_ERROR &&
+		   close->reply_code != AMQP_INTERNAL_ERROR;
 }
 
 /* True when the last call was answered well. */
