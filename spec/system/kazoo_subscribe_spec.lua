@@ -125,6 +125,53 @@ describe("kazoo_subscribe declares", function()
   end)
 end)
 
+-- As Debian's own module (5.6.3) has it.
+describe("kazoo_subscribe with the flags 'durable':1, 'auto_delete':0 at the top and", function()
+  local defined = {
+    { "no definition", "", exchange = "true false", queue = "true false false" },
+    { "exchange-def", "'exchange-def':{'type':'topic'},", exchange = "false false", queue = "true false false" },
+    { "queue-def", "'queue-def':{'name':'%s'},", exchange = "true false", queue = "false true false" },
+    { "queue-def, and with exclusive", "'exclusive':1, 'queue-def':{},", exchange = "true false",
+      queue = "false true false" },
+    { "both", "'exchange-def':{'type':'topic'}, 'queue-def':{'name':'%s'},", exchange = "false false",
+      queue = "false true false" },
+    { "both with flags of their own", "'exchange-def':{'auto_delete':1}, 'queue-def':{'durable':1},",
+      exchange = "false true", queue = "true true false" },
+  }
+  local server, exchanges, queues
+
+  setup(function()
+    local rabbit, calls = kazoo.shared_rabbit(), {}
+    for i, case in ipairs(defined) do
+      local queue = "def-q" .. i
+      calls[i] = subscribe(([[{%s 'exchange':'def-x%d', 'type':'topic', 'queue':'%s', 'routing':'a', 'durable':1,
+        'auto_delete':0}]]):format(case[2]:format(queue), i, queue))
+    end
+    server = kazoo.start { rabbit = rabbit, mod_init = table.concat(calls) }
+    server:wait_log("consuming queue", 10, #defined + 1) -- and that of the answers
+    exchanges = list(rabbit, "list_exchanges", "name", "durable", "auto_delete")
+    queues = list(rabbit, "list_queues", "name", "durable", "auto_delete", "exclusive")
+  end)
+
+  teardown(function()
+    server:stop()
+    local client = amqp.client(kazoo.shared_rabbit())
+    for i in ipairs(defined) do
+      client:delete_exchange("def-x" .. i)
+      client:delete_queue("def-q" .. i)
+    end
+  end)
+
+  for i, case in ipairs(defined) do
+    it(case[1] .. " gives a definition's object its flags alone, and those at the top to the other", function()
+      local x, q = exchanges["def-x" .. i], queues["def-q" .. i]
+      assert.equal(case.exchange, ("%s %s"):format(x.durable, x.auto_delete), "exchange: durable auto_delete")
+      assert.equal(case.queue, ("%s %s %s"):format(q.durable, q.auto_delete, q.exclusive),
+        "queue: durable auto_delete exclusive")
+    end)
+  end
+end)
+
 describe("kazoo_subscribe refuses", function()
   local ok = "'exchange':'rx', 'type':'topic', 'queue':'rq', 'routing':'a'"
   local wrong = {

@@ -319,6 +319,24 @@ static void read_part(struct reading *r, const char *name, const char *within,
 		complain(r, kb_slice_from(name), part, "an object");
 }
 
+static bool has(const struct reading *r, const char *name)
+{
+	return kb_json_member(r->json, kb_slice_from(name)).type != KB_JSON_NONE;
+}
+
+/* What has a definition has its flags from there, with their defaults: those at the top are for what has none. */
+static void forget_flags_of_defined(struct reading *r)
+{
+	struct kb_exchange *e = &r->s->exchange;
+	struct kb_queue *q = &r->s->queue;
+	if (has(r, "exchange-def"))
+		e->durable = e->passive = e->auto_delete = false;
+	if (has(r, "queue-def")) {
+		q->durable = q->passive = q->exclusive = false;
+		q->auto_delete = true;
+	}
+}
+
 static void require(struct reading *r, const char *field, bool there)
 {
 	if (there || r->failed)
@@ -376,7 +394,8 @@ bool kz_description_read(struct kb_slice json, struct kb_subscription *s)
 		return false;
 	}
 	kb_json_each(json, read_field, &r);
-	/* The definitions count before the flags at the top, wherever they stand. */
+	/* The definitions count before the fields at the top, wherever they stand. */
+	forget_flags_of_defined(&r);
 	read_part(&r, "exchange-def", "exchange-def.", read_exchange_definition);
 	read_part(&r, "queue-def", "queue-def.", read_queue_definition);
 	read_part(&r, "exchange-bindings", "exchange-bindings.", read_source);
