@@ -276,6 +276,33 @@ static void settles_all_up_to_a_cursor(void)
 	free(ring);
 }
 
+/* -- a reader that goes back to before some that are settled, as when the broker takes no more -- */
+
+static void goes_on_behind_what_was_settled(void)
+{
+	struct kb_ring *ring = kb_ring_init(aligned_alloc(64, kb_ring_footprint(4096)), 4096);
+	struct kb_record *records[3];
+	uint64_t cursor = kb_ring_cursor(ring);
+	for (uint32_t i = 0; i < 3; i++)
+		write_number(ring, i);
+	for (int i = 0; i < 3; i++)
+		records[i] = kb_ring_next(ring, &cursor);
+	kb_ring_settle(ring, records[1], KB_DONE);
+	cursor = kb_ring_cursor(ring);
+	CHECK(kb_ring_next(ring, &cursor) == records[0]);
+	uint64_t before = cursor;
+	CHECK(kb_ring_next(ring, &cursor) == records[2]);
+	cursor = before;
+	kb_ring_settle(ring, records[0], KB_DONE);
+	kb_ring_reclaim(ring);
+	for (uint32_t i = 3; i < 4096 / 16; i++)
+		write_number(ring, i);
+	memset(kb_ring_reserve(ring, 24), 0, 24); /* where the first two were */
+	kb_ring_commit(ring);
+	CHECK(kb_ring_next(ring, &cursor) == records[2]);
+	free(ring);
+}
+
 int main(void)
 {
 	carries_an_outbox_between_processes();
@@ -283,5 +310,6 @@ int main(void)
 	carries_an_inbox_and_its_outcomes();
 	shows_to_the_next_reader_what_the_last_left();
 	settles_all_up_to_a_cursor();
+	goes_on_behind_what_was_settled();
 	return check_failures ? 1 : 0;
 }

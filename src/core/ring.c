@@ -132,6 +132,9 @@ uint64_t kb_ring_cursor(const struct kb_ring *ring)
 
 struct kb_record *kb_ring_next(struct kb_ring *ring, uint64_t *cursor)
 {
+	uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+	if (*cursor < tail) /* the reader went back to some that are settled: their bytes may be the writer's again */
+		*cursor = tail;
 	for (;;) {
 		if (*cursor == ring->head_seen) {
 			ring->head_seen = atomic_load_explicit(&ring->head, memory_order_acquire);
