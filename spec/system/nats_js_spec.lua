@@ -236,6 +236,7 @@ describe("nats_js_consumer", function()
       if ($natsData == "long") { $var(i) = 0;
         while ($var(i) < 6) { usleep("300000"); nats_progress(); $var(i) = $var(i) + 1; } }
       if ($natsData == "silent") usleep("1500000");
+      if ($natsData == "acked") { nats_ack(); usleep("1500000"); }
       if ($(natsData{s.substr,0,3}) == "nap") usleep("200000");
     ]],
   }
@@ -385,6 +386,34 @@ describe("nats_js_consumer", function()
       return here and here.delivered == "2" or there and there.payload == "silent"
     end, 5, "the second delivery")
     await_acked("SLOW", "s")
+  end)
+
+  it("is told of what quick routes handled, and of a nats_ack, while a slow one runs", function()
+    local mixed, first, runs = {}, {}, {}
+    for i = 1, 40 do first[i] = "first" end
+    for i = 1, 20 do mixed[i] = "quick " .. i end
+    mixed[21], mixed[22] = "acked", "silent"
+    local function publish(payloads) -- in one piece, for they are to be delivered together
+      for i, payload in ipairs(payloads) do payloads[i] = ("PUB mixed %d\r\n%s\r\n"):format(#payload, payload) end
+      api.client:write(table.concat(payloads))
+    end
+    api:stream("MIXED", { subjects = { "mixed" } })
+    local other = nats.start {
+      server = broker, events = events,
+      params = { num_publish_workers = 1, nats_js_consumer = "stream=MIXED;durable=d;event=slow;ack_wait=1000" },
+    }
+    stats.await(other, "nats.subscriptions", { state = "active" }, { stream = "MIXED" })
+    publish(first)
+    for _ = 1, 40 do assert.equal("first", assert(seen(10)).payload) end
+    await_acked("MIXED", "d")
+    publish(mixed)
+    for e in seen, 3 do runs[e.payload] = (runs[e.payload] or 0) + 1 end
+    assert.truthy(runs.silent)
+    runs.silent = nil
+    for payload, n in pairs(runs) do assert.equal(1, n, payload) end
+    assert.equal(1, runs.acked)
+    assert.equal(1, runs["quick 20"])
+    other:stop()
   end)
 
   -- Waiting here behind a slow one for longer than their acknowledgement may take.

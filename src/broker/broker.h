@@ -214,8 +214,10 @@ struct kb_broker_api {
 
 	/* For the message that delivered() is being called with, and only then. Both NULL: there are no such things. */
 
-	/* settle() with KB_REQUEUE, to be delivered again only after delay_ms. */
-	enum kb_broker_result (*postpone)(struct kb_broker *b, const struct kb_origin *origin, unsigned delay_ms);
+	/* settle() for a handler that goes on: it is on its way when this returns. delay_ms: of KB_REQUEUE, before the
+	 * message is delivered again; 0: at once. */
+	enum kb_broker_result (*settle_now)(
+		struct kb_broker *b, const struct kb_origin *origin, enum kb_outcome outcome, unsigned delay_ms);
 
 	/* Tells the broker that the message is still being worked on. */
 	enum kb_broker_result (*progress)(struct kb_broker *b, const struct kb_origin *origin);

@@ -69,9 +69,7 @@ bool kb_delivery_settle(struct kb_delivery *d, enum kb_outcome outcome, unsigned
 	if (!d->open)
 		return false;
 	d->open = false;
-	if (outcome == KB_REQUEUE && delay_ms && d->api->postpone)
-		return d->api->postpone(d->broker, d->origin, delay_ms) == KB_BROKER_OK;
-	return d->api->settle(d->broker, d->origin, outcome) == KB_BROKER_OK;
+	return d->api->settle_now && d->api->settle_now(d->broker, d->origin, outcome, delay_ms) == KB_BROKER_OK;
 }
 
 bool kb_delivery_progress(struct kb_delivery *d)
@@ -86,7 +84,8 @@ static bool on_delivered(void *context, const struct kb_message *m)
 	struct kb_delivery d = {l->api, loop->broker, &m->origin, !l->subscriptions[m->origin.subscription].no_ack};
 	if (!l->delivered(l->context, m, &d))
 		return false;
-	kb_delivery_settle(&d, KB_DONE, 0);
+	if (d.open)
+		l->api->settle(loop->broker, &m->origin, KB_DONE);
 	return true;
 }
 

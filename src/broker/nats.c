@@ -67,6 +67,7 @@ static void nats_close(struct kb_broker *b)
 	if (!b)
 		return;
 	disconnect(b, LINGER_MS);
+	kb_nats_writer_end(b->writer);
 	kb_nats_link_free(&b->link);
 	kb_nats_servers_free(&b->servers);
 	kb_nats_store_free(&b->store);
@@ -257,7 +258,7 @@ const struct kb_broker_api kb_nats = {
 	.publish = kb_nats_publish,
 	.renew = kb_nats_renew,
 	.settle = kb_nats_settle,
-	.postpone = kb_nats_postpone,
+	.settle_now = kb_nats_settle_now,
 	.progress = kb_nats_progress,
 	.process = nats_process,
 	.poll_fd = nats_poll_fd,

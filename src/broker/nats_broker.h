@@ -10,6 +10,7 @@
 #include "broker/nats_receipts.h"
 #include "broker/nats_servers.h"
 #include "broker/nats_store.h"
+#include "broker/nats_writer.h"
 #include "core/log.h"
 
 enum { KB_NATS_STORE_SID = 1 << 30 /* of the acknowledgements of streams, beyond those of subscriptions */ };
@@ -47,7 +48,7 @@ struct kb_broker {
 	struct kb_nats_store store;
 	struct kb_nats_receipts receipts; /* with config.confirm */
 	bool renewing;                    /* what was published is to be sent again */
-	int64_t settled_ms;               /* when acknowledgements were last written */
+	struct kb_nats_writer *writer;    /* of acknowledgements while a route runs; NULL until one is needed */
 	struct kb_slice offered; /* where the delivery that is being handled is acknowledged; empty: not, or no more */
 
 	struct kb_log_limit bad_subject, bad_headers, too_long, long_delivery, broken_headers, reported;
@@ -86,7 +87,8 @@ void kb_nats_renew_now(struct kb_broker *b);
 bool kb_nats_read_and_deliver(struct kb_broker *b, unsigned left);
 
 enum kb_broker_result kb_nats_settle(struct kb_broker *b, const struct kb_origin *origin, enum kb_outcome outcome);
-enum kb_broker_result kb_nats_postpone(struct kb_broker *b, const struct kb_origin *origin, unsigned delay_ms);
+enum kb_broker_result kb_nats_settle_now(
+	struct kb_broker *b, const struct kb_origin *origin, enum kb_outcome outcome, unsigned delay_ms);
 enum kb_broker_result kb_nats_progress(struct kb_broker *b, const struct kb_origin *origin);
 
 #endif

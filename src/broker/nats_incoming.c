@@ -4,10 +4,7 @@
 #include "broker/traffic.h"
 #include "core/clock.h"
 
-enum {
-	READ_RARELY = 64 * 1024, /* bytes between two looks of a busy publisher at what the server says */
-	SETTLED_MS = 10          /* how long an acknowledgement waits for others to be written with */
-};
+enum { READ_RARELY = 64 * 1024 /* bytes between two looks of a busy publisher at what the server says */ };
 
 /* -- acknowledging deliveries -- */
 
@@ -16,44 +13,62 @@ static bool may_settle(const struct kb_broker *b, const struct kb_origin *origin
 	return b->link.up && b->offered.n && origin->generation == b->generation;
 }
 
-/* Soon enough for the server not to deliver again what is long done, while slow routes run. */
-static enum kb_broker_result settled(struct kb_broker *b, bool at_once)
+static void put_verdict(struct kb_broker *b, const struct kb_origin *origin, enum kb_outcome outcome, unsigned delay_ms)
 {
-	int64_t now = kb_now_ms();
-	if (b->link.up && (at_once || now - b->settled_ms >= SETTLED_MS)) {
-		kb_nats_link_write(&b->link);
-		b->settled_ms = now;
-	}
-	return b->link.up ? KB_BROKER_OK : KB_BROKER_LOST;
+	kb_nats_writer_take_back(b->writer);
+	if (!may_settle(b, origin))
+		return;
+	kb_nats_put_verdict(&b->link.out, b->offered, outcome, delay_ms);
+	kb_traffic_settled(b->config.traffic, origin, outcome);
+	b->offered = kb_slice(NULL, 0);
 }
 
-static enum kb_broker_result settle(
-	struct kb_broker *b, const struct kb_origin *origin, enum kb_outcome outcome, unsigned delay_ms)
+/* To the writer, for as long as a route runs; without one, what waits is written before. */
+static void lend(struct kb_broker *b)
 {
-	if (may_settle(b, origin)) {
-		kb_nats_put_verdict(&b->link.out, b->offered, outcome, delay_ms);
-		kb_traffic_settled(b->config.traffic, origin, outcome);
-		b->offered = kb_slice(NULL, 0);
-	}
-	return settled(b, false);
+	if (!b->writer)
+		b->writer = kb_nats_writer_start(&b->link);
+	if (b->writer)
+		kb_nats_writer_lend(b->writer);
+	else
+		kb_nats_link_write(&b->link);
+}
+
+/* From inside of a route. */
+static void write_now(struct kb_broker *b)
+{
+	kb_nats_link_write(&b->link);
+	if (kb_nats_link_waiting(&b->link))
+		lend(b);
+}
+
+static enum kb_broker_result state_of(const struct kb_broker *b)
+{
+	return b->link.up ? KB_BROKER_OK : KB_BROKER_LOST;
 }
 
 /* Of core NATS nothing is acknowledged. */
 enum kb_broker_result kb_nats_settle(struct kb_broker *b, const struct kb_origin *origin, enum kb_outcome outcome)
 {
-	return settle(b, origin, outcome, 0);
+	put_verdict(b, origin, outcome, 0);
+	return state_of(b);
 }
 
-enum kb_broker_result kb_nats_postpone(struct kb_broker *b, const struct kb_origin *origin, unsigned delay_ms)
+enum kb_broker_result kb_nats_settle_now(
+	struct kb_broker *b, const struct kb_origin *origin, enum kb_outcome outcome, unsigned delay_ms)
 {
-	return settle(b, origin, KB_REQUEUE, delay_ms);
+	put_verdict(b, origin, outcome, delay_ms);
+	write_now(b);
+	return state_of(b);
 }
 
 enum kb_broker_result kb_nats_progress(struct kb_broker *b, const struct kb_origin *origin)
 {
+	kb_nats_writer_take_back(b->writer);
 	if (may_settle(b, origin))
 		kb_nats_put_progress(&b->link.out, b->offered);
-	return settled(b, true);
+	write_now(b);
+	return state_of(b);
 }
 
 /* -- deliveries -- */
@@ -132,7 +147,11 @@ static bool offer_to(struct kb_broker *b, struct kb_nats_subscription *s, const 
 	if (is_answer(b, s, &m) || too_long(b, &m))
 		return true;
 	bool late = s->config->durable && kb_nats_durable_is_late(&s->durable, &m, b->link.heard_at);
+	/* The route may take long: what those before it are acknowledged with does not wait for its end. */
+	if (s->config->durable && !late && kb_nats_link_waiting(&b->link))
+		lend(b);
 	bool taken = late || b->events.delivered(b->events.context, &m);
+	kb_nats_writer_take_back(b->writer);
 	b->offered = kb_slice(NULL, 0);
 	if (!taken)
 		return false;

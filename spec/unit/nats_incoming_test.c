@@ -1,0 +1,134 @@
+/* broker/nats_incoming: what is said to a server, and made of its words, without a server. */
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "broker/nats_broker.h"
+#include "check.h"
+
+static const char *const urls[] = {"nats://localhost:4222"};
+
+struct scene {
+	struct kb_broker *b;
+	int server; /* the other end of the connection */
+	int delivered;
+	bool (*route)(struct scene *s, const struct kb_message *m);
+};
+
+static bool on_delivered(void *context, const struct kb_message *m)
+{
+	struct scene *s = context;
+	s->delivered++;
+	return !s->route || s->route(s, m);
+}
+
+static void begin(struct scene *s)
+{
+	static const struct kb_broker_config config = {
+		.urls = urls, .n_urls = 1, .client_name = "test", .message_max = 1024, .confirm = true};
+	struct kb_broker_events events = {.context = s, .delivered = on_delivered};
+	int ends[2];
+	size_t bad;
+	*s = (struct scene){.b = kb_nats.open(&config, &events, &bad)};
+	CHECK(s->b && socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+	s->b->server = kb_nats_servers_next(&s->b->servers);
+	s->b->link.tcp = ends[0];
+	s->b->link.open = s->b->link.up = true;
+	s->b->generation = 1;
+	s->server = ends[1];
+}
+
+static void end(struct scene *s)
+{
+	close(s->server);
+	kb_nats.close(s->b);
+}
+
+static void subscribe(struct scene *s, const struct kb_subscription *subscription)
+{
+	CHECK(kb_nats.subscribe(s->b, subscription, 0) == KB_BROKER_OK);
+}
+
+static void say(struct scene *s, const char *text)
+{
+	CHECK(write(s->server, text, strlen(text)) == (ssize_t)strlen(text));
+	kb_nats.process(s->b, 100);
+}
+
+/* True when the server hears `text` among what is said within `ms`, or was said before. */
+static bool hears(struct scene *s, const char *text, int ms)
+{
+	char heard[4096];
+	size_t n = 0;
+	struct pollfd p = {s->server, POLLIN, 0};
+	while (n < sizeof heard - 1 && poll(&p, 1, ms) > 0) {
+		ssize_t more = read(s->server, heard + n, sizeof heard - 1 - n);
+		if (more <= 0)
+			break;
+		n += (size_t)more;
+		heard[n] = '\0';
+		if (strstr(heard, text))
+			return true;
+	}
+	return false;
+}
+
+/* -- acknowledgements -- */
+
+static const struct kb_durable durable = {.stream = "S", .name = "C"};
+static const struct kb_subscription of_stream = {
+	.queue = {.name = "C"}, .exchange = {.name = "S"}, .durable = &durable};
+
+#define STORED(n) "MSG s 1 $JS.ACK.S.C.1." #n "." #n ".1.0 1\r\nx\r\n"
+#define VERDICT(n, said, size) "PUB $JS.ACK.S.C.1." #n "." #n ".1.0 " #size "\r\n" said "\r\n"
+
+static bool slow_third(struct scene *s, const struct kb_message *m)
+{
+	if (s->delivered == 3)
+		CHECK(hears(s, VERDICT(1, "+ACK", 4) VERDICT(2, "+ACK", 4), 2000));
+	return kb_nats.settle(s->b, &m->origin, KB_DONE) == KB_BROKER_OK;
+}
+
+static void acknowledgements_do_not_wait_for_a_slow_route(void)
+{
+	struct scene s;
+	begin(&s);
+	subscribe(&s, &of_stream);
+	s.route = slow_third;
+	say(&s, STORED(1) STORED(2) STORED(3));
+	CHECK(s.delivered == 3 && hears(&s, VERDICT(3, "+ACK", 4), 2000));
+	say(&s, STORED(4));
+	CHECK(hears(&s, VERDICT(4, "+ACK", 4), 2000));
+	end(&s);
+}
+
+static bool says_a_word_first(struct scene *s, const struct kb_message *m)
+{
+	if (s->delivered == 1) {
+		CHECK(kb_nats.progress(s->b, &m->origin) == KB_BROKER_OK && hears(s, VERDICT(1, "+WPI", 4), 0));
+		CHECK(kb_nats.settle_now(s->b, &m->origin, KB_DONE, 0) == KB_BROKER_OK && hears(s, VERDICT(1, "+ACK", 4), 0));
+	} else if (s->delivered == 2) {
+		CHECK(kb_nats.settle(s->b, &m->origin, KB_DONE) == KB_BROKER_OK);
+	} else {
+		CHECK(kb_nats.settle_now(s->b, &m->origin, KB_REQUEUE, 7) == KB_BROKER_OK);
+		CHECK(hears(s, VERDICT(3, "-NAK {\"delay\":7000000}", 22), 0));
+	}
+	return true;
+}
+
+static void what_a_route_says_is_said_at_once(void)
+{
+	struct scene s;
+	begin(&s);
+	subscribe(&s, &of_stream);
+	s.route = says_a_word_first;
+	say(&s, STORED(1) STORED(2) STORED(3));
+	CHECK(s.delivered == 3);
+	end(&s);
+}
+
+int main(void)
+{
+	acknowledgements_do_not_wait_for_a_slow_route();
+	what_a_route_says_is_said_at_once();
+	return check_failures ? 1 : 0;
+}
