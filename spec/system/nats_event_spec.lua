@@ -327,6 +327,14 @@ describe("lua_policy of nats", function()
     local server = assert(start [[
       return { route_names = function(event)
         if event.text == "loop" then while true do end end
+        if event.text == "deep" then
+          local function f() return (("x"):gsub("x", f)) end
+          f()
+        end
+        if event.text == "resume" then
+          local function f() return coroutine.wrap(f)() end
+          f()
+        end
         if event.text == "fail" then error("out of cheese") end
         return { "nats:chosen" }
       end }
@@ -336,6 +344,9 @@ describe("lua_policy of nats", function()
     assert.truthy(line:find("policy.lua", 1, true), line)
     assert.truthy(line:find("the default serves", 1, true), line)
     publish_until(server, "plain", "loop", "default route: loop")
+    for _, text in ipairs { "deep", "resume" } do publish_until(server, "plain", text, "default route: " .. text) end
+    server:wait_log("lua_policy .*policy%.lua: route_names %(line 1%): .*nests too deep", 10, 2)
+    assert.is_nil(server:crash())
     publish_until(server, "plain", "fine", "chosen route: fine")
     server:stop()
   end)

@@ -335,10 +335,10 @@ struct failure {
 	const char *policy, *log;
 };
 
-static void check_failure(const struct failure *f)
+static void check_failure_within(const struct failure *f, size_t memory_max)
 {
 	struct kb_policy_config config = config_for("kazoo", f->policy);
-	config.memory_max = 4 * 1024 * 1024;
+	config.memory_max = memory_max;
 	struct kb_policy *policy = open_config(&config);
 	routes = "kazoo:consumer-event-presence-mwi-update";
 	CHECK(route_text(policy, 0, update) == 0);
@@ -347,6 +347,11 @@ static void check_failure(const struct failure *f)
 	CHECK_CONTAINS(logged, "; the default serves");
 	CHECK(route_text(policy, 0, update) == 0);
 	kb_policy_close(policy);
+}
+
+static void check_failure(const struct failure *f)
+{
+	check_failure_within(f, 4 * 1024 * 1024);
 }
 
 static void logs_errors_with_their_place(void)
@@ -424,9 +429,44 @@ static void stops_what_runs_too_long(void)
 			instructions},
 		{"return { route_names = function() table.move({}, 1, 2 ^ 40, 1) end }", "takes too"},
 		{"return { route_names = function(e) while true do e.payload.x = nil end end }", instructions},
+		{"return { route_names = function() load(function() while true do end end) while true do end end }",
+			instructions},
+		{"local t = setmetatable({}, { __tostring = tostring }) return { route_names = function() tostring(t) end }",
+			instructions},
+		{"local t = setmetatable({}, {}) getmetatable(t).__tostring = function() return tostring(t) end\n"
+		 "return { route_names = function() tostring(t) end }",
+			instructions},
 	};
 	for (size_t i = 0; i < sizeof failures / sizeof *failures; i++)
 		check_failure(&failures[i]);
+}
+
+/* The process's own stack ends with the process. */
+static void stops_what_nests_in_c(void)
+{
+	static const char deep[] = "nests too deep, maybe a recursion without end", place[] = ".lua:1: nests too deep";
+	static const struct failure failures[] = {
+		{"local function f() return (('x'):gsub('x', f)) end return { route_names = f }", place},
+		{"local t t = setmetatable({}, { __index = function() return (('x'):gsub('x', t)) end })\n"
+		 "return { route_names = function() return ('x'):gsub('x', t) end }",
+			place},
+		{"local function f() return coroutine.wrap(f)() end return { route_names = f }", deep},
+		{"local function f() coroutine.wrap(f)() return {} end return { route_names = f }", place},
+		{"local function f() coroutine.resume(coroutine.create(f)) f() end return { route_names = f }", place},
+		{"local function f() coroutine.wrap(f)() error('no') end return { route_names = f }", place},
+		{"local t = setmetatable({}, {}) getmetatable(t).__tostring = function() return ('%s'):format(t) .. '' end\n"
+		 "return { route_names = function() return tostring(t) end }",
+			"; the default serves"},
+		{"local function f() table.sort({ 1, 2 }, f) end return { route_names = f }", place},
+		{"local t = { table.sort } t[2] = t return { route_names = function() table.sort(t, table.sort) end }", place},
+		{"local t, c = { 1, 2 }, coroutine.wrap(table.sort)\n"
+		 "for i = 1, 50000 do t, c = { c, t }, coroutine.wrap(table.sort) end\n"
+		 "return { route_names = function() table.sort(t, c) end }",
+			deep},
+		{"local function f() load(f) f() end return { route_names = f }", "so far"},
+	};
+	for (size_t i = 0; i < sizeof failures / sizeof *failures; i++)
+		check_failure_within(&failures[i], 0);
 }
 
 static void stops_what_eats_memory(void)
@@ -507,6 +547,15 @@ static void gives_policies_a_world_without_harm(void)
 	check_expression("load('return _G.io')()", "nil");
 	check_expression("load('return x', 'n', 't', { x = 5 })()", "5");
 	check_expression("loadstring('return 1 + 1')()", "2");
+	check_expression("load(('return 5'):gmatch('.'))()", "5");
+	check_expression(
+		"select(2, pcall(load, function() return 5 end)):match('must return a string')", "must return a string");
+	check_expression("select(2, coroutine.resume(coroutine.create(function() return 7 end)))", "7");
+	check_expression("select(2, pcall(coroutine.wrap(function() error('in', 0) end)))", "in");
+	check_expression("setmetatable({}, { __tostring = function() return 'shown' end })", "shown");
+	check_expression("(function() local t = { 3, 1, 2 } table.sort(t, function(a, b) return a > b end) "
+					 "return table.concat(t) end)()",
+		"321");
 	check_expression("select(2, xpcall(function() error('a', 0) end, function(m) return m .. 'b' end))", "ab");
 	check_expression(
 		"require('cjson').encode({ 1, { a = '/\\n' }, require('cjson').null })", "[1,{\"a\":\"\\/\\n\"},null]");
@@ -665,6 +714,7 @@ int main(void)
 	logs_errors_with_their_place();
 	refuses_results_of_the_wrong_kind();
 	stops_what_runs_too_long();
+	stops_what_nests_in_c();
 	stops_what_eats_memory();
 	holds_the_limits_on_every_message();
 	gives_the_default_a_payload_of_its_own();

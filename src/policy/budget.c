@@ -1,13 +1,17 @@
 #include "policy/budget.h"
 
 #include <luajit.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include "policy/state.h"
 
 enum {
-	STEP = 100,          /* instructions between two looks: some of them, like table.insert, can take milliseconds */
-	SECONDS_MAX = 1,     /* for one call, whatever it does */
-	HOST_SHARE = 4,      /* the host itself may hold this many times memory_max: a large payload beside a full policy */
-	ALLOCATED_SHARE = 16 /* of memory_max, for one call: filling and freeing memory takes time too */
+	STEP = 100,      /* instructions between two looks: some of them, like table.insert, can take milliseconds */
+	SECONDS_MAX = 1, /* for one call, whatever it does */
+	HOST_SHARE = 4,  /* the host itself may hold this many times memory_max: a large payload beside a full policy */
+	ALLOCATED_SHARE = 16,   /* of memory_max, for one call: filling and freeing memory takes time too */
+	STACK_MAX = 1024 * 1024 /* of the process's own stack, which usually ends after 8 MiB, with the process */
 };
 
 static bool granted(struct kb_budget *budget, size_t more)
@@ -53,19 +57,47 @@ static bool is_past(const struct timespec *deadline)
 	return now.tv_sec > deadline->tv_sec || (now.tv_sec == deadline->tv_sec && now.tv_nsec >= deadline->tv_nsec);
 }
 
-static void on_count(lua_State *L, lua_Debug *where)
+/* Functions of Lua that call each other through functions of C, or by resuming coroutines, nest in C, too. */
+static bool is_deep(const struct kb_budget *budget)
+{
+	return budget->stack_begin - (intptr_t)__builtin_frame_address(0) > STACK_MAX;
+}
+
+static const char *limit_exceeded(const struct kb_budget *budget)
+{
+	if (budget->instructions >= budget->instructions_max)
+		return "takes too many instructions, maybe an endless loop";
+	if (is_deep(budget))
+		return "nests too deep, maybe a recursion without end";
+	return is_past(&budget->deadline) ? "takes too long" : NULL;
+}
+
+/* The innermost line of the operator's. */
+static void find_problem(lua_State *L, struct kb_budget *budget)
+{
+	lua_Debug at;
+	for (int i = 0; lua_getstack(L, i, &at); i++) {
+		if (!lua_getinfo(L, "Sl", &at) || at.currentline < 0 || kb_policy_is_host(&at))
+			continue;
+		snprintf(budget->problem, sizeof budget->problem, "%s:%d: %s", at.short_src, at.currentline, budget->exceeded);
+		return;
+	}
+	snprintf(budget->problem, sizeof budget->problem, "%s", budget->exceeded);
+}
+
+static void on_count(lua_State *L, lua_Debug *unused)
 {
 	struct kb_budget *budget = kb_budget_of(L);
+	(void)unused;
 	budget->instructions += STEP;
-	if (!budget->exceeded && budget->instructions >= budget->instructions_max)
-		budget->exceeded = "takes too many instructions, maybe an endless loop";
-	if (!budget->exceeded && is_past(&budget->deadline))
-		budget->exceeded = "takes too long";
+	if (!budget->exceeded)
+		budget->exceeded = limit_exceeded(budget);
 	if (!budget->exceeded)
 		return;
 	lua_sethook(L, on_count, LUA_MASKCOUNT, 1);
-	lua_getinfo(L, "Sl", where);
-	lua_pushfstring(L, "%s:%d: %s", where->short_src, where->currentline, budget->exceeded);
+	if (!*budget->problem)
+		find_problem(L, budget);
+	lua_pushstring(L, budget->problem);
 	lua_error(L);
 }
 
@@ -74,12 +106,21 @@ void kb_budget_begin(lua_State *L)
 	struct kb_budget *budget = kb_budget_of(L);
 	budget->instructions = 0;
 	budget->allocated = 0;
+	budget->stack_begin = (intptr_t)__builtin_frame_address(0);
 	budget->exceeded = NULL;
+	*budget->problem = 0;
 	budget->running = true;
 	clock_gettime(CLOCK_MONOTONIC, &budget->deadline);
 	budget->deadline.tv_sec += SECONDS_MAX;
 	luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
 	lua_sethook(L, on_count, LUA_MASKCOUNT, STEP);
+}
+
+const char *kb_budget_problem(lua_State *L, const char *error)
+{
+	const struct kb_budget *budget = kb_budget_of(L);
+	const char *problem = *budget->problem ? budget->problem : budget->exceeded;
+	return problem && !(error && strncmp(error, problem, strlen(problem)) == 0) ? problem : NULL;
 }
 
 void kb_budget_end(lua_State *L)

@@ -1,5 +1,5 @@
 /*
- * What the operator's code may take: instructions, time, memory. The limits hold between kb_budget_begin() and
+ * What the operator's code may take: instructions, time, memory, stack. The limits hold between kb_budget_begin() and
  * kb_budget_end() only; in between the JIT is off, since compiled code never looks at hooks.
  *
  * Once a limit is exceeded, every further instruction raises an error: a pcall() around the one that went too far gains
@@ -24,8 +24,10 @@ struct kb_budget {
 	size_t collected_at; /* bytes held after the last full collection */
 	uint32_t instructions;
 	struct timespec deadline;
+	intptr_t stack_begin; /* where the process's own stack was when the call began */
 	bool running, collecting;
 	const char *exceeded; /* which limit the running call has gone over, or NULL */
+	char problem[192];    /* the same with its place; "" until that is known */
 };
 
 /* An allocator for lua_newstate(); its user data must begin with a struct kb_budget. */
@@ -35,6 +37,10 @@ void *kb_budget_allocate(void *budget, void *p, size_t old_size, size_t new_size
 struct kb_budget *kb_budget_of(lua_State *L);
 
 void kb_budget_begin(lua_State *L);
+
+/* What to say of the call that a limit has ended, instead of its error, which passed through the operator's code. NULL
+ * when no limit has, or the error says it already. */
+const char *kb_budget_problem(lua_State *L, const char *error);
 
 /* Lifts the limits; call it whatever became of the call. */
 void kb_budget_end(lua_State *L);

@@ -1,17 +1,11 @@
 #include "policy/call.h"
 
 #include <lauxlib.h>
-#include <stdbool.h>
-#include <string.h>
+#include "policy/state.h"
 
 enum { LEVELS_MAX = 8 };
 
 static const char handler_key;
-
-static bool is_ours(const lua_Debug *level)
-{
-	return strcmp(level->source, "=kemibus host") == 0;
-}
 
 /* Appends the chain of calls, innermost first, with a line for each level; of one level the message speaks already. */
 static int push_trace(lua_State *L)
@@ -19,7 +13,7 @@ static int push_trace(lua_State *L)
 	lua_Debug level;
 	int n = 0;
 	for (int i = 1; n < LEVELS_MAX && lua_getstack(L, i, &level); i++) {
-		if (!lua_getinfo(L, "Sl", &level) || level.currentline < 0 || is_ours(&level))
+		if (!lua_getinfo(L, "Sl", &level) || level.currentline < 0 || kb_policy_is_host(&level))
 			continue;
 		lua_pushfstring(L, "%s%s:%d", n ? " < " : " [", level.short_src, level.currentline);
 		n++;

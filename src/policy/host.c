@@ -50,6 +50,15 @@ static int host_message(lua_State *L)
 	return 3;
 }
 
+/* Why a call has failed, with the error on top of the stack, and room again for what is to be done about it. */
+static void push_reason(lua_State *L, int status)
+{
+	const char *problem = kb_budget_problem(L, lua_tostring(L, -1));
+	if (problem || status == LUA_ERRMEM)
+		lua_pushstring(L, problem ? problem : "no memory");
+	kb_budget_collect(L);
+}
+
 /* Calls the operator's function at 1 with the arguments behind it: true and its results, or false and what went wrong.
  */
 static int host_guarded(lua_State *L)
@@ -57,10 +66,8 @@ static int host_guarded(lua_State *L)
 	kb_budget_begin(L);
 	int status = kb_call(L, lua_gettop(L) - 1, RESULTS_MAX);
 	kb_budget_end(L);
-	if (status == LUA_ERRMEM)
-		lua_pushstring(L, kb_budget_of(L)->exceeded ? kb_budget_of(L)->exceeded : "no memory");
 	if (status)
-		kb_budget_collect(L);
+		push_reason(L, status);
 	lua_pushboolean(L, status == 0);
 	lua_insert(L, status ? -2 : 1);
 	return status ? 2 : 1 + RESULTS_MAX;

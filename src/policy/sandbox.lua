@@ -8,8 +8,9 @@
 
 local host = ...
 local load, pcall, error, type, tostring = load, pcall, error, type, tostring
-local select, next, ipairs, concat = select, next, ipairs, table.concat
-local setmetatable, running, jit_off = setmetatable, coroutine.running, jit.off
+local select, next, ipairs, concat, sort = select, next, ipairs, table.concat, table.sort
+local setmetatable, jit_off = setmetatable, jit.off
+local running, resume, wrap = coroutine.running, coroutine.resume, coroutine.wrap
 
 local function copy(from, without)
   local to = {}
@@ -21,8 +22,21 @@ end
 
 local plain = {
   "assert", "error", "getmetatable", "ipairs", "next", "pairs", "rawequal", "rawget", "rawset", "select",
-  "setmetatable", "tonumber", "tostring", "type", "unpack", "_VERSION",
+  "setmetatable", "tonumber", "type", "unpack", "_VERSION",
 }
+
+-- Functions of C that can be their own metamethod, comparator or coroutine would call each other where no instruction is
+-- counted, and so no limit seen.
+local function counted_tostring(value) return tostring(value) end
+
+local function counted_sort(list, comes_first) return sort(list, comes_first) end
+
+local function counted_resume(...) return resume(...) end
+
+local function counted_wrap(f)
+  local next_value = wrap(f)
+  return function(...) return next_value(...) end
+end
 
 -- Close to the end of its stack Lua has no room to call the hook that counts instructions. Functions that call each
 -- other through pcall could stay there for ever, so only so many pcalls may be open at once in a coroutine.
@@ -64,16 +78,33 @@ local function print(...)
   host.log("info", concat(parts, "\t"))
 end
 
+-- The pieces that a function gives to load(). That one itself would call it where LuaJIT catches errors and takes no more
+-- heed of limits.
+local function text_of(reader)
+  local pieces = {}
+  for piece in reader do
+    if type(piece) ~= "string" then error("reader function must return a string", 3) end
+    if piece == "" then break end
+    pieces[#pieces + 1] = piece
+  end
+  return concat(pieces)
+end
+
 -- Only text: bytecode can do anything to the process.
 local function loaders(env)
-  env.load = function(chunk, name, _, its_env) return load(chunk, name or "=(load)", "t", its_env or env) end
+  env.load = function(chunk, name, _, its_env)
+    if type(chunk) == "function" then chunk = text_of(chunk) end
+    return load(chunk, name or "=(load)", "t", its_env or env)
+  end
   env.loadstring = function(chunk, name) return load(chunk, name or chunk, "t", env) end
 end
 
 local function environment()
-  local env = { pcall = bounded_pcall, xpcall = xpcall, print = print, log = host.log }
+  local env = { pcall = bounded_pcall, xpcall = xpcall, tostring = counted_tostring, print = print, log = host.log }
   for _, name in ipairs(plain) do env[name] = _G[name] end
   for _, name in ipairs({ "table", "math", "bit", "coroutine" }) do env[name] = copy(_G[name]) end
+  env.table.sort = counted_sort
+  env.coroutine.resume, env.coroutine.wrap = counted_resume, counted_wrap
   env.string = copy(string, "dump")
   env.os = { clock = os.clock, date = os.date, difftime = os.difftime, time = os.time }
   loaders(env)

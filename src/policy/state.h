@@ -28,6 +28,12 @@ static inline struct kb_policy *kb_policy_of(lua_State *L)
 	return (struct kb_policy *)kb_budget_of(L);
 }
 
+/* Whether a function, of which lua_getinfo() has found the source, is one of the host's own. */
+static inline bool kb_policy_is_host(const lua_Debug *function)
+{
+	return strcmp(function->source, "=kemibus host") == 0;
+}
+
 static inline void kb_policy_push_slice(lua_State *L, struct kb_slice s)
 {
 	lua_pushlstring(L, s.n ? s.p : "", s.n);
