@@ -1,5 +1,6 @@
 -- What a subscription can say, what becomes of messages that waited, and subscriptions that stand in for one another not.
 local cjson = require "cjson"
+local socket = require "socket"
 local amqp = require "support.amqp"
 local files = require "support.files"
 local kazoo = require "support.kazoo"
@@ -187,14 +188,14 @@ describe("Messages", function()
 
   local note_worker = 'xlog("L_NOTICE", "worker|$pp|$kzE\\n");'
 
-  local function start(flags, params, body)
+  local function start(flags, params, body, more_subscriptions)
     local full = { amqp_consumer_processes = 4 }
     for name, value in pairs(params or {}) do full[name] = value end
     server = kazoo.start {
       rabbit = rabbit, params = full, events = events { ["consumer-event"] = body or note_worker },
       settings = 'modparam("pv", "shvset", "go=i:0")\nmax_while_loops = 2000',
       mod_init = subscribe([[{'exchange':'dlv-w', 'type':'topic', 'queue':'dlv-work', 'routing':'#', 'durable':1,
-        'auto_delete':0, ]] .. flags .. "}"),
+        'auto_delete':0, ]] .. flags .. "}") .. (more_subscriptions or ""),
     }
     server:wait_log('consuming queue "dlv%-work"')
   end
@@ -273,6 +274,36 @@ describe("Messages", function()
     assert.is_true(in_order(select(2, next(by_worker))))
     publish(numbered(101, 140))
     assert.equal(4, workers(await_handled(140)))
+  end)
+
+  -- How many workers handled messages with numbers from `first` to `last`.
+  local function workers_of(first, last)
+    local seen = {}
+    for worker, messages in pairs(handled()) do
+      for _, message in ipairs(messages) do
+        if message.n >= first and message.n <= last then seen[worker] = true end
+      end
+    end
+    return workers(seen)
+  end
+
+  it("that waited hold on to one worker no others, and only until none of them is left in the queue", function()
+    fill(1000)
+    start("'no_ack':0, 'wait_for_consumer_ack':1, 'prefetch':10", {}, note_worker .. 'usleep("20000");',
+      'kazoo_subscribe("dlv-beside", "topic", "dlv-besideq", "#");')
+    server:wait_log 'consuming queue "dlv%-besideq"'
+    await_handled(20)
+    client:publish_all("dlv-beside", "k", numbered(2001, 2008))
+    wait.until_(function() return workers_of(2001, 2008) == 4 end, 5, "all workers for the other subscription")
+    rabbit:ctl("purge_queue", "dlv-work")
+    local n = 3000
+    wait.until_(function()
+      n = n + 1
+      publish(numbered(n, n))
+      socket.sleep(0.1)
+      return workers_of(3001, n) == 4
+    end, 8, "all workers after the purge")
+    assert.equal(1, workers_of(1, 1000))
   end)
 
   it("that waited go to all with single_consumer_on_reconnect 0", function()

@@ -18,7 +18,11 @@ struct call {
 struct kb_broker {
 	struct kb_broker_events events;
 	const char *(*payload)(unsigned n); /* of the n-th message; NULL: "{}" */
-	uint32_t waiting;                   /* in the queue when the subscription starts */
+	uint32_t waiting;                   /* in the queue of the first subscription when it starts */
+	uint32_t length;                    /* of that queue, when it is counted */
+	unsigned asked;                     /* how often it was */
+	bool counting;                      /* the answer comes at the begin of the next process() */
+	bool alternate;                     /* between the first two subscriptions */
 	unsigned left, sent;                /* messages still to come, and delivered */
 	unsigned settled, rejected;
 	unsigned calls_left; /* after which the loop is told to stop */
@@ -36,8 +40,15 @@ static struct kb_inbox *inbox;
 static enum kb_broker_result fake_subscribe(struct kb_broker *b, const struct kb_subscription *s, uint32_t index)
 {
 	(void)s;
-	b->events.waiting(b->events.context, index, b->waiting);
+	b->events.waiting(b->events.context, index, index == 0 ? b->waiting : 0);
 	return KB_BROKER_OK;
+}
+
+static void fake_count(struct kb_broker *b, uint32_t index)
+{
+	CHECK(index == 0);
+	b->asked++;
+	b->counting = true;
 }
 
 static enum kb_broker_result fake_settle(struct kb_broker *b, const struct kb_origin *origin, enum kb_outcome outcome)
@@ -51,7 +62,8 @@ static enum kb_broker_result fake_settle(struct kb_broker *b, const struct kb_or
 static bool deliver(struct kb_broker *b)
 {
 	const char *payload = b->payload ? b->payload(b->sent) : "{}";
-	struct kb_message m = {.payload = kb_slice_from(payload), .origin = {.tag = b->sent + 1}};
+	struct kb_message m = {.payload = kb_slice_from(payload),
+		.origin = {.tag = b->sent + 1, .subscription = b->alternate ? b->sent % 2 : 0}};
 	if (!b->events.delivered(b->events.context, &m))
 		return false;
 	b->sent++;
@@ -73,6 +85,9 @@ static enum kb_broker_result fake_process(struct kb_broker *b, unsigned max)
 		b->lose_at_next = false;
 		return KB_BROKER_LOST;
 	}
+	if (b->counting)
+		b->events.counted(b->events.context, 0, b->length);
+	b->counting = false;
 	if (b->in_call)
 		b->in_call(b, call);
 	for (unsigned n = 0; b->left; n++)
@@ -84,17 +99,18 @@ static enum kb_broker_result fake_process(struct kb_broker *b, unsigned max)
 }
 
 static const struct kb_broker_api api = {FAKE_BROKER, .connect = fake_connect, .subscribe = fake_subscribe,
-	.settle = fake_settle, .process = fake_process, .poll_fd = fake_no_fd, .poll_timeout_ms = fake_no_timeout};
+	.count = fake_count, .settle = fake_settle, .process = fake_process, .poll_fd = fake_no_fd,
+	.poll_timeout_ms = fake_no_timeout};
 
 /* -- running the loop -- */
 
-static struct kb_subscription subscription;
+static struct kb_subscription subscriptions[2], *const subscription = subscriptions;
 
 static struct kb_consumer settings(void)
 {
 	return (struct kb_consumer){.api = &api,
 		.inbox = inbox,
-		.subscriptions = &subscription,
+		.subscriptions = subscriptions,
 		.n_subscriptions = 1,
 		.ack_batch = 20,
 		.deliver_batch = 10,
@@ -109,7 +125,8 @@ static void begin(size_t workers)
 	kb_inbox_destroy(inbox);
 	inbox = kb_inbox_create(workers, 65536);
 	fake = (struct kb_broker){.calls_left = 10};
-	subscription = (struct kb_subscription){.no_ack = true, .event_key = "", .event_subkey = ""};
+	*subscription = (struct kb_subscription){.no_ack = true, .event_key = "", .event_subkey = ""};
+	subscriptions[1] = *subscription;
 }
 
 /* The tags that a worker got, as text. */
@@ -142,7 +159,7 @@ static void test_consumer_loop_count(void)
 	kb_consumer_run(&c);
 	for (unsigned i = 0; i < 10; i++)
 		CHECK(fake.calls[i].max == 10);
-	CHECK(fake.sent == 25);
+	CHECK(fake.sent == 25 && fake.asked == 0);
 }
 
 static void settle_in_second_call(struct kb_broker *b, unsigned call)
@@ -155,8 +172,8 @@ static void settle_in_second_call(struct kb_broker *b, unsigned call)
 static void test_ack_loop_count(void)
 {
 	begin(1);
-	subscription.no_ack = false;
-	subscription.wait_for_consumer_ack = true;
+	subscription->no_ack = false;
+	subscription->wait_for_consumer_ack = true;
 	fake.left = 50;
 	fake.in_call = settle_in_second_call;
 	struct kb_consumer c = settings();
@@ -215,6 +232,24 @@ static void test_backlog_after_reconnect(void)
 	CHECK(fake.sent == 30);
 }
 
+static void fall_in_second_call(struct kb_broker *b, unsigned call)
+{
+	if (call == 1)
+		b->events.fell(b->events.context, 0, "the queue is gone");
+}
+
+static void test_backlog_of_one_that_fell(void)
+{
+	begin(1);
+	fake.waiting = 25;
+	fake.in_call = fall_in_second_call;
+	struct kb_consumer c = settings();
+	c.drain_backlog = true;
+	kb_consumer_run(&c);
+	CHECK(fake.calls[1].max >= 25);
+	CHECK(fake.calls[2].max == 10);
+}
+
 /* -- 4.2.5: single_consumer_on_reconnect -- */
 
 static void test_backlog_to_one_worker(void)
@@ -225,10 +260,10 @@ static void test_backlog_to_one_worker(void)
 	struct kb_consumer c = settings();
 	c.single_worker_for_backlog = true;
 	kb_consumer_run(&c);
-	CHECK_TEXT(tags_of(0), "1 2 3 4 5 6 7");
-	CHECK_TEXT(tags_of(1), "8");
-	CHECK_TEXT(tags_of(2), "9");
-	CHECK_TEXT(tags_of(3), "10");
+	CHECK_TEXT(tags_of(0), "1 2 3 4 5 6 10"); /* and the event of the connection */
+	CHECK_TEXT(tags_of(1), "7");
+	CHECK_TEXT(tags_of(2), "8");
+	CHECK_TEXT(tags_of(3), "9");
 }
 
 static void test_backlog_in_turn(void)
@@ -241,30 +276,83 @@ static void test_backlog_in_turn(void)
 	CHECK_TEXT(tags_of(0), "2 4 6");
 }
 
-static uint64_t silent_since;
-
-/* Two of six come, the others never do; after the silence two new ones. */
-static void leave_some_to_others(struct kb_broker *b, unsigned call)
+static void test_backlog_beside_another_subscription(void)
 {
-	if (call == 0)
-		silent_since = kb_now_ms();
-	if (kb_now_ms() - silent_since < 1100)
+	begin(WORKERS);
+	fake.alternate = true;
+	fake.left = 8;
+	fake.waiting = 100;
+	struct kb_consumer c = settings();
+	c.n_subscriptions = 2;
+	c.single_worker_for_backlog = true;
+	kb_consumer_run(&c);
+	CHECK_TEXT(tags_of(0), "1 3 5 7 8");
+	CHECK_TEXT(tags_of(1), "2");
+	CHECK_TEXT(tags_of(2), "4");
+	CHECK_TEXT(tags_of(3), "6");
+	CHECK(fake.asked == 1); /* once a second */
+}
+
+static void run_to_one_worker(void (*in_call)(struct kb_broker *b, unsigned call))
+{
+	fake.in_call = in_call;
+	struct kb_consumer c = settings();
+	c.single_worker_for_backlog = true;
+	kb_consumer_run(&c);
+}
+
+static unsigned counts; /* until the two new ones come */
+
+/* Two of six come, and later two new ones. */
+static void keep_four_back(struct kb_broker *b, unsigned call)
+{
+	(void)call;
+	if (b->asked < counts)
 		b->calls_left = 10;
 	else if (b->sent == 2)
 		b->left = 2;
 }
 
-static void test_backlog_that_others_took(void)
+static void run_with_two_of_six(uint32_t length)
 {
 	begin(2);
 	fake.waiting = 6;
+	fake.length = length;
 	fake.left = 2;
-	fake.in_call = leave_some_to_others;
-	struct kb_consumer c = settings();
-	c.single_worker_for_backlog = true;
-	kb_consumer_run(&c);
-	CHECK_TEXT(tags_of(0), "1 2 3");
-	CHECK_TEXT(tags_of(1), "4");
+	run_to_one_worker(keep_four_back);
+	CHECK_TEXT(tags_of(0), "1 2 4");
+	CHECK_TEXT(tags_of(1), "3");
+}
+
+static void test_backlog_that_others_took(void)
+{
+	counts = 2;
+	run_with_two_of_six(0);
+}
+
+/* In a stream, or with another consumer of a queue that has one at a time. */
+static void test_backlog_that_is_for_others(void)
+{
+	counts = 3;
+	run_with_two_of_six(6);
+}
+
+static void deliver_after_first_count(struct kb_broker *b, unsigned call)
+{
+	(void)call;
+	if (b->asked == 1 && b->sent == 0)
+		b->left = 6;
+}
+
+/* The broker has sent two of six when it counts, and they come behind its answer. */
+static void test_backlog_on_its_way(void)
+{
+	begin(2);
+	fake.waiting = 6;
+	fake.length = 4;
+	run_to_one_worker(deliver_after_first_count);
+	CHECK_TEXT(tags_of(0), "1 2 3 4 5 6");
+	CHECK_TEXT(tags_of(1), "");
 }
 
 /* -- consistent-worker-key -- */
@@ -278,7 +366,7 @@ static const char *three_callers(unsigned n)
 static void test_worker_by_key(void)
 {
 	begin(WORKERS);
-	subscription.worker_key = "who";
+	subscription->worker_key = "who";
 	fake.payload = three_callers;
 	fake.left = 9;
 	fake.waiting = 9;
@@ -312,7 +400,7 @@ static size_t workers_that_got_something(void)
 static void test_one_key_one_worker(void)
 {
 	begin(WORKERS);
-	subscription.worker_key = "who";
+	subscription->worker_key = "who";
 	fake.payload = one_caller;
 	fake.left = 20;
 	struct kb_consumer c = settings();
@@ -323,7 +411,7 @@ static void test_one_key_one_worker(void)
 static void test_without_the_key(void)
 {
 	begin(WORKERS);
-	subscription.worker_key = "nobody has it";
+	subscription->worker_key = "nobody has it";
 	fake.payload = one_caller;
 	fake.left = 20;
 	struct kb_consumer c = settings();
@@ -344,7 +432,7 @@ static void test_too_large(void)
 {
 	begin(1);
 	memset(big, 'x', sizeof big - 1);
-	subscription.no_ack = false;
+	subscription->no_ack = false;
 	fake.payload = big_one;
 	fake.left = 3;
 	struct kb_consumer c = settings();
@@ -383,8 +471,8 @@ static void test_full(void)
 static uint64_t five_calls_take_ms(int ack_timeout_ms, int read_timeout_ms, bool owed)
 {
 	begin(1);
-	subscription.no_ack = !owed;
-	subscription.wait_for_consumer_ack = owed;
+	subscription->no_ack = !owed;
+	subscription->wait_for_consumer_ack = owed;
 	fake.left = 1;
 	fake.calls_left = 7;
 	struct kb_consumer c = settings();
@@ -409,9 +497,13 @@ int main(void)
 	test_backlog_at_once();
 	test_backlog_by_the_count();
 	test_backlog_after_reconnect();
+	test_backlog_of_one_that_fell();
 	test_backlog_to_one_worker();
 	test_backlog_in_turn();
+	test_backlog_beside_another_subscription();
 	test_backlog_that_others_took();
+	test_backlog_that_is_for_others();
+	test_backlog_on_its_way();
 	test_worker_by_key();
 	test_one_key_one_worker();
 	test_without_the_key();

@@ -35,7 +35,7 @@ static void drop(struct kb_broker *b)
 		kb_amqp_content_clear(&b->subscriptions[i].incoming);
 		b->subscriptions[i].s = NULL;
 		b->subscriptions[i].generation = 0;
-		b->subscriptions[i].closing = false;
+		b->subscriptions[i].closing = b->subscriptions[i].counting = false;
 	}
 }
 
@@ -169,16 +169,27 @@ static void subscription_stands(struct kb_broker *b, struct kb_amqp_subscription
 {
 	static uint32_t generations; /* shared by all brokers of a process: a stale origin never matches by chance */
 	sub->generation = ++generations;
+	kb_traffic_subscription(b->config->traffic, (uint32_t)(sub - b->subscriptions), NULL);
 	kb_log(KB_LOG_INFO, "amqp: consuming queue \"%s\" of exchange \"%s\" from %s", sub->s->queue.name,
 		sub->s->exchange.name, b->address);
 	if (b->events.waiting)
 		b->events.waiting(b->events.context, (uint32_t)(sub - b->subscriptions), waiting);
 }
 
-void kb_amqp_subscription_fell(struct kb_amqp_subscription *sub)
+static void tell_fell(struct kb_broker *b, const struct kb_amqp_subscription *sub, const char *why)
+{
+	uint32_t index = (uint32_t)(sub - b->subscriptions);
+	kb_traffic_subscription(b->config->traffic, index, why);
+	if (b->events.fell)
+		b->events.fell(b->events.context, index, why);
+}
+
+void kb_amqp_subscription_fell(struct kb_broker *b, struct kb_amqp_subscription *sub, const char *why)
 {
 	sub->generation = 0;
+	sub->counting = false;
 	sub->retry_at = kb_now_ms() + KB_AMQP_RESUBSCRIBE_MS;
+	tell_fell(b, sub, why);
 }
 
 static void log_failed(const struct kb_amqp_subscription *sub, int next_ms, const char *why)
@@ -217,7 +228,6 @@ static enum kb_broker_result start_subscription(struct kb_broker *b, struct kb_a
 	bool stands = kb_amqp_topology(b->link.connection, channel, sub->s, &declared);
 	b->link.out_at = kb_now_ms();
 	sub->retry_at = 0;
-	kb_traffic_subscription(b->config->traffic, (uint32_t)(sub - b->subscriptions), stands ? NULL : declared.error);
 	if (stands) {
 		sub->offence = (struct kb_amqp_offence){0};
 		subscription_stands(b, sub, declared.waiting);
@@ -229,7 +239,7 @@ static enum kb_broker_result start_subscription(struct kb_broker *b, struct kb_a
 	if (declared.connection_lost)
 		return kb_amqp_lost(b, declared.error);
 	kb_amqp_put_method(&b->link.out, channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
-	kb_amqp_subscription_fell(sub);
+	kb_amqp_subscription_fell(b, sub, declared.error);
 	return KB_BROKER_INVALID;
 }
 
@@ -244,8 +254,20 @@ static enum kb_broker_result amqp_subscribe(struct kb_broker *b, const struct kb
 	if (!is_paused(sub))
 		return start_subscription(b, sub);
 	sub->retry_at = sub->offence.until;
-	kb_traffic_subscription(b->config->traffic, index, sub->offence.why);
+	tell_fell(b, sub, sub->offence.why);
 	return KB_BROKER_INVALID;
+}
+
+/* A passive declaration changes nothing and is answered with the length of the queue. A queue that the broker has named
+ * is a new one, in which nothing has waited. */
+static void amqp_count(struct kb_broker *b, uint32_t index)
+{
+	amqp_channel_t channel = kb_amqp_channel_of(index);
+	struct kb_amqp_subscription *sub = b->link.connection ? kb_amqp_subscription_on(b, channel) : NULL;
+	if (!sub || !sub->generation || sub->counting || !sub->s->queue.name[0])
+		return;
+	amqp_queue_declare_t declare = {.queue = amqp_cstring_bytes(sub->s->queue.name), .passive = 1};
+	sub->counting = kb_amqp_put_method(&b->link.out, channel, AMQP_QUEUE_DECLARE_METHOD, &declare);
 }
 
 static bool retry_due(const struct kb_amqp_subscription *sub)
@@ -455,6 +477,7 @@ const struct kb_broker_api kb_amqp = {
 	.connect = amqp_connect,
 	.address = amqp_address,
 	.subscribe = amqp_subscribe,
+	.count = amqp_count,
 	.publish = amqp_publish,
 	.renew = amqp_renew,
 	.ask_exchange = kb_amqp_ask_exchange,

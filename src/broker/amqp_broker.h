@@ -32,6 +32,7 @@ struct kb_amqp_subscription {
 	int64_t retry_at;    /* ms; 0 while it stands */
 	uint32_t generation; /* of its channel: a tag means nothing on the next one; 0: the channel is closed */
 	bool closing;        /* we closed the channel, and its end is still to come */
+	bool counting;       /* we asked how many messages wait, and the answer is still to come */
 	struct kb_amqp_offence offence;
 };
 
@@ -97,8 +98,8 @@ amqp_channel_t kb_amqp_channel_of(size_t subscription);
 /* NULL when none stands there. */
 struct kb_amqp_subscription *kb_amqp_subscription_on(struct kb_broker *b, amqp_channel_t channel);
 
-/* Its channel is closed or about to be: what came on it can no longer be acknowledged. */
-void kb_amqp_subscription_fell(struct kb_amqp_subscription *sub);
+/* Its channel is closed or about to be, and why: what came on it can no longer be acknowledged. */
+void kb_amqp_subscription_fell(struct kb_broker *b, struct kb_amqp_subscription *sub, const char *why);
 
 enum kb_broker_result kb_amqp_settle(struct kb_broker *b, const struct kb_origin *origin, enum kb_outcome outcome);
 

@@ -55,10 +55,9 @@ static enum kb_broker_result channel_closed(struct kb_broker *b, const amqp_fram
 	if (sub) {
 		kb_log(KB_LOG_ERROR, "amqp: subscription to queue \"%s\" ended by the broker, next try in %d s: %s",
 			sub->s->queue.name, KB_AMQP_RESUBSCRIBE_MS / 1000, why);
-		kb_traffic_subscription(b->config->traffic, (uint32_t)(sub - b->subscriptions), why);
 		kb_amqp_content_clear(&sub->incoming);
 		sub->closing = false;
-		kb_amqp_subscription_fell(sub);
+		kb_amqp_subscription_fell(b, sub, why);
 	}
 	return KB_BROKER_OK;
 }
@@ -87,11 +86,22 @@ static void consumer_cancelled(struct kb_broker *b, const amqp_frame_t *frame)
 		return;
 	kb_log(KB_LOG_ERROR, "amqp: queue \"%s\" is gone, subscribing again in %d s", sub->s->queue.name,
 		KB_AMQP_RESUBSCRIBE_MS / 1000);
-	kb_traffic_subscription(b->config->traffic, (uint32_t)(sub - b->subscriptions), "the queue is gone");
 	amqp_channel_close_t close = {.reply_code = 200};
 	kb_amqp_put_method(&b->link.out, frame->channel, AMQP_CHANNEL_CLOSE_METHOD, &close);
 	sub->closing = true;
-	kb_amqp_subscription_fell(sub);
+	kb_amqp_subscription_fell(b, sub, "the queue is gone");
+}
+
+/* The answer to amqp_count(), unless the subscription fell meanwhile. */
+static void queue_counted(struct kb_broker *b, const amqp_frame_t *frame)
+{
+	const amqp_queue_declare_ok_t *declared = frame->payload.method.decoded;
+	struct kb_amqp_subscription *sub = kb_amqp_subscription_on(b, frame->channel);
+	if (!sub || !sub->counting)
+		return;
+	sub->counting = false;
+	if (b->events.counted)
+		b->events.counted(b->events.context, (uint32_t)(sub - b->subscriptions), declared->message_count);
 }
 
 /* The broker has nothing more to say on a channel that we closed. */
@@ -179,6 +189,7 @@ static enum kb_broker_result method(struct kb_broker *b, const amqp_frame_t *fra
 	case AMQP_BASIC_DELIVER_METHOD: begin_delivery(b, frame); return KB_BROKER_OK;
 	case AMQP_BASIC_RETURN_METHOD: begin_return(b, frame); return KB_BROKER_OK;
 	case AMQP_BASIC_CANCEL_METHOD: consumer_cancelled(b, frame); return KB_BROKER_OK;
+	case AMQP_QUEUE_DECLARE_OK_METHOD: queue_counted(b, frame); return KB_BROKER_OK;
 	case AMQP_CHANNEL_CLOSE_METHOD: return channel_closed(b, frame);
 	case AMQP_CONNECTION_CLOSE_METHOD: return connection_closed(b, frame);
 	case AMQP_CONNECTION_BLOCKED_METHOD: blocked(b, fields); return KB_BROKER_OK;

@@ -71,6 +71,14 @@ struct kb_broker_events {
 	/* A subscription started, and so many messages were waiting in its queue. Said by AMQP alone; may be NULL. */
 	void (*waiting)(void *context, uint32_t subscription, uint32_t messages);
 
+	/* The answer to count(): so many messages wait in the queue, those on their way to us not among them. Said by AMQP
+	 * alone; may be NULL. */
+	void (*counted)(void *context, uint32_t subscription, uint32_t messages);
+
+	/* A subscription was refused, or stands no longer; logged already, and it is tried again. Of the end of a
+	 * connection, which ends all, nothing is said. Said by AMQP alone; may be NULL. */
+	void (*fell)(void *context, uint32_t subscription, const char *reason);
+
 	/* The server lets us publish nothing to this subject, in its words `reason`; logged already. Of what was sent there
 	 * nothing arrives. Said by NATS alone; may be NULL. */
 	void (*forbidden)(void *context, struct kb_slice subject, const char *reason);
@@ -196,6 +204,10 @@ struct kb_broker_api {
 	 * logged with the names; the others go on, and the broker tries it again from process() once in a while. One that
 	 * costs the connection is KB_BROKER_LOST, and refused on the next ones for a while. */
 	enum kb_broker_result (*subscribe)(struct kb_broker *b, const struct kb_subscription *s, uint32_t index);
+
+	/* Asks the server how many messages wait for a subscription: counted() will tell. Nothing happens while an earlier
+	 * such question is open, or when the subscription does not stand. NULL: there is no such thing. */
+	void (*count)(struct kb_broker *b, uint32_t index);
 
 	/* Numbers the message and takes it, or not. *sequence 0: settled at once, no settled() will follow: so it is with
 	 * NATS, but for messages with KB_STORED, and others with config.confirm; one broker gets only the one kind. */

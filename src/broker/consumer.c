@@ -12,23 +12,33 @@
 #include "core/log.h"
 
 enum {
-	CATCH_UP_BATCH = 10000,   /* deliveries between two looks at acknowledgements while there is a backlog */
-	OTHERS_TOOK_IT_MS = 1000, /* the silence after which the rest of a backlog is not expected any more */
-	FULL_PAUSE_MS = 1         /* while every inbox is full: long enough for a worker to finish dozens of messages */
+	CATCH_UP_BATCH = 10000, /* deliveries between two looks at acknowledgements while there is a backlog */
+	COUNT_MS = 1000,        /* between two questions how much of a backlog is left */
+	FULL_PAUSE_MS = 1       /* while every inbox is full: long enough for a worker to finish dozens of messages */
+};
+
+/* Messages of one subscription that waited at the broker when it started, and are still to come. Other consumers, their
+ * expiry or a purge may take part of them, so the broker is asked, too: of what waits in a queue, new messages are the
+ * last, so no more of the backlog is left than waits at all. A stream has a length, too, and none of it is for us. */
+struct backlog {
+	uint64_t left;
+	uint64_t counted; /* what waited when the broker last counted */
+	bool silent;      /* no worker owed an outcome then, and nothing has come since */
+	size_t worker;    /* that gets them, when one gets them all */
 };
 
 struct loop {
 	const struct kb_consumer *c;
 	struct kb_broker *broker;
 	size_t turn;        /* the worker that gets the next message */
-	uint64_t backlog;   /* messages that waited at the broker when we subscribed, and are still to come */
-	int64_t heard_at;   /* ms of the last delivery */
+	int64_t count_at;   /* ms; when to ask what is left of backlogs */
 	uint64_t unsettled; /* messages at the workers that wait for their acknowledgement */
 	bool connected, full;
 	bool acks_had_their_turn; /* right before the last sleep that did not happen */
 	struct kb_backoff backoff;
 	struct kb_pace pace;
 	struct kb_log_limit lost_events, too_large;
+	struct backlog backlogs[]; /* by subscription */
 };
 
 static bool stopped(const struct loop *l)
@@ -41,6 +51,21 @@ static bool stopped(const struct loop *l)
 static const struct kb_subscription *subscription_of(const struct loop *l, const struct kb_message *m)
 {
 	return m->origin.subscription < l->c->n_subscriptions ? &l->c->subscriptions[m->origin.subscription] : NULL;
+}
+
+/* NULL: the message does not belong to one. */
+static struct backlog *backlog_of(struct loop *l, const struct kb_message *m)
+{
+	struct backlog *b = subscription_of(l, m) ? &l->backlogs[m->origin.subscription] : NULL;
+	return b && b->left ? b : NULL;
+}
+
+static bool any_backlog(const struct loop *l)
+{
+	for (size_t i = 0; i < l->c->n_subscriptions; i++)
+		if (l->backlogs[i].left)
+			return true;
+	return false;
 }
 
 /* FNV-1a */
@@ -85,10 +110,11 @@ static bool put_in_turn(struct loop *l, const struct kb_message *m)
 static bool hand_over(struct loop *l, const struct kb_message *m)
 {
 	size_t worker;
+	const struct backlog *backlog = l->c->single_worker_for_backlog ? backlog_of(l, m) : NULL;
 	if (worker_by_key(l, m, &worker))
 		return kb_inbox_put(l->c->inbox, worker, m);
-	if (l->backlog && l->c->single_worker_for_backlog)
-		return kb_inbox_put(l->c->inbox, l->turn, m);
+	if (backlog)
+		return kb_inbox_put(l->c->inbox, backlog->worker, m);
 	return put_in_turn(l, m);
 }
 
@@ -105,20 +131,41 @@ static bool fits(struct loop *l, const struct kb_message *m)
 	return false;
 }
 
-static void count_taken(struct loop *l)
+static void count_taken(struct loop *l, const struct kb_message *m)
 {
+	struct backlog *backlog = backlog_of(l, m);
 	kb_pace_note(&l->pace, 1);
-	l->heard_at = kb_now_ms();
-	if (l->backlog)
-		l->backlog--;
+	if (!backlog)
+		return;
+	backlog->left--;
+	backlog->silent = false;
 }
 
 static void on_waiting(void *context, uint32_t subscription, uint32_t messages)
 {
 	struct loop *l = context;
-	(void)subscription;
-	l->backlog += messages;
-	l->heard_at = kb_now_ms();
+	l->backlogs[subscription] = (struct backlog){.left = messages, .counted = messages, .worker = l->turn};
+}
+
+/* What the broker had sent when it counted may come behind its answer, but not behind its answer to the next question:
+ * so it is the count before this one that holds now. */
+static void on_counted(void *context, uint32_t subscription, uint32_t messages)
+{
+	struct loop *l = context;
+	struct backlog *backlog = &l->backlogs[subscription];
+	if (backlog->left > backlog->counted)
+		backlog->left = backlog->counted;
+	if (backlog->silent)
+		backlog->left = 0;
+	backlog->counted = messages;
+	backlog->silent = l->unsettled == 0;
+}
+
+static void on_fell(void *context, uint32_t subscription, const char *reason)
+{
+	struct loop *l = context;
+	(void)reason;
+	l->backlogs[subscription].left = 0;
 }
 
 static bool on_delivered(void *context, const struct kb_message *m)
@@ -132,7 +179,7 @@ static bool on_delivered(void *context, const struct kb_message *m)
 	l->full = sound && !hand_over(l, &copy);
 	if (l->full)
 		return false;
-	count_taken(l);
+	count_taken(l, m);
 	if (sound && after_worker)
 		l->unsettled++;
 	else if (!s->no_ack)
@@ -190,12 +237,10 @@ static bool harvest(struct loop *l)
 
 /* -- the loop -- */
 
-/* False: nothing came up in time. */
-static bool sleep_until_work(struct loop *l, int timeout_ms)
+static void sleep_until_work(struct loop *l, int timeout_ms)
 {
 	bool want_outcomes = l->unsettled > 0;
 	struct kb_wake *wake = want_outcomes ? kb_inbox_consumer_wake(l->c->inbox) : NULL;
-	int ready = 1;
 	if (want_outcomes)
 		kb_wake_arm(wake);
 	l->acks_had_their_turn = want_outcomes && harvest(l);
@@ -204,11 +249,10 @@ static bool sleep_until_work(struct loop *l, int timeout_ms)
 			{want_outcomes ? kb_wake_fd(wake) : -1, POLLIN, 0}};
 		if (l->connected)
 			fds[0].events = l->c->api->poll_events(l->broker);
-		ready = poll(fds, 2, l->full && timeout_ms > FULL_PAUSE_MS ? FULL_PAUSE_MS : timeout_ms);
+		poll(fds, 2, l->full && timeout_ms > FULL_PAUSE_MS ? FULL_PAUSE_MS : timeout_ms);
 	}
 	if (want_outcomes)
 		kb_wake_disarm(wake);
-	return ready != 0;
 }
 
 static bool subscribe_all(struct loop *l)
@@ -223,7 +267,7 @@ static bool subscribe_all(struct loop *l)
 
 static void connect_or_wait(struct loop *l)
 {
-	l->backlog = 0;
+	memset(l->backlogs, 0, l->c->n_subscriptions * sizeof *l->backlogs);
 	l->full = false;
 	if (l->c->api->connect(l->broker) == KB_BROKER_OK && subscribe_all(l)) {
 		kb_backoff_opened(&l->backoff, kb_now_ms());
@@ -236,7 +280,7 @@ static void connect_or_wait(struct loop *l)
 
 static unsigned batch(const struct loop *l)
 {
-	bool at_once = l->backlog && l->c->drain_backlog && l->c->deliver_batch < CATCH_UP_BATCH;
+	bool at_once = l->c->drain_backlog && l->c->deliver_batch < CATCH_UP_BATCH && any_backlog(l);
 	return at_once ? CATCH_UP_BATCH : l->c->deliver_batch;
 }
 
@@ -248,20 +292,26 @@ static int at_most(int ms, int limit_ms)
 static int timeout_ms(const struct loop *l)
 {
 	int ms = at_most(l->c->api->poll_timeout_ms(l->broker), l->c->read_timeout_ms);
+	ms = any_backlog(l) ? at_most(ms, COUNT_MS) : ms;
 	return l->unsettled ? at_most(ms, l->c->ack_timeout_ms) : ms;
 }
 
-/* Other consumers may have taken some of what waited, or it expired. */
-static void look_at_silence(struct loop *l)
+static void count_backlogs(struct loop *l)
 {
-	if (l->backlog && !l->unsettled && kb_now_ms() - l->heard_at > OTHERS_TOOK_IT_MS)
-		l->backlog = 0;
+	int64_t now = kb_now_ms();
+	if (!l->c->api->count || !any_backlog(l) || now < l->count_at)
+		return;
+	l->count_at = now + COUNT_MS;
+	for (size_t i = 0; i < l->c->n_subscriptions; i++)
+		if (l->backlogs[i].left)
+			l->c->api->count(l->broker, (uint32_t)i);
 }
 
 static void serve(struct loop *l)
 {
 	bool more = l->acks_had_their_turn || harvest(l);
 	l->acks_had_their_turn = false;
+	count_backlogs(l);
 	enum kb_broker_result result = l->c->api->process(l->broker, batch(l));
 	if (result == KB_BROKER_LOST) {
 		report(l, false);
@@ -271,18 +321,18 @@ static void serve(struct loop *l)
 	}
 	if (more || (result == KB_BROKER_AGAIN && !l->full) || kb_pace_gather(&l->pace))
 		return;
-	if (!sleep_until_work(l, timeout_ms(l)) && !l->full)
-		look_at_silence(l);
+	sleep_until_work(l, timeout_ms(l));
 }
 
 void kb_consumer_run(const struct kb_consumer *c)
 {
 	size_t bad_url = 0;
-	struct loop *l = calloc(1, sizeof *l);
+	struct loop *l = calloc(1, sizeof *l + c->n_subscriptions * sizeof *l->backlogs);
 	if (!l)
 		return;
 	l->c = c;
-	struct kb_broker_events events = {.context = l, .delivered = on_delivered, .waiting = on_waiting};
+	struct kb_broker_events events = {
+		.context = l, .delivered = on_delivered, .waiting = on_waiting, .counted = on_counted, .fell = on_fell};
 	l->broker = c->api->open(&c->config, &events, &bad_url);
 	kb_traffic_list(c->config.traffic, c->subscriptions, c->n_subscriptions, c->federated_only);
 	while (l->broker && !stopped(l)) {
