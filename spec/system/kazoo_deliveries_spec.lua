@@ -387,13 +387,16 @@ describe("One subscription", function()
 
   it("to a queue that is to exist and does not is named with 404, and comes when there is one", function()
     start [[{'exchange':'dlv-p', 'type':'topic', 'queue':'dlv-passive', 'routing':'x', 'queue-def':{'passive':1}}]]
-    server:wait_log('subscription to queue "dlv%-passive" of exchange "dlv%-p" failed.*404 ')
+    local failed = 'subscription to queue "dlv%%-passive" of exchange "dlv%%-p" failed, next try in %d s: .*404 '
+    server:wait_log(failed:format(2))
     others_are_served "while there is no queue"
+    server:wait_log(failed:format(4))
     client:queue("dlv-passive")
     server:wait_log('consuming queue "dlv%-passive"')
     client:publish("dlv-p", "x", '{"id":"in the queue that was made"}')
     server:event("in the queue that was made")
     client:delete_queue("dlv-passive")
+    server:wait_log(failed:format(2), 10, 2) -- it stood
   end)
 
   it("to an exchange that is to exist and does not is named with 404, and comes when there is one", function()

@@ -35,6 +35,7 @@ static void drop(struct kb_broker *b)
 		kb_amqp_content_clear(&b->subscriptions[i].incoming);
 		b->subscriptions[i].s = NULL;
 		b->subscriptions[i].generation = 0;
+		b->subscriptions[i].pause_ms = 0;
 		b->subscriptions[i].closing = b->subscriptions[i].counting = false;
 	}
 }
@@ -184,11 +185,11 @@ static void tell_fell(struct kb_broker *b, const struct kb_amqp_subscription *su
 		b->events.fell(b->events.context, index, why);
 }
 
-void kb_amqp_subscription_fell(struct kb_broker *b, struct kb_amqp_subscription *sub, const char *why)
+void kb_amqp_subscription_fell(struct kb_broker *b, struct kb_amqp_subscription *sub, int pause_ms, const char *why)
 {
 	sub->generation = 0;
 	sub->counting = false;
-	sub->retry_at = kb_now_ms() + KB_AMQP_RESUBSCRIBE_MS;
+	sub->retry_at = kb_now_ms() + pause_ms;
 	tell_fell(b, sub, why);
 }
 
@@ -198,13 +199,29 @@ static void log_failed(const struct kb_amqp_subscription *sub, int next_ms, cons
 		sub->s->queue.name, sub->s->exchange.name, next_ms / 1000, why);
 }
 
+static int longer(int pause_ms, int first_ms, int most_ms)
+{
+	int doubled = pause_ms ? pause_ms * 2 : first_ms;
+	return doubled > most_ms ? most_ms : doubled;
+}
+
+/* The broker closed the channel over it. */
+static enum kb_broker_result subscription_refused(
+	struct kb_broker *b, struct kb_amqp_subscription *sub, amqp_channel_t channel, const char *why)
+{
+	sub->pause_ms = longer(sub->pause_ms, KB_AMQP_RESUBSCRIBE_MS, KB_AMQP_RESUBSCRIBE_MAX_MS);
+	log_failed(sub, sub->pause_ms, why);
+	kb_amqp_put_method(&b->link.out, channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
+	kb_amqp_subscription_fell(b, sub, sub->pause_ms, why);
+	return KB_BROKER_INVALID;
+}
+
 /* The broker closed the connection over it. Each further try costs the others a reconnect, too. */
 static enum kb_broker_result subscription_offended(
 	struct kb_broker *b, struct kb_amqp_subscription *sub, const char *why)
 {
 	struct kb_amqp_offence *o = &sub->offence;
-	int doubled = o->pause_ms ? o->pause_ms * 2 : KB_AMQP_OFFENCE_MS;
-	o->pause_ms = doubled > KB_AMQP_OFFENCE_MAX_MS ? KB_AMQP_OFFENCE_MAX_MS : doubled;
+	o->pause_ms = longer(o->pause_ms, KB_AMQP_OFFENCE_MS, KB_AMQP_OFFENCE_MAX_MS);
 	o->until = kb_now_ms() + o->pause_ms;
 	snprintf(o->why, sizeof o->why, "%s", why);
 	log_failed(sub, o->pause_ms, why);
@@ -230,17 +247,14 @@ static enum kb_broker_result start_subscription(struct kb_broker *b, struct kb_a
 	sub->retry_at = 0;
 	if (stands) {
 		sub->offence = (struct kb_amqp_offence){0};
+		sub->pause_ms = 0;
 		subscription_stands(b, sub, declared.waiting);
 		return KB_BROKER_OK;
 	}
 	if (declared.offended)
 		return subscription_offended(b, sub, declared.error);
-	log_failed(sub, KB_AMQP_RESUBSCRIBE_MS, declared.error);
-	if (declared.connection_lost)
-		return kb_amqp_lost(b, declared.error);
-	kb_amqp_put_method(&b->link.out, channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
-	kb_amqp_subscription_fell(b, sub, declared.error);
-	return KB_BROKER_INVALID;
+	return declared.connection_lost ? kb_amqp_lost(b, declared.error)
+									: subscription_refused(b, sub, channel, declared.error);
 }
 
 static enum kb_broker_result amqp_subscribe(struct kb_broker *b, const struct kb_subscription *s, uint32_t index)

@@ -12,7 +12,8 @@ enum {
 	KB_AMQP_PUBLISH_CHANNEL = 1,
 	KB_AMQP_FIRST_SUBSCRIPTION_CHANNEL = 2,
 	KB_AMQP_QUESTION_CHANNELS = 16, /* at most, from the highest number down */
-	KB_AMQP_RESUBSCRIBE_MS = 2000,
+	KB_AMQP_RESUBSCRIBE_MS = 2000,  /* the first pause of a subscription that is refused; doubles */
+	KB_AMQP_RESUBSCRIBE_MAX_MS = 60000,
 	KB_AMQP_FOLLOW_MS = 5000,   /* that each has a connection before it follows the others again */
 	KB_AMQP_OFFENCE_MS = 30000, /* the first pause of a subscription that costs the connection; doubles */
 	KB_AMQP_OFFENCE_MAX_MS = 3600000
@@ -30,6 +31,7 @@ struct kb_amqp_subscription {
 	const struct kb_subscription *s;
 	struct kb_amqp_content incoming;
 	int64_t retry_at;    /* ms; 0 while it stands */
+	int pause_ms;        /* the last one, on this connection; 0 once it stands */
 	uint32_t generation; /* of its channel: a tag means nothing on the next one; 0: the channel is closed */
 	bool closing;        /* we closed the channel, and its end is still to come */
 	bool counting;       /* we asked how many messages wait, and the answer is still to come */
@@ -99,7 +101,7 @@ amqp_channel_t kb_amqp_channel_of(size_t subscription);
 struct kb_amqp_subscription *kb_amqp_subscription_on(struct kb_broker *b, amqp_channel_t channel);
 
 /* Its channel is closed or about to be, and why: what came on it can no longer be acknowledged. */
-void kb_amqp_subscription_fell(struct kb_broker *b, struct kb_amqp_subscription *sub, const char *why);
+void kb_amqp_subscription_fell(struct kb_broker *b, struct kb_amqp_subscription *sub, int pause_ms, const char *why);
 
 enum kb_broker_result kb_amqp_settle(struct kb_broker *b, const struct kb_origin *origin, enum kb_outcome outcome);
 

@@ -57,7 +57,7 @@ static enum kb_broker_result channel_closed(struct kb_broker *b, const amqp_fram
 			sub->s->queue.name, KB_AMQP_RESUBSCRIBE_MS / 1000, why);
 		kb_amqp_content_clear(&sub->incoming);
 		sub->closing = false;
-		kb_amqp_subscription_fell(b, sub, why);
+		kb_amqp_subscription_fell(b, sub, KB_AMQP_RESUBSCRIBE_MS, why);
 	}
 	return KB_BROKER_OK;
 }
@@ -89,7 +89,7 @@ static void consumer_cancelled(struct kb_broker *b, const amqp_frame_t *frame)
 	amqp_channel_close_t close = {.reply_code = 200};
 	kb_amqp_put_method(&b->link.out, frame->channel, AMQP_CHANNEL_CLOSE_METHOD, &close);
 	sub->closing = true;
-	kb_amqp_subscription_fell(b, sub, "the queue is gone");
+	kb_amqp_subscription_fell(b, sub, KB_AMQP_RESUBSCRIBE_MS, "the queue is gone");
 }
 
 /* The answer to amqp_count(), unless the subscription fell meanwhile. */
