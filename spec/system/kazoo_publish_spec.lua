@@ -21,6 +21,9 @@ local routes = {
   unquoted_hex = [[
     $var(payload) = $(rb{s.decode.hexa});
     kazoo_publish("pub", "k", $var(payload));]],
+  quoted_often = [[
+    $var(i) = 0;
+    while ($var(i) < 50) { kazoo_publish("pub", "k", "{'a':'$rb'}"); $var(rc) = $rc; $var(i) = $var(i) + 1; }]],
   mixed = [[
     kazoo_publish("pub", "mixed.$fU", "{'a' : '$fU'}", "x=$fU");]],
   in_condition = [[
@@ -165,6 +168,18 @@ describe("kazoo_publish", function()
       server:wait_log("kazoo_publish: routing key of 256 bytes is longer than AMQP allows %(255%)")
       local _, message = published("{}", ("k"):rep(255))
       assert.equal(("k"):rep(255), message.routing_key)
+    end)
+
+    it("a string with variables that is longer than pv_buffer_size, told once a second and counted", function()
+      local too_long = "ERROR.*kazoo_publish: the parameter json_payload, .* is longer than pv_buffer_size allows "
+        .. "%(8191 bytes%)"
+      local before = stats.one(server, "kazoo.stats").refused_invalid
+      assert.equal(-1, (server:call("quoted_often", { body = ("b"):rep(9000) })))
+      server:wait_log(too_long)
+      assert.is_true(server:count_log(too_long) < 5)
+      assert.equal(0, server:count_log("no more space for"))
+      assert.equal(before + 50, stats.one(server, "kazoo.stats").refused_invalid)
+      nothing_was_sent()
     end)
 
     it("headers that are none", function()

@@ -23,6 +23,8 @@ local routes = {
     $var(p) = "0123456789abcdef"; $var(i) = 0;
     while ($var(i) < 13) { $var(p) = $var(p) + $var(p); $var(i) = $var(i) + 1; }
     nats_publish("order", $var(p));]],
+  mixed = [[nats_publish("order", "<$rb>");]],
+  respond_mixed = [[nats_respond("<$rb>");]],
 }
 
 describe("The statistics of nats", function()
@@ -61,6 +63,15 @@ describe("The statistics of nats", function()
     moves(server, { refused = 1, refused_invalid = 1 }, function()
       assert.equal(-1, server:publish("not.to.*", "hello"))
     end)
+  end)
+
+  it("count parameters that are longer than pv_buffer_size", function()
+    moves(server, { refused = 2, refused_invalid = 2 }, function()
+      for _, route in ipairs { "mixed", "respond_mixed" } do
+        assert.equal(-1, (server:call(route, { body = ("b"):rep(9000) })))
+      end
+    end)
+    server:wait_log("ERROR.*nats_publish: the parameter payload, .* is longer than pv_buffer_size allows %(8191 bytes%)")
   end)
 
   it("count what the server would not take", function()

@@ -90,6 +90,10 @@ struct kb_outbox *kz_outbox(void);
 /* Of the outbox's readers, those before it are the publishers of the zones. */
 size_t kz_question_reader(void);
 
+/* kb_script_get() for what is to go out, so that what cannot be is counted. */
+bool kz_message_get(
+	struct sip_msg *msg, const char *function, const char *name, char *parameter, struct kb_slice *value);
+
 /* A message with strict JSON and the fields that say who sent it, for one call of kz_message_send(); its parts lie in
  * buffers of the function's own. False and a log line that begins with the script's function when a part is not what it
  * must be. */

@@ -14,6 +14,7 @@
 #include "core/uuid.h"
 #include "kamailio/kazoo_query.h"
 #include "kamailio/kazoo_stats.h"
+#include "kamailio/script.h"
 
 enum { SERVER_ID_MAX = 300 };
 
@@ -235,6 +236,15 @@ static bool build(const char *function, struct kb_slice exchange, struct kb_slic
 		.payload = kb_buf_slice(&body),
 		.origin = {.broker = (uint32_t)zone}};
 	return true;
+}
+
+bool kz_message_get(
+	struct sip_msg *msg, const char *function, const char *name, char *parameter, struct kb_slice *value)
+{
+	bool good = kb_script_get(msg, function, name, parameter, value);
+	if (!good)
+		kb_counts_add(KZ_REFUSED_INVALID);
+	return good;
 }
 
 bool kz_message_build(const char *function, struct kb_slice exchange, struct kb_slice routing_key,

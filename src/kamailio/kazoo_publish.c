@@ -56,11 +56,11 @@ static bool read_wait(struct kb_slice text, int *ms)
 static bool read_words(struct sip_msg *msg, struct words *w, char *exchange, char *routing_key, char *payload,
 	char *headers, char *properties)
 {
-	return kb_script_get(msg, w->function, "exchange", exchange, &w->exchange) &&
-		   kb_script_get(msg, w->function, "routing_key", routing_key, &w->routing_key) &&
-		   kb_script_get(msg, w->function, "json_payload", payload, &w->payload) &&
-		   (!headers || kb_script_get(msg, w->function, "amqp_headers", headers, &w->headers)) &&
-		   (!properties || kb_script_get(msg, w->function, "amqp_properties", properties, &w->properties));
+	return kz_message_get(msg, w->function, "exchange", exchange, &w->exchange) &&
+		   kz_message_get(msg, w->function, "routing_key", routing_key, &w->routing_key) &&
+		   kz_message_get(msg, w->function, "json_payload", payload, &w->payload) &&
+		   (!headers || kz_message_get(msg, w->function, "amqp_headers", headers, &w->headers)) &&
+		   (!properties || kz_message_get(msg, w->function, "amqp_properties", properties, &w->properties));
 }
 
 int kz_publish5(struct sip_msg *msg, char *exchange, char *routing_key, char *payload, char *headers, char *properties)
@@ -85,7 +85,7 @@ int kz_publish_wait6(struct sip_msg *msg, char *exchange, char *routing_key, cha
 	struct words w = {.function = wait_name};
 	struct kb_slice timeout;
 	return read_words(msg, &w, exchange, routing_key, payload, headers, properties) &&
-				   kb_script_get(msg, wait_name, "timeout_ms", timeout_ms, &timeout) && read_wait(timeout, &w.wait_ms)
+				   kz_message_get(msg, wait_name, "timeout_ms", timeout_ms, &timeout) && read_wait(timeout, &w.wait_ms)
 			   ? publish(&w)
 			   : -1;
 }

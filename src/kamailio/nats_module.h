@@ -69,6 +69,9 @@ void kn_security_apply(struct kb_broker_config *config);
 bool kn_build(const char *function, struct kb_slice subject, struct kb_slice payload, struct kb_slice reply,
 	struct kb_slice headers, struct kb_message *m);
 
+/* For a call whose parameters make no message, which is logged already: -1, counted. */
+int kn_refuse_message(void);
+
 /* Into an outbox, which may be NULL before the start: 1, or -1 and a log line. */
 int kn_send(const char *function, struct kb_outbox *outbox, const struct kb_message *m);
 

@@ -53,13 +53,19 @@ static bool take_headers(const char *function, struct kb_slice text, struct kb_b
 	return !fault && !headers->failed;
 }
 
+int kn_refuse_message(void)
+{
+	kb_counts_add(KN_REFUSED_INVALID);
+	return -1;
+}
+
 bool kn_build(const char *function, struct kb_slice subject, struct kb_slice payload, struct kb_slice reply,
 	struct kb_slice headers, struct kb_message *m)
 {
 	static struct kb_buf list;
 	if (!take_subject(function, subject) || (reply.n && !take_subject(function, reply)) ||
 		!take_headers(function, headers, &list)) {
-		kb_counts_add(KN_REFUSED_INVALID);
+		kn_refuse_message();
 		return false;
 	}
 	*m = (struct kb_message){.key = subject, .payload = payload, .reply = reply, .headers = kb_buf_slice(&list)};
@@ -105,7 +111,7 @@ int kn_publish4(struct sip_msg *msg, char *subject, char *payload, char *reply, 
 		!kb_script_get(msg, publishing, "payload", payload, &p) ||
 		(reply && !kb_script_get(msg, publishing, "reply", reply, &r)) ||
 		(headers && !kb_script_get(msg, publishing, "headers", headers, &h)))
-		return -1;
+		return kn_refuse_message();
 	return publish(publishing, s, p, r, h);
 }
 
@@ -146,14 +152,13 @@ static int respond(struct kb_slice payload, struct kb_slice headers)
 	const struct kb_message *asked = kn_current();
 	if (asked && asked->reply.n)
 		return publish(function, asked->reply, payload, kb_slice(NULL, 0), headers);
-	kb_counts_add(KN_REFUSED_INVALID);
 	if (asked)
 		kb_log_limited(&no_reply, KB_LOG_ERROR,
 			"%s: the message on \"%.*s\" asks for no answer: it has no reply subject", function,
 			KB_SLICE_FMT(asked->key));
 	else
 		LM_ERR("%s: only in the event route of a message: there is nothing to answer here\n", function);
-	return -1;
+	return kn_refuse_message();
 }
 
 int kn_respond2(struct sip_msg *msg, char *payload, char *headers)
@@ -161,7 +166,7 @@ int kn_respond2(struct sip_msg *msg, char *payload, char *headers)
 	struct kb_slice p, h = {NULL, 0};
 	if (!kb_script_get(msg, "nats_respond", "payload", payload, &p) ||
 		(headers && !kb_script_get(msg, "nats_respond", "headers", headers, &h)))
-		return -1;
+		return kn_refuse_message();
 	return respond(p, h);
 }
 

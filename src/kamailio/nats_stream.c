@@ -97,7 +97,7 @@ int kn_js_publish3(struct sip_msg *msg, char *subject, char *payload, char *head
 	if (!kb_script_get(msg, publishing, "subject", subject, &s) ||
 		!kb_script_get(msg, publishing, "payload", payload, &p) ||
 		(headers && !kb_script_get(msg, publishing, "headers", headers, &h)))
-		return KN_NOT_STORED;
+		return kn_refuse_message();
 	return publish(publishing, s, p, h);
 }
 
@@ -113,7 +113,7 @@ int kn_js_publish_wait4(struct sip_msg *msg, char *subject, char *payload, char 
 	if (!kb_script_get(msg, waiting, "subject", subject, &s) || !kb_script_get(msg, waiting, "payload", payload, &p) ||
 		!kb_script_get(msg, waiting, "timeout", timeout, &t) || !kn_read_timeout(waiting, t, &timeout_ms) ||
 		(headers && !kb_script_get(msg, waiting, "headers", headers, &h)))
-		return KN_NOT_STORED;
+		return kn_refuse_message();
 	return publish_and_wait(s, p, timeout_ms, h);
 }
 
@@ -138,7 +138,7 @@ int kn_kemi_js_publish_wait_headers(struct sip_msg *msg, str *subject, str *payl
 {
 	(void)msg;
 	if (!kn_timeout_in_range(waiting, timeout_ms))
-		return KN_NOT_STORED;
+		return kn_refuse_message();
 	return publish_and_wait(kb_slice_of_str(subject), kb_slice_of_str(payload), (unsigned)timeout_ms,
 		headers ? kb_slice_of_str(headers) : kb_slice(NULL, 0));
 }

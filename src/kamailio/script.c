@@ -3,9 +3,12 @@
 #include <core/dprint.h>
 #include <core/kemi.h>
 #include <core/mem/mem.h>
+#include <core/pvapi.h>
 
 #include <stddef.h>
 #include <stdlib.h>
+
+#include "core/log.h"
 
 enum { RESULTS = 8 };
 
@@ -32,19 +35,48 @@ static bool variable_text(struct sip_msg *msg, pv_spec_t *variable, struct kb_sl
 	return true;
 }
 
+/* A string with pseudo-variables in it, which the core puts together in a buffer. It would log three lines each time
+ * that the buffer is too small, so it says nothing and we do. */
+static bool string_text(struct sip_msg *msg, pv_elem_t *parts, struct kb_slice *text, bool *too_long)
+{
+	str s = {pv_get_buffer(), pv_get_buffer_size()};
+	int failed = pv_printf_mode(msg, parts, 0, s.s, &s.len);
+	*too_long = failed == -2;
+	*text = kb_slice_of_str(&s);
+	return !failed;
+}
+
+static bool other_text(struct sip_msg *msg, fparam_t *fixed, struct kb_slice *text)
+{
+	str s = STR_NULL;
+	bool got = fixup_get_svalue(msg, (gparam_t *)fixed, &s) == 0;
+	*text = kb_slice_of_str(&s);
+	return got;
+}
+
+static void log_no_text(const char *function, const char *name, bool too_long)
+{
+	static struct kb_log_limit no_value, longer;
+	if (too_long)
+		kb_log_limited(&longer, KB_LOG_ERROR,
+			"%s: the parameter %s, a string with variables in it, is longer than pv_buffer_size allows (%d bytes)",
+			function, name, pv_get_buffer_size() - 1);
+	else
+		kb_log_limited(&no_value, KB_LOG_ERROR, "%s: the parameter %s has no value", function, name);
+}
+
 bool kb_script_get(struct sip_msg *msg, const char *function, const char *name, char *parameter, struct kb_slice *value)
 {
 	fparam_t *fixed = (fparam_t *)parameter;
-	str s = STR_NULL;
-	bool got = fixed->type == FPARAM_PVS ? variable_text(msg, fixed->v.pvs, value)
-										 : fixup_get_svalue(msg, (gparam_t *)fixed, &s) == 0;
-	if (!got) {
-		LM_ERR("%s: the parameter %s has no value\n", function, name);
-		return false;
+	bool got, too_long = false;
+	switch (fixed->type) {
+	case FPARAM_PVS: got = variable_text(msg, fixed->v.pvs, value); break;
+	case FPARAM_PVE: got = string_text(msg, fixed->v.pve, value, &too_long); break;
+	default: got = other_text(msg, fixed, value);
 	}
-	if (fixed->type != FPARAM_PVS)
-		*value = kb_slice_of_str(&s);
-	return true;
+	if (!got)
+		log_no_text(function, name, too_long);
+	return got;
 }
 
 struct kb_buf *kb_script_result(void)

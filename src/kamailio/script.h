@@ -23,7 +23,7 @@ static inline str kb_str_of_slice(struct kb_slice s)
 }
 
 /* The value of a function's parameter fixed up as a string with pseudo-variables; false and a log line when it has
- * none. */
+ * none, or one that is longer than the core's buffer for such strings. */
 bool kb_script_get(
 	struct sip_msg *msg, const char *function, const char *name, char *parameter, struct kb_slice *value);
 
