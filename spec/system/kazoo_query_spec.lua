@@ -6,6 +6,7 @@ local kazoo = require "support.kazoo"
 local process = require "support.process"
 local queries = require "support.queries"
 local rabbit = require "support.rabbit"
+local stats = require "support.stats"
 local wait = require "support.wait"
 
 local start_call, answer, answer_text = queries.start_call, queries.answer, queries.answer_text
@@ -20,6 +21,15 @@ local routes = {
     if ($kzR == $null) { $var(out) = "null"; } else { $var(out) = $kzR; } ]],
   ask_patiently_text = [[ $avp(patience) = $hdr(X-Patience); kazoo_query("qx", "ask", $rb); $var(rc) = $rc; ]],
   ask_result_avp = [[ kazoo_query("qx", "ask", $rb); $var(rc) = $rc; $var(out) = $avp(result); ]],
+  -- a question that is answered, and one that cannot be asked where $rb is long or no JSON
+  ask_and_ask_wrongly = [[
+    kazoo_query("qx", "ask", "{'a':1}", "$var(answer)");
+    xlog("L_NOTICE", "first: $rc $kzR $var(answer) $avp(result)\n");
+    kazoo_query("qx", "ask", "{'a':'$rb'}", "$var(answer)");
+    $var(rc) = $rc;
+    $var(out) = $_s($kzR $var(answer) $avp(result)); ]],
+  ask_and_forward = [[ kazoo_query("qx", "ask", "{'a':1}"); kazoo_query("qx", "ask", $kzR); $var(rc) = $rc; ]],
+  ask_for_socket = [[ kazoo_query("qx", "ask", "{'a':1}", "$fs"); $var(rc) = $rc; $var(out) = $_s($kzR $avp(result)); ]],
 }
 
 local params = {
@@ -242,6 +252,47 @@ describe("kazoo_query", function()
     local queues = broker:ctl("list_queues", "name", "exclusive")
     for _, name in ipairs { one, two } do assert.is_truthy(queues:find(name .. "\ttrue\n", 1, true)) end
     other:stop()
+  end)
+
+  for what, body in pairs { ["is longer than pv_buffer_size"] = ("b"):rep(9000), ["is no JSON"] = "'" } do
+    it("leaves no variable the answer before when its payload " .. what, function()
+      local finish = start_call(server, "ask_and_ask_wrongly", body)
+      answer(client, client:get(questions), "answer of " .. what)
+      local rc, out = finish()
+      assert.matches("first: 1 {.*answer of .* {.*answer of .* {.*answer of ", server:wait_log("first: 1 .*" .. what))
+      assert.equal(-1, rc)
+      assert.equal("<null> 0 <null>", out) -- a $var cannot be null
+    end)
+  end
+
+  it("says that a parameter is longer than pv_buffer_size, and counts the question", function()
+    local before = stats.one(server, "kazoo.stats")
+    local finish = start_call(server, "ask_and_ask_wrongly", ("b"):rep(9000))
+    answer(client, client:get(questions), "x")
+    assert.equal(-1, (finish()))
+    server:wait_log("ERROR.*kazoo_query: the parameter json_payload, a string with variables in it, is longer than "
+      .. "pv_buffer_size allows %(8191 bytes%)")
+    assert.equal(0, server:count_log("has no value"))
+    local now = stats.one(server, "kazoo.stats")
+    assert.equal(before.queries_refused + 1, now.queries_refused)
+    assert.equal(before.refused_invalid + 1, now.refused_invalid)
+  end)
+
+  it("takes the answer before for its payload", function()
+    local finish = start_call(server, "ask_and_forward", "")
+    answer(client, client:get(questions), "on its way")
+    local second = client:get(questions)
+    assert.equal("on its way", cjson.decode(second.payload).text)
+    answer(client, second, "x")
+    assert.equal(1, (finish()))
+  end)
+
+  it("fails with null variables when one of them does not take the answer", function()
+    local finish = start_call(server, "ask_for_socket", "")
+    answer(client, client:get(questions), "no socket")
+    local rc, out = finish()
+    assert.equal(-1, rc)
+    assert.equal("<null> <null>", out)
   end)
 
   it("refuses what is no JSON object without asking", function()

@@ -10,6 +10,10 @@ local routes = {
   ask_target = questions.routes.ask_target,
   ask_nobody = [[ $avp(answer) = "old"; nats_request("nobody.there", "x", "$avp(answer)", 10000);
     $var(rc) = $rc; if ($avp(answer) == $null) { $var(out) = "null"; } else { $var(out) = $avp(answer); } ]],
+  ask_and_ask_wrongly = [[ nats_request("ask", "x", "$var(answer)", 5000);
+    xlog("L_NOTICE", "first: $rc $natsAnswer $var(answer)\n");
+    nats_request("ask", "<$rb>", "$var(answer)", 5000);
+    $var(rc) = $rc; $var(out) = $_s($natsAnswer $var(answer) $natsError); ]],
   ask_headers = [[ nats_request("ask", $rb, "$var(answer)", "5000", "h=v;h2=a b"); ]] .. questions.seen,
   ask_bad_header = [[ nats_request("ask", "x", "$var(answer)", "5000", "nonsense"); ]] .. questions.seen,
   ask_bad_timeout = [[ nats_request("ask", "x", "$var(answer)", "soon"); ]] .. questions.seen,
@@ -166,6 +170,16 @@ describe("nats_request", function()
     assert.equal(-1, (ask_for("ask", 0)()))
     server:wait_log("nats_request: the timeout must be 1 to 3600000 milliseconds")
     assert.is_nil(client:next(0.2))
+  end)
+
+  it("leaves no variable the answer before when a parameter is longer than pv_buffer_size", function()
+    local finish = server:start_call("ask_and_ask_wrongly", { body = ("b"):rep(9000) })
+    client:pub(next_message().reply, "the first")
+    local rc, out = finish()
+    server:wait_log("first: 1 the first the first")
+    assert.equal(-1, rc)
+    assert.equal("<null> 0 refused", out)
+    server:wait_log("ERROR.*nats_request: the parameter payload, .* is longer than pv_buffer_size allows")
   end)
 
   describe("and nats_publish", function()

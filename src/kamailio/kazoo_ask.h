@@ -14,7 +14,10 @@ struct kz_question {
 	int64_t deadline_ms;
 };
 
-/* False and a log line when it cannot be asked, or when no broker is connected. */
+/* For a question that cannot be asked, which is logged already: KZ_FAILED, counted, and $kzR is null. */
+int kz_ask_refuse(void);
+
+/* False and a log line when it cannot be asked, or when no broker is connected: kz_ask_refuse() is done. */
 bool kz_ask_build(struct kz_question *q, const char *function, struct sip_msg *msg, struct kb_slice exchange,
 	struct kb_slice routing_key, struct kb_slice payload, struct kb_slice headers);
 

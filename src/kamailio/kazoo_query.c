@@ -175,12 +175,19 @@ static bool build(struct kz_question *q, const char *function, struct sip_msg *m
 	return !properties.failed;
 }
 
+int kz_ask_refuse(void)
+{
+	kz_forget_result();
+	kb_counts_add(KZ_QUERIES_REFUSED);
+	return KZ_FAILED;
+}
+
 bool kz_ask_build(struct kz_question *q, const char *function, struct sip_msg *msg, struct kb_slice exchange,
 	struct kb_slice routing_key, struct kb_slice payload, struct kb_slice headers)
 {
 	bool good = build(q, function, msg, exchange, routing_key, payload, headers);
 	if (!good)
-		kb_counts_add(KZ_QUERIES_REFUSED);
+		kz_ask_refuse();
 	return good;
 }
 
@@ -277,17 +284,35 @@ static bool assign_result(struct sip_msg *msg, pv_spec_t *variable)
 	return kb_script_assign(msg, variable, &value) >= 0;
 }
 
-static int query(struct sip_msg *msg, struct kb_slice exchange, struct kb_slice routing_key, struct kb_slice payload,
-	struct kb_slice headers)
+static bool assign_to_all(struct sip_msg *msg, pv_spec_t *target)
+{
+	bool to_result = !has_result_variable || assign_result(msg, &result_variable);
+	bool to_target = !target || assign_result(msg, target);
+	return to_result && to_target;
+}
+
+/* Whatever ends a query ends here: all the variables have its answer, or none has the one before. */
+static int show(struct sip_msg *msg, pv_spec_t *target, int outcome)
+{
+	if (assign_to_all(msg, target))
+		return outcome;
+	kz_forget_result();
+	assign_to_all(msg, target);
+	return KZ_FAILED;
+}
+
+/* Of one call, as texts. */
+struct words {
+	struct kb_slice exchange, routing_key, payload, headers;
+};
+
+static int query(struct sip_msg *msg, const struct words *w)
 {
 	struct kz_question q;
-	int outcome = KZ_FAILED;
-	kz_forget_result();
-	if (kz_ask_build(&q, "kazoo_query", msg, exchange, routing_key, payload, headers))
-		outcome = ask_and_wait(&q);
-	if (has_result_variable && !assign_result(msg, &result_variable))
-		return -1;
-	return outcome;
+	kz_forget_result(); /* not before the parameters are read: they may be of the answer before */
+	if (!kz_ask_build(&q, "kazoo_query", msg, w->exchange, w->routing_key, w->payload, w->headers))
+		return KZ_FAILED;
+	return ask_and_wait(&q);
 }
 
 /* -- the functions of scripts -- */
@@ -299,16 +324,20 @@ int kz_pv_query_result(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *v
 	return kb_script_set_text(value, kb_buf_slice(&result));
 }
 
+static bool read_words(
+	struct sip_msg *msg, struct words *w, char *exchange, char *routing_key, char *payload, char *headers)
+{
+	return kz_message_get(msg, "kazoo_query", "exchange", exchange, &w->exchange) &&
+		   kz_message_get(msg, "kazoo_query", "routing_key", routing_key, &w->routing_key) &&
+		   kz_message_get(msg, "kazoo_query", "json_payload", payload, &w->payload) &&
+		   (!headers || kz_message_get(msg, "kazoo_query", "amqp_headers", headers, &w->headers));
+}
+
 int kz_query5(struct sip_msg *msg, char *exchange, char *routing_key, char *payload, char *target, char *headers)
 {
-	struct kb_slice e, k, p, h = {NULL, 0};
-	if (!kb_script_get(msg, "kazoo_query", "exchange", exchange, &e) ||
-		!kb_script_get(msg, "kazoo_query", "routing_key", routing_key, &k) ||
-		!kb_script_get(msg, "kazoo_query", "json_payload", payload, &p) ||
-		(headers && !kb_script_get(msg, "kazoo_query", "amqp_headers", headers, &h)))
-		return -1;
-	int outcome = query(msg, e, k, p, h);
-	return target && !assign_result(msg, (pv_spec_t *)target) ? -1 : outcome;
+	struct words w = {.headers = {NULL, 0}};
+	bool good = read_words(msg, &w, exchange, routing_key, payload, headers);
+	return show(msg, (pv_spec_t *)target, good ? query(msg, &w) : kz_ask_refuse());
 }
 
 int kz_query4(struct sip_msg *msg, char *exchange, char *routing_key, char *payload, char *target)
@@ -323,8 +352,9 @@ int kz_query3(struct sip_msg *msg, char *exchange, char *routing_key, char *payl
 
 int kz_kemi_query_headers(struct sip_msg *msg, str *exchange, str *routing_key, str *payload, str *headers)
 {
-	return query(msg, kb_slice_of_str(exchange), kb_slice_of_str(routing_key), kb_slice_of_str(payload),
-		headers ? kb_slice_of_str(headers) : kb_slice(NULL, 0));
+	struct words w = {kb_slice_of_str(exchange), kb_slice_of_str(routing_key), kb_slice_of_str(payload),
+		headers ? kb_slice_of_str(headers) : kb_slice(NULL, 0)};
+	return show(msg, NULL, query(msg, &w));
 }
 
 int kz_kemi_query(struct sip_msg *msg, str *exchange, str *routing_key, str *payload)
