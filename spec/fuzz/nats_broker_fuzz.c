@@ -70,7 +70,7 @@ static struct kb_broker *connected(int fd, struct kb_broker **context)
 	MUST(b);
 	b->server = kb_nats_servers_next(&b->servers);
 	b->link.tcp = fd;
-	b->link.open = b->link.up = true;
+	b->link.open = b->link.up = b->link.info.headers = true;
 	b->generation = 1;
 	for (uint32_t i = 0; i < 2; i++)
 		MUST(kb_nats.subscribe(b, &subscriptions[i], i) == KB_BROKER_OK);

@@ -5,10 +5,10 @@ local nats_client = {}
 local Client = {}
 Client.__index = Client
 
-local connect_line = 'CONNECT {"verbose":false,"pedantic":false,"headers":true,"no_responders":true,"lang":"lua",'
+local connect_line = 'CONNECT {"verbose":false,"pedantic":false,"headers":%s,"no_responders":%s,"lang":"lua",'
   .. '"version":"1","name":"spec"%s}\r\n'
 
--- connect{port, host, user, pass, token}
+-- connect{port, host, user, pass, token, headers = false for a server that has none}
 function nats_client.connect(options)
   local tcp = assert(socket.tcp())
   tcp:settimeout(5)
@@ -20,7 +20,8 @@ function nats_client.connect(options)
   for name, key in pairs { user = "user", pass = "pass", token = "auth_token" } do
     if options[name] then login = login .. (',"%s":"%s"'):format(key, options[name]) end
   end
-  self:write(connect_line:format(login))
+  local headers = tostring(options.headers ~= false)
+  self:write(connect_line:format(headers, headers, login))
   self:flush()
   return self
 end

@@ -32,7 +32,7 @@ static void begin(struct scene *s)
 	CHECK(s->b && socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
 	s->b->server = kb_nats_servers_next(&s->b->servers);
 	s->b->link.tcp = ends[0];
-	s->b->link.open = s->b->link.up = true;
+	s->b->link.open = s->b->link.up = s->b->link.info.headers = true;
 	s->b->generation = 1;
 	s->server = ends[1];
 }

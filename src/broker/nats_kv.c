@@ -136,6 +136,8 @@ struct kb_kv_answer kb_kv_read_direct(const struct kb_message *m)
 		return (struct kb_kv_answer){.result = KB_KV_NO_KEY};
 	if (status.n)
 		return failed(kb_headers_find(m->properties, KB_SLICE_LITERAL("description")));
+	if (!m->headers.n)
+		return failed(KB_SLICE_LITERAL("the answer is without its headers, as from a server with no_header_support"));
 	uint64_t revision = number_of(kb_headers_find(m->headers, KB_SLICE_LITERAL("Nats-Sequence")));
 	return found(revision, m->headers, kb_slice(m->payload.p ? m->payload.p : "", m->payload.n));
 }

@@ -35,7 +35,8 @@ struct kb_nats_info kb_nats_info_read(struct kb_slice json)
 {
 	struct kb_nats_info info = {.tls_required = is_true(json, KB_SLICE_LITERAL("tls_required")),
 		.tls_available = is_true(json, KB_SLICE_LITERAL("tls_available")),
-		.lame_duck = is_true(json, KB_SLICE_LITERAL("ldm"))};
+		.lame_duck = is_true(json, KB_SLICE_LITERAL("ldm")),
+		.headers = is_true(json, KB_SLICE_LITERAL("headers"))};
 	char number[24];
 	struct kb_json_value max = kb_json_member(json, KB_SLICE_LITERAL("max_payload"));
 	if (max.type == KB_JSON_NUMBER) {
@@ -168,10 +169,11 @@ void kb_nats_login_wipe(struct kb_buf *out)
 const char *kb_nats_login_put(struct kb_buf *out, const struct kb_nats_info *info, const struct kb_nats_server *server,
 	const struct kb_broker_config *config)
 {
+	const char *headers = info->headers ? "true" : "false";
 	kb_buf_printf(out,
 		"CONNECT {\"verbose\":false,\"pedantic\":false,\"tls_required\":%s,\"lang\":\"kemibus\",\"version\":\"%s\","
-		"\"protocol\":1,\"headers\":true,\"no_responders\":true",
-		info->tls_required || server->tls ? "true" : "false", KB_VERSION);
+		"\"protocol\":1,\"headers\":%s,\"no_responders\":%s",
+		info->tls_required || server->tls ? "true" : "false", KB_VERSION, headers, headers);
 	put(out, "name", kb_slice_from(config->client_name));
 	const char *why = put_who(out, info, server, &config->login);
 	kb_buf_append_slice(out, KB_SLICE_LITERAL("}\r\nPING\r\n"));

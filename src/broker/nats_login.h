@@ -12,6 +12,7 @@
 struct kb_nats_info {
 	size_t max_payload; /* bytes; 0: it does not say */
 	bool tls_required, tls_available, lame_duck;
+	bool headers;            /* it takes them, and says when there are no responders, which takes some */
 	char nonce[128];         /* to be signed with an nkey; "": none asked */
 	char server_name[128];   /* "": an old server */
 	struct kb_slice servers; /* JSON array of host:port, borrowed from the INFO */

@@ -7,6 +7,17 @@ enum {
 	UNSENT_MAX = 512 * 1024  /* and takes no more when so much is left */
 };
 
+/* *size: of the headers as they are sent. */
+static const char *headers_fault(const struct kb_broker *b, const struct kb_message *m, size_t *size)
+{
+	const char *fault = kb_nats_headers_fault(m->headers, size);
+	if (fault || !m->headers.n || b->link.info.headers)
+		return fault;
+	return m->origin.flags & KB_STORED
+			   ? "a stream needs a header (Nats-Msg-Id), and the server takes none (no_header_support)"
+			   : "it has headers, and the server takes none (no_header_support)";
+}
+
 static bool acceptable(struct kb_broker *b, const struct kb_message *m)
 {
 	size_t headers = 0;
@@ -20,7 +31,7 @@ static bool acceptable(struct kb_broker *b, const struct kb_message *m)
 			fault ? "subject" : "reply subject", KB_SLICE_FMT(fault ? m->key : m->reply), fault ? fault : reply_fault);
 		return false;
 	}
-	fault = kb_nats_headers_fault(m->headers, &headers);
+	fault = headers_fault(b, m, &headers);
 	if (fault) {
 		kb_log_limited(
 			&b->bad_headers, KB_LOG_ERROR, "nats: message to \"%.*s\" dropped: %s", KB_SLICE_FMT(m->key), fault);

@@ -66,6 +66,8 @@ enum kb_broker_result kb_nats_subscribe(struct kb_broker *b, const struct kb_sub
 	if (!b->link.up)
 		return KB_BROKER_LOST;
 	const char *fault = fault_of(config);
+	if (!fault && config->durable && !b->link.info.headers)
+		fault = "a consumer of a stream needs headers, and the server has none (no_header_support)";
 	if (fault) {
 		kb_log(KB_LOG_ERROR, "nats: cannot subscribe to \"%.200s\" (queue group \"%.200s\"): %s",
 			config->n_routing ? config->routing[0] : "", config->queue.name, fault);
