@@ -10,7 +10,7 @@ static const char *const urls[] = {"nats://localhost:4222"};
 struct scene {
 	struct kb_broker *b;
 	int server; /* the other end of the connection */
-	int delivered;
+	int delivered, requeued;
 	bool (*route)(struct scene *s, const struct kb_message *m);
 };
 
@@ -21,11 +21,18 @@ static bool on_delivered(void *context, const struct kb_message *m)
 	return !s->route || s->route(s, m);
 }
 
+static void on_settled(void *context, uint64_t sequence, bool multiple, enum kb_outcome outcome, const char *reason)
+{
+	struct scene *s = context;
+	(void)sequence, (void)multiple;
+	s->requeued += outcome == KB_REQUEUE && reason;
+}
+
 static void begin(struct scene *s)
 {
 	static const struct kb_broker_config config = {
 		.urls = urls, .n_urls = 1, .client_name = "test", .message_max = 1024, .confirm = true};
-	struct kb_broker_events events = {.context = s, .delivered = on_delivered};
+	struct kb_broker_events events = {.context = s, .delivered = on_delivered, .settled = on_settled};
 	int ends[2];
 	size_t bad;
 	*s = (struct scene){.b = kb_nats.open(&config, &events, &bad)};
@@ -126,9 +133,39 @@ static void what_a_route_says_is_said_at_once(void)
 	end(&s);
 }
 
+/* -- errors -- */
+
+static const char *const offences[] = {
+	"maximum control line exceeded", "Maximum Payload Violation", "Unknown Protocol Operation"};
+
+static void what_may_be_the_fault_of_a_message_has_those_on_their_way_sent_again(void)
+{
+	for (size_t i = 0; i < sizeof offences / sizeof *offences; i++) {
+		struct scene s;
+		struct kb_message m = {.key = KB_SLICE_LITERAL("a"), .payload = KB_SLICE_LITERAL("x")};
+		uint64_t sequence;
+		char text[100];
+		begin(&s);
+		CHECK(kb_nats.publish(s.b, &m, &sequence) == KB_BROKER_OK && sequence == 1);
+		say(&s, "-ERR 'maximum subscriptions exceeded'\r\n-ERR 'Permissions Violation for Publish to \"b\"'\r\n");
+		CHECK(s.requeued == 0);
+		snprintf(text, sizeof text, "-ERR '%s'\r\n", offences[i]);
+		say(&s, text);
+		CHECK(s.requeued == 1);
+		end(&s);
+	}
+}
+
+static void no_log(enum kb_log_level level, const char *line)
+{
+	(void)level, (void)line;
+}
+
 int main(void)
 {
+	kb_log_set_sink(no_log);
 	acknowledgements_do_not_wait_for_a_slow_route();
 	what_a_route_says_is_said_at_once();
+	what_may_be_the_fault_of_a_message_has_those_on_their_way_sent_again();
 	return check_failures ? 1 : 0;
 }

@@ -177,11 +177,12 @@ static bool offer(struct kb_broker *b, const struct kb_nats_op *op)
 
 /* -- reading -- */
 
-/* One of the messages on their way costs the connection: they go one at a time until it is found. */
+/* One of the messages on their way costs the connection: they go one at a time until it is found. For what its parser
+ * does not understand nats-server has but one text, whatever its own log says. */
 static bool is_offence(const char *what)
 {
-	static const char *const offences[] = {
-		"Maximum Control Line", "Maximum Payload", "Invalid Publish Subject", "Invalid Subject", "Parser Error"};
+	static const char *const offences[] = {"Maximum Control Line", "Maximum Payload", "Unknown Protocol Operation",
+		"Parser Error", "Invalid Publish Subject", "Invalid Subject"};
 	for (size_t i = 0; i < sizeof offences / sizeof *offences; i++)
 		if (strcasestr(what, offences[i]))
 			return true;
