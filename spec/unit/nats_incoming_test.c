@@ -156,6 +156,28 @@ static void what_may_be_the_fault_of_a_message_has_those_on_their_way_sent_again
 	}
 }
 
+/* However long the subject is that they name. */
+static void a_refused_subscription_is_known_by_the_servers_words(void)
+{
+	char subject[600], text[700];
+	const char *routing = subject;
+	struct kb_subscription s1 = {.routing = &routing, .n_routing = 1, .queue = {.name = "q"}, .no_ack = true};
+	struct scene s;
+	memset(subject, 'x', sizeof subject - 1);
+	subject[sizeof subject - 1] = '\0';
+	begin(&s);
+	subscribe(&s, &s1);
+	snprintf(
+		text, sizeof text, "-ERR 'Permissions Violation for Subscription to \"%s.y\" using queue \"q\"'\r\n", subject);
+	say(&s, text);
+	CHECK(!s.b->refused && !s.b->subscriptions[0].retry_at);
+	snprintf(
+		text, sizeof text, "-ERR 'Permissions Violation for Subscription to \"%s\" using queue \"q\"'\r\n", subject);
+	say(&s, text);
+	CHECK(s.b->refused && s.b->subscriptions[0].retry_at);
+	end(&s);
+}
+
 static void no_log(enum kb_log_level level, const char *line)
 {
 	(void)level, (void)line;
@@ -167,5 +189,6 @@ int main(void)
 	acknowledgements_do_not_wait_for_a_slow_route();
 	what_a_route_says_is_said_at_once();
 	what_may_be_the_fault_of_a_message_has_those_on_their_way_sent_again();
+	a_refused_subscription_is_known_by_the_servers_words();
 	return check_failures ? 1 : 0;
 }

@@ -65,8 +65,9 @@ void kb_nats_note_info(struct kb_broker *b, const struct kb_nats_op *op);
 
 enum kb_broker_result kb_nats_subscribe(struct kb_broker *b, const struct kb_subscription *config, uint32_t index);
 
-/* The server's words about a subscription that it does not allow; and once in a while, trying those again. */
-void kb_nats_note_refusal(struct kb_broker *b, const char *what);
+/* The server's words about a subscription that it does not allow, and as much of them as is shown; and once in a while,
+ * trying those again. */
+void kb_nats_note_refusal(struct kb_broker *b, struct kb_slice text, const char *what);
 void kb_nats_retry_refused(struct kb_broker *b);
 
 /* Durable consumers: what has waited too long is asked again; and the state of one has changed. */

@@ -237,7 +237,7 @@ static void note_error(struct kb_broker *b, struct kb_slice text)
 	char what[256];
 	copy_words(text, what, sizeof what);
 	kb_log_limited(&b->reported, KB_LOG_ERROR, "nats: %s: %s", b->address, what);
-	kb_nats_note_refusal(b, what);
+	kb_nats_note_refusal(b, text, what);
 	note_offence(b, text, what);
 	/* What follows is the end of the connection, which shall have a reason. */
 	if (!strstr(what, "ermissions Violation"))

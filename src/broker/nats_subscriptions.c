@@ -91,10 +91,17 @@ static time_t now_s(void)
 	return now.tv_sec;
 }
 
-static bool is_inbox(const char *subject, const char *inbox)
+static bool begins_with(struct kb_slice text, const char *a, const char *b)
 {
-	size_t n = strlen(inbox);
-	return strncmp(subject, inbox, n) == 0 && strncmp(subject + n, ".*\"", 3) == 0;
+	size_t n = strlen(a), m = strlen(b);
+	return text.n >= n + m && memcmp(text.p, a, n) == 0 && memcmp(text.p + n, b, m) == 0;
+}
+
+/* `rest` follows the opening quote of the subject that was refused. */
+static bool is_it(const struct kb_nats_subscription *s, struct kb_slice rest)
+{
+	return s->config->durable ? begins_with(rest, s->durable.inbox, ".*\"")
+							  : begins_with(rest, s->config->routing[0], "\"");
 }
 
 /* Of those that somebody asked for, the server's own words say enough. */
@@ -112,22 +119,21 @@ static void log_if_inbox(const struct kb_broker *b, const struct kb_nats_subscri
 }
 
 /* The server's words about a subscription that it does not allow contain: Subscription to "subject". */
-void kb_nats_note_refusal(struct kb_broker *b, const char *what)
+void kb_nats_note_refusal(struct kb_broker *b, struct kb_slice text, const char *what)
 {
-	const char *subject = strstr(what, "ubscription to \"");
-	if (!subject)
+	static const char words[] = "ubscription to \"";
+	const char *at = memmem(text.p, text.n, words, sizeof words - 1);
+	if (!at)
 		return;
-	subject += strlen("ubscription to \"");
-	if (b->store.inbox[0] && is_inbox(subject, b->store.inbox)) {
+	at += sizeof words - 1;
+	struct kb_slice rest = kb_slice(at, text.n - (size_t)(at - text.p));
+	if (b->store.inbox[0] && begins_with(rest, b->store.inbox, ".*\"")) {
 		kb_nats_link_fail(&b->link, what); /* nothing that is stored would be known to be */
 		return;
 	}
 	for (size_t i = 0; i < b->n_subscriptions; i++) {
 		struct kb_nats_subscription *s = &b->subscriptions[i];
-		size_t n = strlen(s->config->routing[0]);
-		bool is_it = s->config->durable ? is_inbox(subject, s->durable.inbox)
-										: strncmp(subject, s->config->routing[0], n) == 0 && subject[n] == '"';
-		if (is_it) {
+		if (is_it(s, rest)) {
 			s->retry_at = now_s() + REFUSED_S;
 			b->refused = true;
 			kb_traffic_subscription(b->config.traffic, s->index, what);
