@@ -178,6 +178,21 @@ static void a_refused_subscription_is_known_by_the_servers_words(void)
 	end(&s);
 }
 
+static void an_error_is_the_reason_of_an_end_that_follows_at_once(void)
+{
+	for (int passed_ms = 0; passed_ms < 100000; passed_ms += 60000) {
+		struct scene s;
+		begin(&s);
+		say(&s, "-ERR 'maximum subscriptions exceeded'\r\nPING\r\n");
+		CHECK(s.b->link.up);
+		s.b->link.said_at -= passed_ms;
+		shutdown(s.server, SHUT_RDWR);
+		CHECK(kb_nats.process(s.b, 100) == KB_BROKER_LOST);
+		CHECK_TEXT(s.b->link.why, passed_ms ? "the server closed it" : "maximum subscriptions exceeded");
+		end(&s);
+	}
+}
+
 static void no_log(enum kb_log_level level, const char *line)
 {
 	(void)level, (void)line;
@@ -190,5 +205,6 @@ int main(void)
 	what_a_route_says_is_said_at_once();
 	what_may_be_the_fault_of_a_message_has_those_on_their_way_sent_again();
 	a_refused_subscription_is_known_by_the_servers_words();
+	an_error_is_the_reason_of_an_end_that_follows_at_once();
 	return check_failures ? 1 : 0;
 }

@@ -239,9 +239,8 @@ static void note_error(struct kb_broker *b, struct kb_slice text)
 	kb_log_limited(&b->reported, KB_LOG_ERROR, "nats: %s: %s", b->address, what);
 	kb_nats_note_refusal(b, text, what);
 	note_offence(b, text, what);
-	/* What follows is the end of the connection, which shall have a reason. */
-	if (!strstr(what, "ermissions Violation"))
-		snprintf(b->link.why, sizeof b->link.why, "%s", what);
+	if (!strstr(what, "ermissions Violation")) /* which never ends a connection */
+		kb_nats_link_note_error(&b->link, what);
 	if (strcasestr(what, "slow consumer"))
 		kb_nats_note_slow_consumer(b);
 }

@@ -12,13 +12,26 @@ enum {
 	READ_BYTES = 32 * 1024,   /* one read: what it holds still fits into the cache when it is handed over */
 	KEEP_BYTES = 1024 * 1024, /* what a buffer may keep when it is empty */
 	LOGIN_BYTES = 16 * 1024,  /* a CONNECT, with a JWT in it */
+	LAST_WORDS_MS = 2000,     /* a server that gives a reason closes the connection at once */
 	COMPACT_AT = 64 * 1024    /* bytes already sent at the front of `out` that are worth moving the rest for */
 };
+
+/* An error that ends nothing must not be the reason of what happens days later. */
+static bool has_last_words(const struct kb_nats_link *link)
+{
+	return link->said[0] && kb_now_ms() - link->said_at < LAST_WORDS_MS;
+}
+
+void kb_nats_link_note_error(struct kb_nats_link *link, const char *what)
+{
+	snprintf(link->said, sizeof link->said, "%s", what);
+	link->said_at = kb_now_ms();
+}
 
 void kb_nats_link_fail(struct kb_nats_link *link, const char *why)
 {
 	if (!link->why[0])
-		snprintf(link->why, sizeof link->why, "%s", why);
+		snprintf(link->why, sizeof link->why, "%s", has_last_words(link) ? link->said : why);
 	link->up = false;
 }
 
@@ -28,7 +41,7 @@ void kb_nats_link_fail(struct kb_nats_link *link, const char *why)
  * nats-server does so without a word. */
 static void fail_at_end(struct kb_nats_link *link, const char *why)
 {
-	link->cut_off = link->up && !link->why[0] && link->in.n > link->in_at;
+	link->cut_off = link->up && !has_last_words(link) && link->in.n > link->in_at;
 	kb_nats_link_fail(
 		link, link->cut_off ? "the server closed it in the middle of a message, as with a slow consumer" : why);
 }
@@ -299,7 +312,7 @@ bool kb_nats_link_open(
 	struct kb_nats_link *link, const struct kb_nats_server *server, const struct kb_broker_config *config)
 {
 	int64_t deadline = kb_now_ms() + config->connect_timeout_ms;
-	link->why[0] = '\0';
+	link->why[0] = link->said[0] = '\0';
 	kb_buf_clear(&link->announced); /* those of another server may belong to another cluster */
 	link->info = (struct kb_nats_info){0};
 	link->tcp = kb_tcp_connect(server->host, server->port, config->connect_timeout_ms, link->why, sizeof link->why);

@@ -28,7 +28,9 @@ struct kb_nats_link {
 	struct kb_buf announced; /* JSON array of the cluster's servers, as the last INFO had it */
 	bool cut_off;            /* the server closed it in the middle of a message, for no reason that it gave */
 	bool mute;               /* the server reads no more; what it said before that can still be read, up to the end */
-	char why[256];           /* it is not up any more; what the server said last has precedence */
+	char why[256];           /* it is not up any more */
+	char said[256];          /* the last error that the server told of */
+	int64_t said_at;         /* ms; when */
 };
 
 /* Connects and logs in within the connect timeout. False, and why in link->why. */
@@ -79,7 +81,10 @@ void kb_nats_link_pong(struct kb_nats_link *link);
 /* To be told of each PONG. */
 void kb_nats_link_note_pong(struct kb_nats_link *link);
 
-/* Ends it for a reason; the first one stands. */
+/* The server tells of an error: the reason of the end, if that comes now. */
+void kb_nats_link_note_error(struct kb_nats_link *link, const char *what);
+
+/* Ends it for a reason; the first one stands, and what the server just said has precedence. */
 void kb_nats_link_fail(struct kb_nats_link *link, const char *why);
 
 /* POLLIN and POLLOUT: what to poll link->tcp for; POLLIN only when `reading`. */
