@@ -163,6 +163,14 @@ describe("the addresses of nats", function()
     broker:stop()
   end)
 
+  it("may hold a user whose password is empty", function()
+    local broker = nats_server.start { conf = 'authorization { user: carl, password: "" }' }
+    local server = nats.start { params = { nats_url = ("nats://carl:@127.0.0.1:%d"):format(broker.port) } }
+    server:wait_log("connected to 127.0.0.1:%d+ as user carl")
+    server:stop()
+    broker:stop()
+  end)
+
   it("may hold a token", function()
     local broker = nats_server.start { conf = 'authorization { token: "t0ken" }' }
     local server = nats.start { params = { nats_url = "nats://t0ken@127.0.0.1:" .. broker.port } }

@@ -37,6 +37,7 @@ static void reads_addresses(void)
 		{"nats://", "localhost", 4222, NULL, NULL, false},
 		{"nats://:65535", "localhost", 65535, NULL, NULL, false},
 		{"nats://token@host", "host", 4222, "token", NULL, false},
+		{"nats://user:@host", "host", 4222, "user", "", false},
 		{"nats://u:p@ss:w/rd@host:1", "host", 1, "u", "p@ss:w/rd", false},
 		{"nats://u%41:p%42@host", "host", 4222, "u%41", "p%42", false},
 		{"tls://[::1]:7", "::1", 7, NULL, NULL, true},

@@ -39,7 +39,7 @@ static const char *read_user(const char *at, const char *end, struct kb_nats_ser
 		return at;
 	const char *colon = memchr(at, ':', (size_t)(host - at));
 	server->user = part(at, colon ? colon : host - 1);
-	server->password = colon ? part(colon + 1, host - 1) : NULL;
+	server->password = colon ? strndup(colon + 1, (size_t)(host - 1 - (colon + 1))) : NULL; /* "" is one, too */
 	return host;
 }
 

@@ -9,8 +9,8 @@
 struct kb_nats_server {
 	char *host; /* without brackets, never empty */
 	int port;
-	char *user;     /* NULL: none; without a password it is a token */
-	char *password; /* NULL: none */
+	char *user;     /* NULL: none; with a password of NULL it is a token */
+	char *password; /* NULL: none; it may be empty */
 	char *known_as; /* whom its certificate must be for; NULL: the host */
 	bool tls;
 };
@@ -22,7 +22,7 @@ struct kb_nats_servers {
 	size_t next;
 };
 
-/* Reads [nats://|tls://][user[:password]@][host][:port][/...]. False, and a reason in *what that repeats nothing of
+/* Reads [nats://|tls://][user[:[password]]@][host][:port][/...]. False, and a reason in *what that repeats nothing of
  * the URL; else the caller frees the result. */
 bool kb_nats_server_parse(const char *url, struct kb_nats_server *server, const char **what);
 void kb_nats_server_free(struct kb_nats_server *server);
