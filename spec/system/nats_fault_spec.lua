@@ -104,7 +104,8 @@ describe("the addresses of nats", function()
     assert.is_nil(log:find("s3cret", 1, true))
   end)
 
-  for _, bad in ipairs { "", ":group", "a b:group", "a:gr oup", "a..b:group", ".a:group", "a.:group", "a.>.b:group" } do
+  for _, bad in ipairs { "", ":group", "a b:group", "a:gr oup", "a..b:group", ".a:group", "a.:group", "a.>.b:group",
+    "a:*", "a:>", "a:g.*" } do
     it(("stop the start when subject_queue_group is %q"):format(bad), function()
       local line = line_with(refused { subject_queue_group = bad }, "subject_queue_group:")
       assert.truthy(line:find(('"%s"'):format(bad), 1, true), line)

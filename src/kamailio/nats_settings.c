@@ -39,18 +39,20 @@ static int add_url(modparam_t type, void *value)
 	return 0;
 }
 
-/* Words joined by dots, of which `*` stands for any one and a last `>` for all that follow. */
-static bool is_pattern(const char *subject)
+static bool subscription_good(const char *value, const char *subject, const char *group)
 {
-	for (const char *word = subject;;) {
-		size_t n = strcspn(word, ".");
-		bool last = word[n] == '\0';
-		if (n == 0 || (!last && n == 1 && word[0] == '>'))
-			return false;
-		if (last)
-			return !strpbrk(subject, " \t\r\n");
-		word += n + 1;
-	}
+	const char *fault = kb_nats_pattern_fault(kb_slice_from(subject));
+	const char *group_fault = *group ? kb_nats_subject_fault(kb_slice_from(group)) : NULL;
+	if (fault)
+		LM_ERR(
+			"subject_queue_group: \"%s\" must be of the form subject:group, the subject words joined by dots, without "
+			"blanks: the subject cannot be \"%s\": %s\n",
+			value, subject, fault);
+	else if (group_fault)
+		LM_ERR("subject_queue_group: \"%s\" must be of the form subject:group, the group words joined by dots, without "
+			   "blanks and wildcards: the group cannot be \"%s\": %s\n",
+			value, group, group_fault);
+	return !fault && !group_fault;
 }
 
 /* "subject:group"; a subject may hold colons itself, so the last one divides. Without a group every subscriber gets
@@ -67,17 +69,14 @@ static int add_subscription(modparam_t type, void *value)
 	char *colon = subject ? strrchr(subject, ':') : NULL;
 	if (colon)
 		*colon = '\0';
-	if (!subject || !is_pattern(subject) || (colon && colon[1] && !is_pattern(colon + 1))) {
-		LM_ERR(
-			"subject_queue_group: \"%s\" must be of the form subject:group, the subject words joined by dots, without "
-			"blanks\n",
-			(char *)value);
+	const char *group = colon ? colon + 1 : "";
+	if (!subject || !subscription_good(value, subject, group)) {
 		free(subject);
 		return -1;
 	}
 	settings.subjects[i] = subject;
 	settings.subscriptions[i] = (struct kb_subscription){.exchange = {.name = "", .type = ""},
-		.queue = {.name = colon ? colon + 1 : ""},
+		.queue = {.name = group},
 		.routing = &settings.subjects[i],
 		.n_routing = 1,
 		.no_ack = true,
