@@ -68,15 +68,6 @@ static bool any_backlog(const struct loop *l)
 	return false;
 }
 
-/* FNV-1a */
-static uint64_t hash(struct kb_slice text)
-{
-	uint64_t h = 14695981039346656037u;
-	for (size_t i = 0; i < text.n; i++)
-		h = (h ^ (unsigned char)text.p[i]) * 1099511628211u;
-	return h;
-}
-
 /* The worker of all messages with this value of the subscription's key field; false when the message has none. */
 static bool worker_by_key(const struct loop *l, const struct kb_message *m, size_t *worker)
 {
@@ -88,7 +79,7 @@ static bool worker_by_key(const struct loop *l, const struct kb_message *m, size
 		return false;
 	struct kb_buf text = {0};
 	kb_json_text(value, &text);
-	*worker = (size_t)(hash(kb_buf_slice(&text)) % kb_inbox_workers(l->c->inbox));
+	*worker = (size_t)(kb_slice_hash(kb_buf_slice(&text)) % kb_inbox_workers(l->c->inbox));
 	kb_buf_free(&text);
 	return true;
 }
