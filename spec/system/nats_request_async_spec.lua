@@ -150,6 +150,28 @@ describe("nats_request_async", function()
     assert.equal("504 timeout", final(second))
   end)
 
+  it("makes no transaction when it refuses, and leaves a request that is repeated meanwhile to its own", function()
+    local stateless = async_routes:gsub("  t_newtran%(%);\n", ""):gsub('t_reply%("500"', 'sl_send_reply("500"')
+    start({ nats_async_requests = 1, nats_outbox_size = 65536 }, { children = 1, request_route = stateless })
+    client:sub("silent")
+    local phone = sip.client(server.port)
+    local request = sip.build(phone:complete {
+      method = "MESSAGE", uri = ("sip:silent@127.0.0.1:%d"):format(server.port),
+      headers = { "X-Answer: ANSWER", "X-Failure: FAILURE", "X-Ms: 10000" },
+    })
+    phone:send(request)
+    local question = assert(client:next(5))
+    assert.equal("500 Not asked: refused", final(invite("silent", { ms = 1000 })))
+    server:wait_log("all 1 questions of nats_async_requests are under way")
+    for _ = 1, 2 do phone:send(request) end
+    assert.equal("500 Not asked: refused", final(invite("silent", { answer = "MISSING" })))
+    assert.equal("1", server:rpc("tm.stats"):match("current: (%d+)"))
+    assert.equal(0, server:count_log("didn't release transaction"))
+    client:pub(question.reply, "answer", nil, { h = "x" })
+    assert.equal("480 answer x", final(phone))
+    assert.equal(2, stats.one(server, "nats.stats").requests_refused)
+  end)
+
   it("keeps 200 questions under way, each with its own answer", function()
     start()
     client:sub("many.*")

@@ -14,7 +14,7 @@ static struct kb_slice text(const char *s)
 
 static long claim(const char *id, int64_t deadline_ms)
 {
-	return kb_reply_claim(replies, text(id), deadline_ms, "", 0);
+	return kb_reply_claim(replies, text(id), deadline_ms);
 }
 
 /* An answerer was stopped while it filled the slot, and goes on between its asker's last look and the end: the slot is
@@ -59,8 +59,9 @@ static void test_lost_before_it_is_sent(void)
 	kb_reply_end(replies, 0);
 	CHECK(claim("two", kb_deadline_ms(60000)) == 0);
 	CHECK(!kb_reply_is_handed_over(replies, 0));
-	kb_reply_hand_over(replies, 0);
+	kb_reply_hand_over(replies, 0, "note", 5);
 	CHECK(kb_reply_is_handed_over(replies, 0));
+	CHECK_TEXT(kb_reply_note(replies, 0), "note");
 	kb_reply_end(replies, 0);
 	CHECK(!kb_reply_is_handed_over(replies, 0));
 }

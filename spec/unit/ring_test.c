@@ -111,15 +111,18 @@ static void says_why_an_outbox_refuses(void)
 	struct kb_message m = {.payload = kb_slice(bytes, 100)};
 	struct kb_message large = {.payload = kb_slice(bytes, kb_outbox_message_max(outbox) + 1)};
 	uint64_t accepted = 0;
-	while (kb_outbox_put(outbox, 1, &m) == KB_OUTBOX_ACCEPTED)
+	while (kb_outbox_room(outbox, 1, &m) == KB_OUTBOX_ACCEPTED) {
+		CHECK(kb_outbox_put(outbox, 1, &m) == KB_OUTBOX_ACCEPTED);
 		accepted++;
+	}
 	CHECK(accepted > 10);
 	CHECK(kb_outbox_put(outbox, 1, &m) == KB_OUTBOX_FULL);
 	CHECK(kb_outbox_put(outbox, 1, &large) == KB_OUTBOX_TOO_LARGE);
+	CHECK(kb_outbox_room(outbox, 1, &large) == KB_OUTBOX_TOO_LARGE);
 	CHECK(kb_outbox_put(outbox, 2, &m) == KB_OUTBOX_ACCEPTED); /* a ring for each writer */
 	CHECK(kb_outbox_wake(outbox, 0) != kb_outbox_wake(outbox, 1));
 	struct kb_outbox_totals totals = kb_outbox_totals(outbox);
-	CHECK(totals.accepted == accepted + 1 && totals.refused == 3);
+	CHECK(totals.accepted == accepted + 1 && totals.refused == 4 && totals.too_large == 2);
 	CHECK(totals.bytes_used > accepted * 100 && totals.bytes_high <= 4096);
 	kb_outbox_destroy(outbox);
 	kb_outbox_destroy(NULL);

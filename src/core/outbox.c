@@ -96,19 +96,30 @@ static void note_level(struct writer *w, const struct kb_ring *ring)
 		atomic_store_explicit(&w->bytes_high, used, memory_order_relaxed);
 }
 
+static enum kb_outbox_result refuse(struct writer *w, const struct kb_ring *ring, size_t size)
+{
+	bump(&w->refused);
+	if (size <= kb_ring_record_max(ring))
+		return KB_OUTBOX_FULL;
+	bump(&w->too_large);
+	return KB_OUTBOX_TOO_LARGE;
+}
+
+enum kb_outbox_result kb_outbox_room(struct kb_outbox *outbox, size_t writer, const struct kb_message *m)
+{
+	struct kb_ring *ring = kb_outbox_ring(outbox, writer);
+	size_t size = kb_message_size(m);
+	return reserve(ring, size) ? KB_OUTBOX_ACCEPTED : refuse(&outbox->writers[writer], ring, size);
+}
+
 enum kb_outbox_result kb_outbox_put(struct kb_outbox *outbox, size_t writer, const struct kb_message *m)
 {
 	struct kb_ring *ring = kb_outbox_ring(outbox, writer);
 	struct writer *w = &outbox->writers[writer];
 	size_t size = kb_message_size(m);
 	void *to = reserve(ring, size);
-	if (!to) {
-		bump(&w->refused);
-		if (size <= kb_ring_record_max(ring))
-			return KB_OUTBOX_FULL;
-		bump(&w->too_large);
-		return KB_OUTBOX_TOO_LARGE;
-	}
+	if (!to)
+		return refuse(w, ring, size);
 	kb_message_encode(m, to);
 	kb_ring_commit(ring);
 	w->last = (struct kb_record *)(void *)((char *)to - offsetof(struct kb_record, data));

@@ -21,7 +21,7 @@ enum kb_outbox_result {
 
 /* One line of counters for each writer, one for each reader; only their owner writes them. */
 struct kb_outbox_totals {
-	uint64_t accepted, refused; /* by kb_outbox_put() */
+	uint64_t accepted, refused; /* by kb_outbox_put(), and kb_outbox_room() */
 	uint64_t too_large;         /* of those refused */
 	uint64_t bytes_used;        /* written and not settled */
 	uint64_t bytes_high;        /* the highest bytes_used that a writer has seen in its ring, over all rings */
@@ -35,6 +35,10 @@ void kb_outbox_destroy(struct kb_outbox *outbox); /* NULL is fine; the owner pro
 
 /* -- writer i, one process -- */
 enum kb_outbox_result kb_outbox_put(struct kb_outbox *outbox, size_t writer, const struct kb_message *m);
+
+/* What a put would say now, without it: for who has something else to do first that only makes sense with the message.
+ * After KB_OUTBOX_ACCEPTED the same message is accepted, unless this process puts another one before. */
+enum kb_outbox_result kb_outbox_room(struct kb_outbox *outbox, size_t writer, const struct kb_message *m);
 
 /* Waits for what becomes of the message of the last successful put: KB_PENDING when that is not known in time. The
  * message stays in the ring, whatever the outcome. */

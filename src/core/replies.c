@@ -1,5 +1,6 @@
 #include "core/replies.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
@@ -141,17 +142,16 @@ enum kb_reply_begun kb_reply_ask(struct kb_replies *replies, size_t slot, struct
 	return KB_REPLY_BEGUN;
 }
 
-long kb_reply_claim(struct kb_replies *replies, struct kb_slice id, int64_t deadline_ms, const void *note, size_t size)
+long kb_reply_claim(struct kb_replies *replies, struct kb_slice id, int64_t deadline_ms)
 {
 	size_t n = replies->n - replies->sync, first = atomic_fetch_add(&replies->next_claim, 1);
-	if (id.n > KB_REPLY_ID_MAX || size > KB_REPLY_NOTE_MAX || !enter(replies))
+	if (id.n > KB_REPLY_ID_MAX || !enter(replies))
 		return -1;
 	for (size_t i = 0; i < n; i++) {
 		size_t slot = replies->sync + (first + i) % n;
 		struct slot *s = &replies->slots[slot];
 		if (!change(s, KB_REPLY_FREE, CLAIMED))
 			continue;
-		memcpy(s->note, note, size);
 		begin(s, id, deadline_ms);
 		return (long)slot;
 	}
@@ -255,8 +255,10 @@ struct kb_wake *kb_replies_wake(struct kb_replies *replies, size_t share)
 	return &replies->wakes[share];
 }
 
-void kb_reply_hand_over(struct kb_replies *replies, size_t slot)
+void kb_reply_hand_over(struct kb_replies *replies, size_t slot, const void *note, size_t size)
 {
+	assert(size <= KB_REPLY_NOTE_MAX);
+	memcpy(replies->slots[slot].note, note, size);
 	atomic_store(&replies->slots[slot].handed_over, true);
 	kb_wake_signal(&replies->wakes[(slot - replies->sync) % replies->shares]);
 }

@@ -55,11 +55,9 @@ enum kb_reply_begun {
 /* Begins a question in `slot`; its deadline is of kb_deadline_ms(). */
 enum kb_reply_begun kb_reply_ask(struct kb_replies *replies, size_t slot, struct kb_slice id, int64_t deadline_ms);
 
-/* Claims one of the slots behind the first `sync` and begins a question in it, with `size` bytes of the asker's own, at
- * most KB_REPLY_NOTE_MAX, to be read by whoever ends it. -1: all are taken,
- * or as many as are allowed under way. */
-enum { KB_REPLY_NOTE_MAX = 256 };
-long kb_reply_claim(struct kb_replies *replies, struct kb_slice id, int64_t deadline_ms, const void *note, size_t size);
+/* Claims one of the slots behind the first `sync` and begins a question in it. -1: all are taken, or as many as are
+ * allowed under way. */
+long kb_reply_claim(struct kb_replies *replies, struct kb_slice id, int64_t deadline_ms);
 
 /* Where the question in the slot goes, said before it is sent: what kb_replies_refuse_all() finds it by. */
 void kb_reply_goes_to(struct kb_replies *replies, size_t slot, struct kb_slice to);
@@ -88,9 +86,10 @@ size_t kb_replies_shares(const struct kb_replies *replies);
 struct kb_wake *kb_replies_wake(struct kb_replies *replies, size_t share);
 
 /* By whoever claimed the slot, when the question is on its way: from now on the process of its share looks at it and
- * ends it. Before, however the question may end, the slot is the claimer's alone, to be given back when the question
- * cannot be sent. */
-void kb_reply_hand_over(struct kb_replies *replies, size_t slot);
+ * ends it, for which it has the note, `size` bytes of the claimer's own, at most KB_REPLY_NOTE_MAX. Before, however the
+ * question may end, the slot is the claimer's alone, to be given back when the question cannot be sent. */
+enum { KB_REPLY_NOTE_MAX = 256 };
+void kb_reply_hand_over(struct kb_replies *replies, size_t slot, const void *note, size_t size);
 bool kb_reply_is_handed_over(const struct kb_replies *replies, size_t slot);
 
 /* -- the answerer, one process -- */

@@ -103,6 +103,9 @@ bool kz_message_build(const char *function, struct kb_slice exchange, struct kb_
 /* Adds properties given as `k=v;k2=v2`; false and a log line. */
 bool kz_message_add_properties(const char *function, struct kb_slice text, struct kb_message *m);
 
+/* Whether the outbox has room for it; false and a log line. */
+bool kz_message_fits(const char *function, const struct kb_message *m);
+
 /* Into the outbox: 1, or -1 and a log line. */
 int kz_message_send(const char *function, const struct kb_message *m);
 

@@ -190,21 +190,27 @@ int kz_message_await(const char *function, const struct kb_message *m, unsigned 
 	}
 }
 
-int kz_message_send(const char *function, const struct kb_message *m)
+static bool accepted(const char *function, const struct kb_message *m, enum kb_outbox_result result)
 {
 	static struct kb_log_limit full;
-	switch (kb_outbox_put(outbox, ring_for(m), m)) {
-	case KB_OUTBOX_ACCEPTED: return 1;
-	case KB_OUTBOX_TOO_LARGE:
+	if (result == KB_OUTBOX_TOO_LARGE)
 		LM_ERR("%s: message of %zu bytes refused: amqp_outbox_size allows messages of %zu bytes\n", function,
 			m->payload.n, kb_outbox_message_max(outbox));
-		return -1;
-	default:
+	else if (result != KB_OUTBOX_ACCEPTED)
 		kb_log_limited(&full, KB_LOG_ERROR,
 			"%s: message refused, the outbox of this process is full (amqp_outbox_size=%d)", function,
 			kz_settings()->outbox_bytes);
-		return -1;
-	}
+	return result == KB_OUTBOX_ACCEPTED;
+}
+
+bool kz_message_fits(const char *function, const struct kb_message *m)
+{
+	return accepted(function, m, kb_outbox_room(outbox, ring_for(m), m));
+}
+
+int kz_message_send(const char *function, const struct kb_message *m)
+{
+	return accepted(function, m, kb_outbox_put(outbox, ring_for(m), m)) ? 1 : -1;
 }
 
 static bool build(const char *function, struct kb_slice exchange, struct kb_slice routing_key, struct kb_slice payload,

@@ -72,6 +72,9 @@ bool kn_build(const char *function, struct kb_slice subject, struct kb_slice pay
 /* For a call whose parameters make no message, which is logged already: -1, counted. */
 int kn_refuse_message(void);
 
+/* Whether an outbox has room for it, or is NULL, before the start; false and a log line. */
+bool kn_fits(const char *function, struct kb_outbox *outbox, const struct kb_message *m);
+
 /* Into an outbox, which may be NULL before the start: 1, or -1 and a log line. */
 int kn_send(const char *function, struct kb_outbox *outbox, const struct kb_message *m);
 

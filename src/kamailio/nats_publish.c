@@ -72,25 +72,36 @@ bool kn_build(const char *function, struct kb_slice subject, struct kb_slice pay
 	return true;
 }
 
-int kn_send(const char *function, struct kb_outbox *to, const struct kb_message *m)
+static bool accepted(
+	const char *function, struct kb_outbox *to, const struct kb_message *m, enum kb_outbox_result result)
 {
 	static struct kb_log_limit full;
-	if (!to) {
-		LM_ERR("%s: called before the server has started\n", function);
-		return -1;
-	}
-	switch (kb_outbox_put(to, (size_t)process_no, m)) {
-	case KB_OUTBOX_ACCEPTED: return 1;
-	case KB_OUTBOX_TOO_LARGE:
+	if (result == KB_OUTBOX_TOO_LARGE)
 		LM_ERR("%s: message of %zu bytes refused: nats_outbox_size allows messages of %zu bytes\n", function,
 			m->payload.n, kb_outbox_message_max(to));
-		return -1;
-	default:
+	else if (result != KB_OUTBOX_ACCEPTED)
 		kb_log_limited(&full, KB_LOG_ERROR,
 			"%s: message refused, the outbox of this process is full (nats_outbox_size=%d)", function,
 			kn_settings()->outbox_bytes);
-		return -1;
-	}
+	return result == KB_OUTBOX_ACCEPTED;
+}
+
+static bool has_started(const char *function, const struct kb_outbox *to)
+{
+	if (!to)
+		LM_ERR("%s: called before the server has started\n", function);
+	return to != NULL;
+}
+
+bool kn_fits(const char *function, struct kb_outbox *to, const struct kb_message *m)
+{
+	return has_started(function, to) && accepted(function, to, m, kb_outbox_room(to, (size_t)process_no, m));
+}
+
+int kn_send(const char *function, struct kb_outbox *to, const struct kb_message *m)
+{
+	bool sent = has_started(function, to) && accepted(function, to, m, kb_outbox_put(to, (size_t)process_no, m));
+	return sent ? 1 : -1;
 }
 
 static int publish(const char *function, struct kb_slice subject, struct kb_slice payload, struct kb_slice reply,

@@ -178,36 +178,63 @@ enum kn_outcome kn_ask(const char *function, struct kb_message *m, unsigned time
 
 /* -- asking and going on later -- */
 
-/* From here on the transaction is suspended, and must go on whatever fails. */
-static int ask_later(
-	const char *function, const struct kb_message *m, const struct question *q, const struct kb_suspended *s)
+/* All that may refuse the question before there is a transaction: the slot for its answer, or -1 and a log line. */
+static long claim(const char *function, const struct kb_message *m, const struct question *q)
 {
-	long slot = kb_reply_claim(kn_replies(), kb_slice(q->id, sizeof q->id), q->deadline_ms, s, sizeof *s);
-	if (slot < 0) {
-		LM_ERR("%s: all %d questions of nats_async_requests are under way\n", function, kn_settings()->async_requests);
-	} else if (kn_send(function, kn_question_outbox(), m) == 1) {
-		kb_reply_hand_over(kn_replies(), (size_t)slot);
-		return 1;
-	}
-	if (slot >= 0)
-		kb_reply_end(kn_replies(), (size_t)slot);
-	kb_suspend_cancel(s);
+	static struct kb_log_limit too_many;
+	if (!kn_fits(function, kn_question_outbox(), m))
+		return -1;
+	long slot = kb_reply_claim(kn_replies(), kb_slice(q->id, sizeof q->id), q->deadline_ms);
+	if (slot < 0)
+		kb_log_limited(&too_many, KB_LOG_ERROR, "%s: all %d questions of nats_async_requests are under way", function,
+			kn_settings()->async_requests);
+	return slot;
+}
+
+static enum kn_outcome give_up(size_t slot)
+{
+	kb_reply_end(kn_replies(), slot);
 	return kn_refuse();
+}
+
+/* From here on the transaction is suspended, and must go on whatever fails. */
+static enum kn_outcome send_later(
+	const char *function, const struct kb_message *m, size_t slot, const struct kb_suspended *s)
+{
+	if (kn_send(function, kn_question_outbox(), m) == 1) {
+		kb_reply_hand_over(kn_replies(), slot, s, sizeof *s);
+		return KN_ANSWERED;
+	}
+	kb_suspend_cancel(s);
+	return give_up(slot);
+}
+
+static enum kn_outcome ask_later(
+	const char *function, struct sip_msg *msg, struct kb_message *m, unsigned timeout_ms, struct kb_suspended *s)
+{
+	struct question q;
+	if (not_connected(function, m))
+		return refused("not connected");
+	prepare(m, timeout_ms, &q);
+	long slot = claim(function, m, &q);
+	if (slot < 0)
+		return kn_refuse();
+	s->started_us = kb_now_us();
+	snprintf(s->about, sizeof s->about, "%.*s", (int)(m->key.n < sizeof s->about ? m->key.n : sizeof s->about - 1),
+		m->key.p);
+	switch (kb_suspend(function, msg, s)) {
+	case KB_SUSPENDED: return send_later(function, m, (size_t)slot, s);
+	case KB_SUSPENDED_BEFORE: kb_reply_end(kn_replies(), (size_t)slot); return KN_ANSWERED;
+	default: return give_up((size_t)slot);
+	}
 }
 
 int kn_ask_and_suspend(
 	const char *function, struct sip_msg *msg, struct kb_message *m, unsigned timeout_ms, struct kb_suspended *s)
 {
-	struct question q;
 	kn_forget_answer();
-	s->started_us = kb_now_us();
-	snprintf(s->about, sizeof s->about, "%.*s", (int)(m->key.n < sizeof s->about ? m->key.n : sizeof s->about - 1),
-		m->key.p);
-	if (not_connected(function, m))
-		return refused("not connected");
-	prepare(m, timeout_ms, &q);
-	switch (kb_suspend(function, msg, s)) {
-	case KB_SUSPENDED: return ask_later(function, m, &q, s);
+	switch (kb_suspend_look(function, msg)) {
+	case KB_SUSPENDED: return ask_later(function, msg, m, timeout_ms, s);
 	case KB_SUSPENDED_BEFORE: return KN_ANSWERED;
 	default: return kn_refuse();
 	}

@@ -17,12 +17,15 @@ enum { LOOK_MS = 20 /* how late a deadline may be noticed while questions are un
 _Static_assert(sizeof(struct kb_suspended) <= KB_REPLY_NOTE_MAX, "the note of a question holds it");
 
 static struct tm_binds tm;
+static cmd_function check_trans; /* t_check_trans() of scripts, which the binds lack */
 
 /* -- suspending -- */
 
 bool kb_suspend_load(const char *function)
 {
-	if (tm.t_suspend || load_tm_api(&tm) >= 0)
+	if (!check_trans && load_tm_api(&tm) >= 0)
+		check_trans = find_export("t_check_trans", 0, 0);
+	if (check_trans)
 		return true;
 	LM_ERR("%s: needs the tm module: loadmodule \"tm.so\"\n", function);
 	return false;
@@ -51,9 +54,9 @@ void kb_suspend_load_for_kemi(const char *function)
 
 bool kb_suspend_is_loaded(const char *function)
 {
-	if (!tm.t_suspend)
+	if (!check_trans)
 		LM_ERR("%s: needs the tm module: loadmodule \"tm.so\"\n", function);
-	return tm.t_suspend != NULL;
+	return check_trans != NULL;
 }
 
 bool kb_suspend_find_routes(
@@ -84,12 +87,27 @@ bool kb_suspend_name_callbacks(
 		   name_callback(function, on_failure, s->failure_callback);
 }
 
-/* The transaction that the script has made, or one made now. */
-static enum kb_suspending find_transaction(const char *function, struct sip_msg *msg)
+/* The transaction that the script has made. */
+static bool has_transaction(void)
 {
 	tm_cell_t *t = tm.t_gett();
-	if (t && t != T_UNDEFINED)
-		return KB_SUSPENDED;
+	return t && t != T_UNDEFINED;
+}
+
+enum kb_suspending kb_suspend_look(const char *function, struct sip_msg *msg)
+{
+	static struct kb_log_limit faked;
+	if (kb_event_is_faked(msg)) {
+		kb_log_limited(&faked, KB_LOG_ERROR,
+			"%s: there is no SIP request to suspend, as in event routes and timers: nothing is asked", function);
+		return KB_NOT_SUSPENDED;
+	}
+	/* It sends the last reply again, as t_newtran() does, and makes nothing. */
+	return !has_transaction() && check_trans(msg, NULL, NULL) == 0 ? KB_SUSPENDED_BEFORE : KB_SUSPENDED;
+}
+
+static enum kb_suspending make_transaction(const char *function, struct sip_msg *msg)
+{
 	int made = tm.t_newtran(msg);
 	if (made < 0)
 		LM_ERR("%s: cannot create a transaction\n", function);
@@ -98,13 +116,7 @@ static enum kb_suspending find_transaction(const char *function, struct sip_msg 
 
 enum kb_suspending kb_suspend(const char *function, struct sip_msg *msg, struct kb_suspended *s)
 {
-	static struct kb_log_limit faked;
-	if (kb_event_is_faked(msg)) {
-		kb_log_limited(&faked, KB_LOG_ERROR,
-			"%s: there is no SIP request to suspend, as in event routes and timers: nothing is asked", function);
-		return KB_NOT_SUSPENDED;
-	}
-	enum kb_suspending found = find_transaction(function, msg);
+	enum kb_suspending found = has_transaction() ? KB_SUSPENDED : make_transaction(function, msg);
 	if (found != KB_SUSPENDED)
 		return found;
 	int failed = tm.t_suspend(msg, &s->index, &s->label);

@@ -11,7 +11,7 @@
 
 enum { KB_CALLBACK_BYTES = 56 };
 
-/* What it takes to go on with a transaction: the note of its question, see kb_reply_claim(). */
+/* What it takes to go on with a transaction: the note of its question, see kb_reply_hand_over(). */
 struct kb_suspended {
 	unsigned int index, label;
 	int64_t started_us;                      /* kb_now_us() */
@@ -41,8 +41,13 @@ bool kb_suspend_name_callbacks(
  * first one waits for the answer. */
 enum kb_suspending { KB_NOT_SUSPENDED, KB_SUSPENDED_BEFORE, KB_SUSPENDED };
 
-/* Suspends the transaction of msg, which is made when there is none yet. KB_NOT_SUSPENDED with a log line: also for the
- * faked request of an event route, for which tm would make a transaction once and take each later one for the same. */
+/* Whether msg has a transaction to suspend, or may get one: KB_SUSPENDED. KB_NOT_SUSPENDED with a log line: for the
+ * faked request of an event route, for which tm would make a transaction once and take each later one for the same.
+ * Nothing is made yet: what may still refuse the question comes between this and kb_suspend(), for with a transaction a
+ * script can no longer reply as if there were none. */
+enum kb_suspending kb_suspend_look(const char *function, struct sip_msg *msg);
+
+/* Suspends the transaction of msg, which is made when there is none yet. KB_NOT_SUSPENDED with a log line. */
 enum kb_suspending kb_suspend(const char *function, struct sip_msg *msg, struct kb_suspended *s);
 
 /* The question was not asked after all, and the route that suspended goes on. */
