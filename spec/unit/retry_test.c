@@ -61,11 +61,19 @@ static void test_final_until_quiet(void)
 	CHECK(kb_retry_refused(&r, 1802, 250)); /* 251 ms without */
 }
 
+static void test_never_final(void)
+{
+	struct kb_retry r = {0};
+	CHECK(final_at(&r, 1000, KB_RETRY_FOR_EVER, 100) == 0);
+	CHECK(kb_retry_refused(&r, 1000 + (int64_t)KB_RETRY_FOR_EVER * 10, KB_RETRY_FOR_EVER));
+}
+
 int main(void)
 {
 	test_pauses_grow();
 	test_final();
 	test_final_while_held();
 	test_final_until_quiet();
+	test_never_final();
 	return check_failures != 0;
 }

@@ -10,7 +10,7 @@ bool kb_retry_refused(struct kb_retry *r, int64_t now, int64_t patience_ms)
 		r->first_at = now;
 		r->pause_ms = 0;
 	}
-	if (now - r->first_at >= patience_ms) {
+	if (patience_ms != KB_RETRY_FOR_EVER && now - r->first_at >= patience_ms) {
 		r->probing = false; /* and what was refused before its time was up is held still */
 		return false;
 	}

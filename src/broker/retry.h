@@ -12,10 +12,15 @@
 #ifndef KB_BROKER_RETRY_H
 #define KB_BROKER_RETRY_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { KB_RETRY_FIRST_MS = 100, KB_RETRY_MAX_MS = 1000 };
+enum {
+	KB_RETRY_FIRST_MS = 100,
+	KB_RETRY_MAX_MS = 1000,
+	KB_RETRY_FOR_EVER = INT_MAX /* a patience that never ends */
+};
 
 /* Zero-initialise: flowing. Times are ms of one clock that only grows and is never 0. */
 struct kb_retry {

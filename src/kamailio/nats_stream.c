@@ -4,10 +4,10 @@
 #include <core/pt.h>
 
 #include <errno.h>
-#include <limits.h>
 #include <string.h>
 
 #include "broker/publisher.h"
+#include "broker/retry.h"
 #include "core/log.h"
 #include "core/uuid.h"
 #include "kamailio/nats_module.h"
@@ -162,7 +162,7 @@ static void publisher_main(void *argument)
 		.config = config,
 		.outbox = outbox,
 		.batch = BATCH,
-		.retry_ms = INT_MAX,
+		.retry_ms = KB_RETRY_FOR_EVER,
 		.tick = kb_process_tick,
 		.drain_ms = KB_PROCESS_DRAIN_MS,
 		.stop = kb_process_stop});
