@@ -117,11 +117,32 @@ static void another_connection_confirms_nothing_of_the_last(void)
 	kb_nats_link_free(&b.link);
 }
 
+static void after_an_offence_each_is_asked_for_at_once(void)
+{
+	struct bench b;
+	begin(&b);
+	publish(&b, 3);
+	kb_nats_receipts_ask(&b.r, &b.link, true);
+	kb_nats_receipts_offended(&b.r);
+	CHECK(!kb_nats_receipts_open(&b.r));
+	for (uint64_t i = 0; i < 4; i++) {
+		publish(&b, 1);
+		b.r.asked_ms += 1000; /* just now */
+		CHECK((kb_nats_receipts_due_ms(&b.r) == 0) == (i < 3));
+		kb_nats_receipts_ask(&b.r, &b.link, false);
+		CHECK(b.link.pings == (i < 3 ? i + 2 : 4));
+		b.link.pongs = b.link.pings - (i < 3);
+		answer(&b);
+	}
+	kb_nats_link_free(&b.link);
+}
+
 int main(void)
 {
 	a_pong_covers_what_was_written_before_its_ping();
 	pongs_of_other_pings_mean_nothing();
 	little_is_asked_for_once_in_a_while();
 	another_connection_confirms_nothing_of_the_last();
+	after_an_offence_each_is_asked_for_at_once();
 	return check_failures ? 1 : 0;
 }

@@ -218,7 +218,7 @@ static void note_offence(struct kb_broker *b, struct kb_slice text, const char *
 		kb_nats_store_forbidden(&b->store, subject, what, &b->events);
 	} else if (has_open_messages(b) && is_offence(what)) {
 		kb_nats_store_forget(&b->store);
-		kb_nats_receipts_forget(&b->receipts);
+		kb_nats_receipts_offended(&b->receipts);
 		b->events.requeue(b->events.context, KB_OFFENDED, what);
 	}
 }

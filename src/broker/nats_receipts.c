@@ -23,7 +23,7 @@ int kb_nats_receipts_due_ms(const struct kb_nats_receipts *r)
 {
 	if (r->ping || r->covered == r->next)
 		return -1;
-	int64_t left = r->asked_ms + PAUSE_MS - kb_now_ms();
+	int64_t left = r->oldest < r->suspect ? 0 : r->asked_ms + PAUSE_MS - kb_now_ms();
 	return left > 0 ? (int)left : 0;
 }
 
@@ -35,6 +35,13 @@ void kb_nats_receipts_heed(
 	r->ping = 0;
 	r->oldest = r->covered;
 	events->settled(events->context, r->covered - 1, true, KB_DONE, NULL);
+}
+
+void kb_nats_receipts_offended(struct kb_nats_receipts *r)
+{
+	uint64_t end = r->next + (r->next - r->oldest); /* of their numbers when they are sent again */
+	r->suspect = end > r->suspect ? end : r->suspect;
+	kb_nats_receipts_forget(r);
 }
 
 void kb_nats_receipts_forget(struct kb_nats_receipts *r)

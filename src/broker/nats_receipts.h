@@ -15,6 +15,7 @@ struct kb_nats_receipts {
 	uint64_t next;    /* number of the next message; 0: there was none yet */
 	uint64_t oldest;  /* open messages are those in [oldest, next) */
 	uint64_t covered; /* those before this one are in front of the PING */
+	uint64_t suspect; /* those before this one may be what cost a connection, and go one at a time */
 	uint64_t ping;    /* the PING that is on its way (kb_nats_link_ping()); 0: none */
 	int64_t asked_ms; /* when the last one was */
 };
@@ -31,6 +32,10 @@ static inline bool kb_nats_receipts_open(const struct kb_nats_receipts *r)
 {
 	return r->oldest < r->next;
 }
+
+/* One of the open messages costs the connection: they are sent again one at a time, each once the one before is known
+ * to be read, so that for them it is always time to ask. And forgets them. */
+void kb_nats_receipts_offended(struct kb_nats_receipts *r);
 
 /* Before a write: asks for what was not asked for, if it is time to, or `at_once`. */
 void kb_nats_receipts_ask(struct kb_nats_receipts *r, struct kb_nats_link *link, bool at_once);
