@@ -4,6 +4,7 @@ local nats = require "support.nats"
 local nats_client = require "support.nats_client"
 local nats_server = require "support.nats_server"
 local process = require "support.process"
+local questions = require "support.nats_questions"
 local socket = require "socket"
 local stats = require "support.stats"
 local wait = require "support.wait"
@@ -319,6 +320,24 @@ describe("nats_js_consumer", function()
     await_acked("WORK", "some")
   end)
 
+  it("begins with the last message of each subject when it says deliver=last_per_subject", function()
+    api:stream("LATEST", { subjects = { "latest.*" } })
+    for _, m in ipairs { { "a", "1" }, { "b", "2" }, { "a", "3" }, { "b", "4" }, { "c", "5" }, { "a", "6" } } do
+      api.client:pub("latest." .. m[1], m[2])
+    end
+    api.client:flush()
+    local other = nats.start {
+      server = broker, events = { latest = tell("latest") },
+      params = { nats_js_consumer = "stream=LATEST;durable=d;event=latest;filter=latest.*;deliver=last_per_subject" },
+    }
+    local came = {}
+    for _ = 1, 3 do came[#came + 1] = assert(seen(10)).payload end
+    assert.same({ "4", "5", "6" }, came)
+    assert.is_nil(seen(0.3))
+    assert.equal("last_per_subject", api:consumer("LATEST", "d").config.deliver_policy)
+    other:stop()
+  end)
+
   it("leaves a consumer that is there as it is, where it is not told otherwise", function()
     api:stream("KEPT", { subjects = { "kept" } })
     api:must("CONSUMER.DURABLE.CREATE.KEPT.d", {
@@ -497,6 +516,27 @@ describe("nats_js_consumer", function()
   end)
 end)
 
+describe("$natsAnswerStatus", function()
+  it("is what JetStream itself says, and null for what an application answers", function()
+    local broker = nats_server.start { jetstream = true }
+    local api = jetstream.connect { port = broker.port }
+    api:stream("CDR", { subjects = { "cdr" }, allow_direct = true })
+    api.client:pub("cdr", "the first")
+    local server = nats.start { server = broker, routes = questions.routes }
+    server:await_connections(3)
+    local function ask(sequence)
+      local fields = { body = ('{"seq":%d}'):format(sequence), headers = { "X-Subject: $JS.API.DIRECT.GET.CDR" } }
+      local rc, out = server:call("ask", fields)
+      return ("%d %s"):format(rc, out)
+    end
+    assert.equal("1 ||404|", ask(7))
+    assert.equal("1 the first|||", ask(1))
+    api:close()
+    server:stop()
+    broker:stop()
+  end)
+end)
+
 -- What the stream's acknowledgements, and the messages of a durable consumer, come to.
 describe("nats_inbox_prefix", function()
   it("is where streams answer, for a user who may subscribe to nothing else", function()
@@ -576,6 +616,7 @@ describe("nats_js_consumer at the start", function()
     ["stream=S;durable=d;ack_wait=x"] = "ack_wait=x", ["stream=S;durable=d;colour=red"] = 'no field "colour"',
     ["stream=S;durable=d;deliver=some"] = "deliver=some", ["nonsense"] = '"nonsense" is not of the form',
     ["stream=S;durable=d;filter=a..b"] = "empty",
+    ["stream=S;durable=d;deliver=last_per_subject"] = "deliver=last_per_subject needs a filter",
   } do
     it("refuses " .. text, function()
       local server, log = nats.try_start { params = { nats_js_consumer = text } }

@@ -67,6 +67,8 @@ static const char *fault_of(const struct consumer_text *t)
 		return "it must name a stream and a durable consumer: stream=NAME;durable=NAME";
 	if (kb_nats_word_fault(kb_slice_from(t->stream)) || kb_nats_word_fault(kb_slice_from(t->durable)))
 		return "names of streams and consumers are words without dots, wildcards and blanks";
+	if (!t->filter && t->deliver && strcmp(t->deliver, "last_per_subject") == 0)
+		return "deliver=last_per_subject needs a filter: nats-server makes no such consumer without one";
 	return t->filter ? kb_nats_pattern_fault(kb_slice_from(t->filter)) : NULL;
 }
 
