@@ -4,6 +4,7 @@ local nats_client = require "support.nats_client"
 local questions = require "support.nats_questions"
 local nats_server = require "support.nats_server"
 local ports = require "support.ports"
+local process = require "support.process"
 local socket = require "socket"
 local stats = require "support.stats"
 
@@ -81,6 +82,26 @@ describe("nats_request and a server that", function()
     assert.equal(-2, rc)
     assert.equal("|||timeout", out)
     assert.equal(-3, (server:call("ask_for", { headers = { "X-Subject: ask", "X-Ms: 5000" } })))
+    server:stop()
+    broker:stop()
+  end)
+
+  it("could be asked too late is not asked, which publish_expired counts", function()
+    local broker = nats_server.start()
+    local client = nats_client.connect { port = broker.port }
+    client:sub("ask")
+    local server = nats.start { server = broker, routes = questions.routes, params = { num_publish_workers = 1 } }
+    stats.await(server, "nats.stats", { connections_open = 2 })
+    local requester = assert(server:rpc("core.psx"):match("PID: (%d+)%s+DSC: nats requester"))
+    process.freeze(requester)
+    local before = stats.one(server, "nats.stats")
+    assert.equal(-2, (server:call("ask_for", { headers = { "X-Subject: ask", "X-Ms: 300" } })))
+    assert.equal(0, before.publish_expired)
+    assert.equal(1, stats.one(server, "nats.stats").outbox_messages)
+    process.signal(requester, "CONT")
+    stats.await(server, "nats.stats", { publish_expired = 1, outbox_messages = 0, requests_timeout = 1, sent = 0 })
+    assert.is_nil(client:next(0.2))
+    client:close()
     server:stop()
     broker:stop()
   end)
