@@ -133,6 +133,43 @@ static void what_a_route_says_is_said_at_once(void)
 	end(&s);
 }
 
+static bool slow_now_and_then(struct scene *s, const struct kb_message *m)
+{
+	if (s->delivered % 20 == 0)
+		usleep((KB_NATS_WRITER_MS + 2) * 1000);
+	if (s->delivered % 7 == 0)
+		return kb_nats.settle_now(s->b, &m->origin, KB_DONE, 0) == KB_BROKER_OK;
+	return kb_nats.settle(s->b, &m->origin, KB_DONE) == KB_BROKER_OK;
+}
+
+/* Whichever thread writes them. */
+static void acknowledgements_keep_their_order(void)
+{
+	enum { N = 1000 };
+	char text[100];
+	struct scene s;
+	begin(&s);
+	subscribe(&s, &of_stream);
+	s.route = slow_now_and_then;
+	for (int i = 1; i <= N; i++) {
+		int n = snprintf(text, sizeof text, "MSG s 1 $JS.ACK.S.C.1.%d.%d.1.0 1\r\nx\r\n", i, i);
+		CHECK(write(s.server, text, (size_t)n) == n);
+		if (i % 100 == 0)
+			kb_nats.process(s.b, N);
+	}
+	CHECK(s.delivered == N && shutdown(s.b->link.tcp, SHUT_WR) == 0);
+	FILE *heard = fdopen(dup(s.server), "r");
+	int expected = 1;
+	while (fgets(text, sizeof text, heard)) {
+		int number;
+		if (sscanf(text, "PUB $JS.ACK.S.C.1.%d.", &number) == 1)
+			CHECK(number == expected++);
+	}
+	CHECK(expected == N + 1);
+	fclose(heard);
+	end(&s);
+}
+
 /* -- errors -- */
 
 static const char *const offences[] = {
@@ -203,6 +240,7 @@ int main(void)
 	kb_log_set_sink(no_log);
 	acknowledgements_do_not_wait_for_a_slow_route();
 	what_a_route_says_is_said_at_once();
+	acknowledgements_keep_their_order();
 	what_may_be_the_fault_of_a_message_has_those_on_their_way_sent_again();
 	a_refused_subscription_is_known_by_the_servers_words();
 	an_error_is_the_reason_of_an_end_that_follows_at_once();
