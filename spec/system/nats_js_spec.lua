@@ -229,6 +229,12 @@ describe("nats_js_consumer", function()
     ["work-any"] = tell("work-any"),
     fails = tell("fails") .. [[
       if ($natsData == "nak" && $natsProp(delivered) == "1") nats_nak();
+      if ($natsData == "nak 0" && $natsProp(delivered) == "1") nats_nak("0");
+      if ($natsData == "nak abc" && $natsProp(delivered) == "1") nats_nak("abc");
+      if ($natsData == "nak -1" && $natsProp(delivered) == "1") nats_nak("-1");
+      if ($natsData == "nak null" && $natsProp(delivered) == "1") nats_nak("$avp(nothing)");
+      if ($natsData == "nak empty" && $natsProp(delivered) == "1") { $var(e) = ""; nats_nak("$var(e)"); }
+      if ($natsData == "nak much" && $natsProp(delivered) == "1") nats_nak(99999999);
       if ($natsData == "later" && $natsProp(delivered) == "1") nats_nak(700);
       if ($natsData == "term") nats_term();
       if ($natsData == "twice") { nats_ack(); nats_nak(); }
@@ -373,6 +379,17 @@ describe("nats_js_consumer", function()
     assert.equal("2", assert(seen()).delivered)
     assert.truthy(socket.gettime() - began > 0.5)
     await_acked("FAIL", "f")
+  end)
+
+  it("delivers again at once what nats_nak gave back with a delay that is none", function()
+    for _, what in ipairs { "0", "abc", "-1", "null", "empty", "much" } do
+      api.client:pub("fail", "nak " .. what)
+      assert.equal("1", assert(seen()).delivered)
+      local again = assert(seen(0.6), what)
+      assert.same({ "nak " .. what, "2" }, { again.payload, again.delivered })
+    end
+    await_acked("FAIL", "f")
+    assert.equal(5, server:count_log("ERROR: .*nats_nak: the timeout"))
   end)
 
   it("never delivers again what nats_term ended", function()

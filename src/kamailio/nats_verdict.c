@@ -38,12 +38,12 @@ int kn_kemi_ack(struct sip_msg *msg)
 	return settle("nats_ack", KB_DONE, 0);
 }
 
+/* A delay that is none must not have the message acknowledged, so it comes again at once. */
 int kn_kemi_nak(struct sip_msg *msg, int delay_ms)
 {
 	(void)msg;
-	if (delay_ms && !kn_timeout_in_range("nats_nak", delay_ms))
-		return -1;
-	return settle("nats_nak", KB_REQUEUE, (unsigned)delay_ms);
+	bool delayed = delay_ms && kn_timeout_in_range("nats_nak", delay_ms);
+	return settle("nats_nak", KB_REQUEUE, delayed ? (unsigned)delay_ms : 0);
 }
 
 int kn_kemi_term(struct sip_msg *msg)
@@ -80,9 +80,9 @@ int kn_nak1(struct sip_msg *msg, char *delay, char *unused)
 	struct kb_slice text;
 	unsigned delay_ms;
 	(void)unused;
-	if (!kb_script_get(msg, "nats_nak", "delay", delay, &text) || !kn_read_timeout("nats_nak", text, &delay_ms))
-		return -1;
-	return kn_kemi_nak(msg, (int)delay_ms);
+	bool delayed = kb_script_get(msg, "nats_nak", "delay", delay, &text) &&
+				   !kb_slice_equal(text, KB_SLICE_LITERAL("0")) && kn_read_timeout("nats_nak", text, &delay_ms);
+	return kn_kemi_nak(msg, delayed ? (int)delay_ms : 0);
 }
 
 int kn_term(struct sip_msg *msg, char *unused1, char *unused2)
