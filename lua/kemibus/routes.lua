@@ -11,6 +11,11 @@ local routes = {
   --- The fields of an AMQP payload that name the event when neither module parameter nor subscription does.
   DEFAULT_EVENT_KEY = "Event-Category",
   DEFAULT_EVENT_SUBKEY = "Event-Name",
+
+  --- The events of the module nats itself. Whoever publishes must not be able to run their routes.
+  NATS_EVENTS = {
+    connected = true, disconnected = true, ["lame-duck"] = true, ["discovered-servers"] = true, ["slow-consumer"] = true,
+  },
 }
 
 local function given(text)
@@ -79,20 +84,25 @@ local function spell(subject)
   return (gsub(subject, "[^%w_-]", function(char) return spelled[char] or "_" end))
 end
 
+local function add_spelled(names, subject)
+  local name = spell(subject)
+  if not routes.NATS_EVENTS[name] then names[#names + 1] = "nats:" .. name end
+end
+
 --- The routes of a NATS event: first the subject as it was subscribed, as it is; then from the most special name on.
 -- The names of event routes in kamailio.cfg can hold letters, digits, `-` and `_` only, so subjects with others are
 -- spelled: `.` becomes `-`, `*` `any`, `>` `all`, anything else `_`. Under a wildcard, the subject that the message
 -- really came by has a route before the subscription has: `calls.new` under `calls.*` runs `nats:calls-new` or, if
--- there is none, `nats:calls-any`.
+-- there is none, `nats:calls-any`. No message comes to the route of a `NATS_EVENTS` by the way its subject is spelled:
+-- under `>`, one on `lame.duck` or `connected` runs `nats:all`.
 -- @tparam table event fields `subscription`, a table with `subject`, and `subject`; or `key` for an event of the
 --   module's own, such as `connected`
 -- @treturn {string,...} one to three names
 function routes.nats_names(event)
   local subscribed = event.key or event.subscription.subject
   local names = { "nats:" .. subscribed }
-  if event.subject and find(subscribed, "[*>]") then names[2] = "nats:" .. spell(event.subject) end
-  local plain = spell(subscribed)
-  if plain ~= subscribed then names[#names + 1] = "nats:" .. plain end
+  if event.subject and find(subscribed, "[*>]") then add_spelled(names, event.subject) end
+  if spell(subscribed) ~= subscribed then add_spelled(names, subscribed) end
   return names
 end
 

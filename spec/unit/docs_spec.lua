@@ -189,6 +189,15 @@ for _, module in ipairs { "kazoo", "nats" } do
   end)
 end
 
+describe("kemibus.routes", function()
+  it("knows the events of the module nats", function()
+    local events = {}
+    for name in pairs(require("kemibus.routes").NATS_EVENTS) do events["nats:" .. name] = true end
+    events["nats:SUBJECT"] = true
+    assert.same(sorted(tables.events "nats"), sorted(events))
+  end)
+end)
+
 describe("docs/kazoo/events", function()
   it("has the fields of the payloads of the module's own events", function()
     for kind, fields in pairs(tables.kazoo_event_fields()) do

@@ -102,7 +102,21 @@ describe("kemibus.routes", function()
     end)
 
     it("names the module's own events", function()
-      assert.same({ "nats:connected" }, routes.route_names({ bus = "nats", key = "connected", subscription = {} }))
+      for name in pairs(routes.NATS_EVENTS) do
+        assert.same({ "nats:" .. name }, routes.route_names({ bus = "nats", key = name, subscription = {} }))
+      end
+    end)
+
+    it("takes no message for an event of the module's own, however its subject is spelled", function()
+      local function names(subject, subscribed)
+        return routes.route_names({ bus = "nats", subject = subject, subscription = { subject = subscribed } })
+      end
+      for name in pairs(routes.NATS_EVENTS) do
+        local dotted = name:gsub("-", ".")
+        assert.same({ "nats:>", "nats:all" }, names(name, ">"))
+        assert.same({ "nats:>", "nats:all" }, names(dotted, ">"))
+        assert.same({ "nats:" .. dotted }, names(dotted, dotted))
+      end
     end)
   end)
 
