@@ -3,8 +3,10 @@
 #include <core/action.h>
 #include <core/dprint.h>
 #include <core/dset.h>
+#include <core/flags.h>
 #include <core/fmsg.h>
 #include <core/kemi.h>
+#include <core/mod_fix.h>
 #include <core/parser/msg_parser.h>
 #include <core/receive.h>
 #include <core/route.h>
@@ -63,30 +65,69 @@ static bool left_variables(void)
 	return *xavp_get_crt_list() || *xavu_get_crt_list() || *xavi_get_crt_list();
 }
 
-/* Runs either; everything that routes leave behind in the process goes with the event. */
-static void run(int index, const char *callback, const char *event)
+/* Of an engine, the function of kamailio.cfg that calls one of the script: the engine's own way for events passes over
+ * a function that does not exist as if it had run. NULL: the engine has none. */
+static cmd_function caller_of(const sr_kemi_eng_t *engine)
 {
+	static const char *const callers[][2] = {{"lua", "lua_run"}, {"python", "python_exec"}, {"jsdt", "jsdt_run"},
+		{"ruby", "ruby_run"}, {"sqlang", "sqlang_run"}};
+	for (size_t i = 0; i < sizeof callers / sizeof *callers; i++)
+		if (strcmp(engine->ename.s, callers[i][0]) == 0)
+			return find_export((char *)(uintptr_t)callers[i][1], 2, 0);
+	return NULL;
+}
+
+static gparam_t text_parameter(const char *text)
+{
+	return (gparam_t){.type = GPARAM_TYPE_STR, .v.str = {(char *)(uintptr_t)text, (int)strlen(text)}};
+}
+
+static int call(sr_kemi_eng_t *engine, struct sip_msg *msg, const char *callback, const char *event)
+{
+	static cmd_function caller;
+	gparam_t name = text_parameter(callback), parameter = text_parameter(event);
+	if (!caller)
+		caller = caller_of(engine);
+	if (!caller)
+		return sr_kemi_route(engine, msg, EVENT_ROUTE, &name.v.str, &parameter.v.str);
+	flag_t flags_before = getsflags();
+	setsflagsval(0);
+	int result = caller(msg, (char *)&name, (char *)&parameter);
+	setsflagsval(flags_before);
+	return result;
+}
+
+static bool run_callback(struct sip_msg *msg, const char *callback, const char *event)
+{
+	sr_kemi_eng_t *engine = sr_kemi_eng_get();
+	if (!engine)
+		LM_ERR("event_callback \"%s\" is set, but the configuration has no KEMI script (cfgengine)\n", callback);
+	else if (call(engine, msg, callback, event) < 0)
+		LM_ERR("event_callback \"%s\" failed for %s\n", callback, event);
+	else
+		return true;
+	return false;
+}
+
+/* Runs either; everything that routes leave behind in the process goes with the event. */
+static bool run(int index, const char *callback, const char *event)
+{
+	bool ran = true;
 	struct sip_msg *msg = fresh_request();
 	if (!msg) {
 		LM_ERR("no faked request for an event\n");
-		return;
+		return false;
 	}
 	int route_type_before = get_route_type();
 	set_route_type(EVENT_ROUTE);
-	if (callback) {
-		str name = {(char *)(uintptr_t)callback, (int)strlen(callback)};
-		str parameter = {(char *)(uintptr_t)event, (int)strlen(event)};
-		sr_kemi_eng_t *engine = sr_kemi_eng_get();
-		if (!engine)
-			LM_ERR("event_callback \"%s\" is set, but the configuration has no KEMI script (cfgengine)\n", callback);
-		else if (sr_kemi_route(engine, msg, EVENT_ROUTE, &name, &parameter) < 0)
-			LM_ERR("event_callback \"%s\" failed for %s\n", callback, event);
-	} else {
+	if (callback)
+		ran = run_callback(msg, callback, event);
+	else
 		run_top_route(event_rt.rlist[index], msg, NULL);
-	}
 	set_route_type(route_type_before);
 	if (left_variables())
 		ksr_msg_env_reset();
+	return ran;
 }
 
 void kb_event_route_run(int index)
@@ -94,9 +135,9 @@ void kb_event_route_run(int index)
 	run(index, NULL, NULL);
 }
 
-void kb_event_callback_run(const char *callback, const char *event)
+bool kb_event_callback_run(const char *callback, const char *event)
 {
-	run(-1, callback, event);
+	return run(-1, callback, event);
 }
 
 void kb_event_run_by_name(const char *callback, const char *event)

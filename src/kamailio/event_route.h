@@ -13,9 +13,9 @@ int kb_event_route_index(const char *name, void *context);
 /* Runs the route on a fresh faked request; whatever the last route changed in it is gone. */
 void kb_event_route_run(int index);
 
-/* Calls the KEMI function `callback` of the configuration script with the event's name; an error is logged with both.
- */
-void kb_event_callback_run(const char *callback, const char *event);
+/* Calls the KEMI function `callback` of the configuration script with the event's name. False, with a log line that
+ * names both, when there is no such function, or it failed. */
+bool kb_event_callback_run(const char *callback, const char *event);
 
 /* The route if there is one, else the callback when it is set (NULL or "": not). */
 void kb_event_run_by_name(const char *callback, const char *event);
