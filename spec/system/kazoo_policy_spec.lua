@@ -1,5 +1,6 @@
 local amqp = require "support.amqp"
 local kazoo = require "support.kazoo"
+local ports = require "support.ports"
 
 local mod_init = [[kazoo_subscribe("{'exchange':'px', 'type':'topic', 'queue':'QUEUE', 'routing':'#'}");]]
 local servers = 0
@@ -61,7 +62,19 @@ describe("A Lua policy", function()
     assert.equal("elsewhere", route_of("{", "go.elsewhere"))
     client:publish("px", "go.nowhere", '{"id":"ran nowhere"}')
     assert.equal("consumer-event-theirs", route_of '{"Event-Category":"Theirs"')
+    assert.equal(0, server:count_log("no event route for"))
     for _, event in ipairs(server:events()) do assert.is_nil(event.text:find("ran nowhere", 1, true)) end
+  end)
+
+  it("that names only routes that do not exist is a line that names them, and many such messages are no more", function()
+    start [[return { route_names = function(event)
+      if event.routing_key == "go.nowhere" then return { "kazoo:nowhere", "kazoo:no-place" } end
+    end }]]
+    for _ = 1, 20 do client:publish("px", "go.nowhere", "{}") end
+    route_of "{"
+    server:wait_log('WARNING: .*kazoo: no event route for a message with routing key "go.nowhere": there is none of '
+      .. "kazoo:nowhere, kazoo:no%-place %(1 so far")
+    assert.equal(1, server:count_log("no event route for"))
   end)
 
   it("sees the message as docs/policies.md says", function()
@@ -200,6 +213,21 @@ describe("A Lua policy", function()
         server:wait_log("policy%.lua:1: attempt to index field 'x'")
       end)
     end
+  end)
+end)
+
+describe("A Lua policy beside event_callback", function()
+  it("is never asked, and a warning says so", function()
+    local server = kazoo.start {
+      lua = "function ksr_request_route() end function on_kazoo() end",
+      files = { ["policy.lua"] = "return {}" },
+      params = {
+        amqp_connection = "amqp://127.0.0.1:" .. ports.free(), lua_policy = "$FOLDER/policy.lua",
+        event_callback = "on_kazoo",
+      },
+    }
+    server:wait_log('WARNING: kazoo.*lua_policy: ".*/policy.lua" is never asked: event_callback "on_kazoo" gets all events')
+    server:stop()
   end)
 end)
 

@@ -2,6 +2,8 @@ local files = require "support.files"
 local nats = require "support.nats"
 local nats_client = require "support.nats_client"
 local nats_server = require "support.nats_server"
+local ports = require "support.ports"
+local socket = require "socket"
 local wait = require "support.wait"
 
 -- What comes on "NAME" goes out on "seen" as "NAME|PROCESS|PAYLOAD".
@@ -369,5 +371,129 @@ describe("lua_policy of nats", function()
     local server, log = nats.try_start { server = broker, params = { lua_policy = missing } }
     assert.is_nil(server)
     assert.truthy(log:find(missing, 1, true), log)
+  end)
+end)
+
+describe("A message whose subject is spelled like an event of the module's own", function()
+  it("does not run the route of that event", function()
+    local broker = nats_server.start()
+    local function told(name) return ('xlog("L_NOTICE", "%s: $natsSubject\\n");'):format(name) end
+    local server = nats.start {
+      server = broker, params = { num_publish_workers = 1, subject_queue_group = ">:group" }, events = {
+        connected = told "connected", disconnected = told "disconnected", ["lame-duck"] = told "lame-duck", all = told "all",
+      },
+    }
+    server:wait_log "connected: <null>"
+    local client = nats_client.connect { port = broker.port }
+    for _, subject in ipairs { "connected", "disconnected", "lame.duck", "lame-duck" } do
+      wait.until_(function()
+        client:pub(subject, "x")
+        client:flush()
+        return server:count_log(("all: %s$"):format((subject:gsub("%-", "%%-")))) > 0
+      end, 10, "the route for all that comes, on " .. subject)
+    end
+    assert.equal(1, server:count_log("connected: "))
+    assert.equal(0, server:count_log("lame%-duck: "))
+    client:close()
+    server:stop()
+    broker:stop()
+  end)
+end)
+
+describe("lua_policy and the events of nats itself", function()
+  local policy = { ["policy.lua"] = [[
+    return { route_names = function(event)
+      local s = event.subscription.subject
+      log("notice", ("asked of %s, subject %s, text '%s', %s"):format(event.key, event.subject, event.text, s))
+      if event.key == "connected" then return { "nats:chosen" } end
+      if event.key == "disconnected" then return {} end
+    end }]] }
+  local events = {
+    chosen = [[xlog("L_NOTICE", "chosen route\n");]], connected = [[xlog("L_NOTICE", "default route\n");]],
+    disconnected = [[xlog("L_NOTICE", "default route\n");]],
+  }
+
+  for where, subscribed in pairs { ["where something is subscribed to"] = "in:group", ["of publishers"] = {} } do
+    it("is asked which route they run, " .. where, function()
+      local broker = nats_server.start()
+      local server = nats.start {
+        server = broker, files = policy, events = events,
+        params = { num_publish_workers = 1, subject_queue_group = subscribed, lua_policy = "$FOLDER/policy.lua" },
+      }
+      server:wait_log "chosen route"
+      server:wait_log "asked of connected, subject nil, text '', nil"
+      broker:kill9()
+      server:wait_log "asked of disconnected"
+      broker:start_again()
+      server:wait_log("chosen route", 20, 2)
+      assert.equal(0, server:count_log "default route")
+      server:stop()
+      broker:stop()
+    end)
+  end
+
+  it("is asked of nothing beside event_callback, and a warning says so", function()
+    local server = nats.start {
+      files = policy, lua = "function ksr_request_route() end\nfunction on_nats() end",
+      params = {
+        nats_url = "nats://127.0.0.1:" .. ports.free(), lua_policy = "$FOLDER/policy.lua", event_callback = "on_nats",
+      },
+    }
+    server:wait_log('WARNING: nats.*lua_policy: ".*/policy.lua" is never asked: event_callback "on_nats" gets all events')
+    server:stop()
+  end)
+end)
+
+describe("A subscription without an event route", function()
+  local broker, client
+
+  setup(function()
+    broker = nats_server.start()
+    client = nats_client.connect { port = broker.port }
+  end)
+  teardown(function()
+    client:close()
+    broker:stop()
+  end)
+
+  it("is a warning at the start, and a message on it is one", function()
+    local server = nats.start {
+      server = broker, events = { known = "drop;" },
+      params = { subject_queue_group = { "a.b:group", "c.*:group", "known:group" } },
+    }
+    assert.equal(1, server:count_log "nothing handles")
+    server:wait_log('WARNING: .*subject_queue_group: nothing handles "a.b": there is no event route nats:a.b, nats:a%-b$')
+    wait.until_(function()
+      for _, subject in ipairs { "a.b", "c.d", "known" } do client:pub(subject, "x") end
+      client:flush()
+      return server:count_log "no event route for" == 2
+    end, 10, "a line for each subscription")
+    server:wait_log('WARNING: .*no event route for a message on "a.b": there is none of nats:a.b, nats:a%-b %(1 so far')
+    server:wait_log('on "c.d": there is none of nats:c.%*, nats:c%-d, nats:c%-any %(1 so far')
+    for _ = 1, 50 do client:pub("c.d", "x") end
+    client:flush()
+    socket.sleep(1.5)
+    assert.equal(2, server:count_log "no event route for")
+    server:stop()
+  end)
+
+  it("is none where a policy has named no route", function()
+    local server = nats.start {
+      server = broker, files = { ["p.lua"] = [[
+        return { route_names = function(event)
+          if event.subject == "c.d" then return {} end
+          if event.subject == "c.e" then return { "nats:unheard-of" } end
+        end }]] },
+      params = { subject_queue_group = { "c.*:group", "a:group" }, lua_policy = "$FOLDER/p.lua" },
+    }
+    assert.equal(0, server:count_log "nothing handles")
+    wait.until_(function()
+      client:pub("c.d", "x")
+      client:pub("c.e", "x")
+      client:flush()
+      return server:count_log "no event route for" > 0
+    end, 10, "a line")
+    server:wait_log('on "c.e": there is none of nats:unheard%-of %(1 so far')
+    server:stop()
   end)
 end)

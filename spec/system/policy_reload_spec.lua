@@ -13,7 +13,7 @@ local routes = { one = [[xlog("L_NOTICE", "route one\n");]], two = [[xlog("L_NOT
 -- The module's own events run no route.
 local function policy(bus, answer)
   return ([[return { route_names = function(event)
-    return event.key == "connection" and {} or { "%s:%s" }
+    return event.key and {} or { "%s:%s" }
   end }]]):format(bus, answer)
 end
 

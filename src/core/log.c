@@ -39,14 +39,25 @@ void kb_log(enum kb_log_level level, const char *format, ...)
 	write_line(level, line);
 }
 
-void kb_log_limited(struct kb_log_limit *limit, enum kb_log_level level, const char *format, ...)
+static time_t now_s(void)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return now.tv_sec;
+}
+
+bool kb_log_is_due(const struct kb_log_limit *limit)
+{
+	return limit->count == 0 || now_s() - limit->last >= (limit->pause ? limit->pause : 1);
+}
+
+void kb_log_limited(struct kb_log_limit *limit, enum kb_log_level level, const char *format, ...)
+{
+	bool due = kb_log_is_due(limit);
 	limit->count++;
-	if (limit->count > 1 && limit->last == now.tv_sec)
+	if (!due)
 		return;
-	limit->last = now.tv_sec;
+	limit->last = now_s();
 
 	char line[LINE_MAX_BYTES];
 	va_list args;

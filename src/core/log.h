@@ -2,6 +2,7 @@
 #ifndef KB_CORE_LOG_H
 #define KB_CORE_LOG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -20,9 +21,13 @@ void kb_log(enum kb_log_level level, const char *format, ...) __attribute__((for
 struct kb_log_limit {
 	uint64_t count; /* how often it happened, logged or not */
 	time_t last;    /* monotonic second of the last line written */
+	time_t pause;   /* seconds between two lines; 0: one */
 };
 
-/* Writes at most one line a second for `limit`, with the count so far appended. */
+/* Whether the next line of `limit` will be written: for what is only worth finding out then. */
+bool kb_log_is_due(const struct kb_log_limit *limit);
+
+/* Writes at most one line a second, or as `limit` says, with the count so far appended. */
 void kb_log_limited(struct kb_log_limit *limit, enum kb_log_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 

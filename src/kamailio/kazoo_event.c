@@ -18,7 +18,7 @@
 #include "kamailio/script.h"
 #include "policy/policy.h"
 
-enum { IDLE_MS = 1000 };
+enum { IDLE_MS = 1000, UNROUTED_PAUSE_S = 60 /* between two lines about messages without a route */ };
 
 /* By kz_source, and zone for zone. */
 static struct kb_inbox *inboxes[2 * KZ_ZONES_MAX + 1];
@@ -29,7 +29,7 @@ struct worker {
 	size_t turn; /* the inbox of the current message */
 	struct kb_policy *policy;
 	struct kb_buf payload; /* of the current message, as routes see it */
-	struct kb_log_limit unreadable;
+	struct kb_log_limit unreadable, unrouted;
 };
 
 /* -- one message -- */
@@ -70,11 +70,31 @@ static enum kb_outcome drop_unreadable(struct worker *w, const struct kb_message
 	return KB_REJECTED;
 }
 
+/* Whoever subscribes to more than there are routes for wants no line for each, and who misspelt a name wants one. */
+static void drop_unrouted(struct worker *w, const struct kb_message *m, bool wanted)
+{
+	struct kb_buf names = {0};
+	kb_traffic_dropped(kb_counts_traffic(), &m->origin, KB_DROP_NO_ROUTE);
+	if (!wanted || m->origin.subscription == KB_ORIGIN_EVENT)
+		return;
+	if (kb_log_is_due(&w->unrouted))
+		kb_policy_tried(w->policy, &names);
+	kb_log_limited(&w->unrouted, KB_LOG_WARNING,
+		"kazoo: no event route for a message with routing key \"%.*s\": there is none of %.*s", KB_SLICE_FMT(m->key),
+		(int)(names.n < 600 ? names.n : 600), names.p ? names.p : "");
+	kb_buf_free(&names);
+}
+
+static bool has_callback(void)
+{
+	return kz_settings()->event_callback && kz_settings()->event_callback[0];
+}
+
 /* What becomes of the message unless a route has settled it. */
 static enum kb_outcome run_route(
 	struct worker *w, const struct kb_message *m, bool readable, const struct kb_json_error *error)
 {
-	if (kz_settings()->event_callback && kz_settings()->event_callback[0]) {
+	if (has_callback()) {
 		if (!readable)
 			return drop_unreadable(w, m, error);
 		kb_event_callback_run(kz_settings()->event_callback, "kazoo:consumer-event");
@@ -86,8 +106,7 @@ static enum kb_outcome run_route(
 	} else if (!readable) {
 		return drop_unreadable(w, m, error);
 	} else {
-		kb_traffic_dropped(kb_counts_traffic(), &m->origin, KB_DROP_NO_ROUTE);
-		kb_log(KB_LOG_DEBUG, "no event route for a message with routing key %.*s", KB_SLICE_FMT(m->key));
+		drop_unrouted(w, m, route != KB_POLICY_UNWANTED);
 	}
 	return KB_DONE;
 }
@@ -196,7 +215,8 @@ static void wait_for_message(struct worker *w)
 
 static void worker_main(void *argument)
 {
-	struct worker w = {.index = (size_t)(intptr_t)argument, .policy = open_policy()};
+	struct worker w = {
+		.index = (size_t)(intptr_t)argument, .policy = open_policy(), .unrouted = {.pause = UNROUTED_PAUSE_S}};
 	if (!w.policy || !introduce_subscriptions(w.policy))
 		return;
 	for (;;) {
@@ -225,7 +245,11 @@ bool kz_event_policy_loads(struct kb_buf *why)
 
 bool kz_event_check_policy(void)
 {
+	const char *file = kz_settings()->lua_policy;
 	struct kb_policy *policy = open_policy();
+	if (policy && file && file[0] && has_callback())
+		LM_WARN("lua_policy: \"%s\" is never asked: event_callback \"%s\" gets all events\n", file,
+			kz_settings()->event_callback);
 	kb_policy_close(policy);
 	return policy != NULL;
 }

@@ -18,10 +18,13 @@
 static const struct kb_message *current;
 static struct kb_delivery *current_delivery;
 
+/* Of this process, if it runs event routes. */
+static struct kb_policy *policy;
+
 struct listener {
-	struct kb_policy *policy;
 	const struct kb_subscription *subscription;
 	struct kb_connection *traffic;
+	struct kb_log_limit unrouted;
 	int route;       /* of every message, when no operator's policy chooses one for each; else ASK_POLICY */
 	char event[300]; /* nats:SUBJECT, for event_callback */
 };
@@ -68,21 +71,35 @@ int kn_pv_property(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value
 	return current ? kb_pv_entry(msg, parameter, value, current->properties) : pv_get_null(msg, parameter, value);
 }
 
-enum { ASK_POLICY = -100 };
+enum {
+	ASK_POLICY = -100,
+	UNROUTED_DELAY_MS = 30000, /* before a stream delivers again what there was no route for */
+	UNROUTED_PAUSE_S = 60      /* between two lines about it */
+};
 
-/* Without wildcards the default names depend on the subscription alone, so they are asked for once: a message takes
- * half a microsecond, Lua a fifth of that. */
-static int fixed_route(struct kb_policy *policy, const char *subject)
+static bool has_policy(void)
 {
 	const char *file = kn_settings()->lua_policy;
-	bool fixed = !(file && file[0]) && !strpbrk(subject, "*>");
-	return fixed ? kb_policy_route(policy, &(struct kb_message){0}, kb_slice("", 0)) : ASK_POLICY;
+	return file && file[0];
 }
 
 static bool has_callback(void)
 {
 	const char *callback = kn_settings()->event_callback;
 	return callback && callback[0];
+}
+
+static int route_of_subscription(uint32_t i)
+{
+	return kb_policy_route(policy, &(struct kb_message){.origin.subscription = i}, kb_slice("", 0));
+}
+
+/* Without wildcards the default names depend on the subscription alone, so they are asked for once: a message takes
+ * half a microsecond, Lua a fifth of that. */
+static int fixed_route(const char *subject)
+{
+	int route = has_policy() || strpbrk(subject, "*>") ? ASK_POLICY : route_of_subscription(0);
+	return route >= 0 ? route : ASK_POLICY;
 }
 
 static struct kb_policy *try_policy(struct kb_buf *why)
@@ -95,34 +112,39 @@ static struct kb_policy *try_policy(struct kb_buf *why)
 static struct kb_policy *open_policy(void)
 {
 	struct kb_buf error = {0};
-	struct kb_policy *policy = try_policy(&error);
-	if (!policy)
+	struct kb_policy *opened = try_policy(&error);
+	if (!opened)
 		LM_ERR("lua_policy: %.*s\n", (int)error.n, error.p ? error.p : "");
 	kb_buf_free(&error);
-	return policy;
+	return opened;
 }
 
-/* False: the policy does not load, and the one before, if any, stays. */
+static bool introduce(struct kb_policy *to, uint32_t i, const struct kb_subscription *s)
+{
+	return kb_policy_add_subscription(
+		to, i, &(struct kb_policy_subscription){.subject = s->routing[0], .group = s->queue.name});
+}
+
+/* False: the policy does not load, and the one before, if any, stays. The listener is NULL in a process without one. */
 static bool take_policy(struct listener *l)
 {
-	const struct kb_subscription *s = l->subscription;
-	struct kb_policy_subscription seen = {.subject = s->routing[0], .group = s->queue.name};
-	struct kb_policy *policy = open_policy();
-	if (!policy || !kb_policy_add_subscription(policy, 0, &seen)) {
-		kb_policy_close(policy);
+	struct kb_policy *opened = open_policy();
+	if (!opened || (l && !introduce(opened, 0, l->subscription))) {
+		kb_policy_close(opened);
 		return false;
 	}
-	kb_policy_close(l->policy);
-	l->policy = policy;
-	l->route = fixed_route(policy, s->routing[0]);
+	kb_policy_close(policy);
+	policy = opened;
+	if (l)
+		l->route = fixed_route(l->subscription->routing[0]);
 	return true;
 }
 
 bool kn_event_policy_loads(struct kb_buf *why)
 {
-	struct kb_policy *policy = try_policy(why);
-	kb_policy_close(policy);
-	return policy != NULL;
+	struct kb_policy *opened = try_policy(why);
+	kb_policy_close(opened);
+	return opened != NULL;
 }
 
 static void take_new_policy(struct listener *l)
@@ -131,10 +153,48 @@ static void take_new_policy(struct listener *l)
 		LM_NOTICE("lua_policy: loaded anew\n");
 }
 
-static void on_tick(void *context)
+void kn_event_tick(void *listener)
 {
 	kb_process_tick(NULL);
-	take_new_policy(context);
+	take_new_policy(listener);
+}
+
+bool kn_event_begin(void)
+{
+	return take_policy(NULL);
+}
+
+static void log_unrouted(struct listener *l, const struct kb_message *m)
+{
+	struct kb_buf names = {0};
+	if (kb_log_is_due(&l->unrouted))
+		kb_policy_tried(policy, &names);
+	kb_log_limited(&l->unrouted, KB_LOG_WARNING,
+		"nats: no event route for a message on \"%.*s\": there is none of %.*s%s",
+		(int)(m->key.n < 200 ? m->key.n : 200), m->key.p ? m->key.p : "", (int)(names.n < 600 ? names.n : 600),
+		names.p ? names.p : "", l->subscription->durable ? "; its stream will deliver it again" : "");
+	kb_buf_free(&names);
+}
+
+/* What a stream has stored is not to be lost because of a name that was misspelt: it comes again. */
+static void give_back(struct listener *l, struct kb_delivery *delivery)
+{
+	if (l->subscription->durable)
+		kb_delivery_settle(delivery, KB_REQUEUE, UNROUTED_DELAY_MS);
+}
+
+static void run_route(struct listener *l, const struct kb_message *m, struct kb_delivery *delivery)
+{
+	int route = l->route == ASK_POLICY ? kb_policy_route(policy, m, m->payload) : l->route;
+	if (route >= 0) {
+		kb_event_route_run(route);
+		return;
+	}
+	kb_traffic_drop(l->traffic, &m->origin, KB_DROP_NO_ROUTE);
+	if (route == KB_POLICY_UNWANTED)
+		return;
+	log_unrouted(l, m);
+	give_back(l, delivery);
 }
 
 static bool on_delivered(void *context, const struct kb_message *m, struct kb_delivery *delivery)
@@ -143,55 +203,85 @@ static bool on_delivered(void *context, const struct kb_message *m, struct kb_de
 	take_new_policy(l);
 	current = m;
 	current_delivery = delivery;
-	if (has_callback()) {
-		kb_event_callback_run(kn_settings()->event_callback, l->event);
-	} else {
-		int route = l->route == ASK_POLICY ? kb_policy_route(l->policy, m, m->payload) : l->route;
-		if (route >= 0)
-			kb_event_route_run(route);
-		else
-			kb_traffic_drop(l->traffic, &m->origin, KB_DROP_NO_ROUTE);
-	}
+	if (!has_callback())
+		run_route(l, m, delivery);
+	else if (!kb_event_callback_run(kn_settings()->event_callback, l->event))
+		give_back(l, delivery);
 	current = NULL;
 	current_delivery = NULL;
 	return true;
-}
-
-void kn_event_connection(void *context, bool open, const char *address)
-{
-	(void)context, (void)address;
-	kb_event_run_by_name(kn_settings()->event_callback, open ? "nats:connected" : "nats:disconnected");
 }
 
 void kn_event_notice(void *context, const char *name)
 {
 	char event[64];
 	(void)context;
-	snprintf(event, sizeof event, "nats:%s", name);
-	kb_event_run_by_name(kn_settings()->event_callback, event);
+	if (has_callback()) {
+		snprintf(event, sizeof event, "nats:%s", name);
+		kb_event_callback_run(kn_settings()->event_callback, event);
+		return;
+	}
+	struct kb_message m = {.exchange = kb_slice_from(name), .origin.subscription = KB_ORIGIN_EVENT};
+	int route = kb_policy_route(policy, &m, kb_slice("", 0));
+	if (route >= 0)
+		kb_event_route_run(route);
+}
+
+void kn_event_connection(void *context, bool open, const char *address)
+{
+	(void)address;
+	kn_event_notice(context, open ? "connected" : "disconnected");
 }
 
 bool kn_event_is_for_publishers(void)
 {
 	static const char *const names[] = {
 		"nats:connected", "nats:disconnected", "nats:lame-duck", "nats:discovered-servers", "nats:slow-consumer"};
-	bool wanted = has_callback();
+	bool wanted = has_callback() || has_policy();
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		wanted = wanted || kb_event_route_index(names[i], NULL) >= 0;
 	return wanted && !kn_settings()->n_subscriptions;
 }
 
+/* A message cannot come to a route under any other name: only a policy, or the subject under a wildcard, has those. */
+static void check_route(uint32_t i)
+{
+	const struct kb_subscription *s = &kn_settings()->subscriptions[i];
+	struct kb_buf names = {0};
+	if (!introduce(policy, i, s) || route_of_subscription(i) >= 0)
+		return;
+	kb_policy_tried(policy, &names);
+	LM_WARN("%s: nothing handles \"%s\": there is no event route %.*s\n",
+		s->durable ? "nats_js_consumer" : "subject_queue_group", s->routing[0], (int)names.n, names.p ? names.p : "");
+	kb_buf_free(&names);
+}
+
+static void check_routes(void)
+{
+	const struct kn_settings *s = kn_settings();
+	for (size_t i = 0; i < s->n_subscriptions; i++)
+		if (!strpbrk(s->subjects[i], "*>"))
+			check_route((uint32_t)i);
+}
+
 bool kn_event_check_policy(void)
 {
-	struct kb_policy *policy = open_policy();
+	if (!take_policy(NULL))
+		return false;
+	if (has_callback() && has_policy())
+		LM_WARN("lua_policy: \"%s\" is never asked: event_callback \"%s\" gets all events\n", kn_settings()->lua_policy,
+			kn_settings()->event_callback);
+	else if (!has_callback() && !has_policy())
+		check_routes();
 	kb_policy_close(policy);
-	return policy != NULL;
+	policy = NULL;
+	return true;
 }
 
 static void listener_main(void *argument)
 {
 	const struct kb_subscription *s = argument;
-	struct listener l = {.subscription = s};
+	struct listener l = {.subscription = s, .unrouted = {.pause = UNROUTED_PAUSE_S}};
 	char name[300];
 	if (!take_policy(&l))
 		return;
@@ -207,7 +297,7 @@ static void listener_main(void *argument)
 		.delivered = on_delivered,
 		.connection = kn_event_connection,
 		.notice = kn_event_notice,
-		.tick = on_tick});
+		.tick = kn_event_tick});
 }
 
 bool kn_event_fork(void)

@@ -95,7 +95,8 @@ int kn_kemi_respond_headers(struct sip_msg *msg, str *payload, str *headers);
 
 /* -- events (nats_event.c) -- */
 
-/* In mod_init: loads the Lua policy once, so that a bad one stops the start. */
+/* In mod_init: loads the Lua policy once, so that a bad one stops the start, and warns of messages and policies for
+ * which nothing can be done. */
 bool kn_event_check_policy(void);
 
 /* Whether the policy can be loaded as it is now, and why not. */
@@ -106,8 +107,11 @@ bool kn_event_fork(void);
 void kn_event_connection(void *context, bool open, const char *address);
 void kn_event_notice(void *context, const char *name);
 
-/* True when no process subscribes to anything and there is a route for one of these events: then publishers run it. */
+/* True when no process subscribes to anything and there may be a route for one of these events: then publishers run it,
+ * which begin with kn_event_begin() and tick with kn_event_tick(NULL). */
 bool kn_event_is_for_publishers(void);
+bool kn_event_begin(void); /* false and a log line: the policy does not load */
+void kn_event_tick(void *listener);
 
 /* The message whose route runs in this process; NULL outside of one. */
 const struct kb_message *kn_current(void);

@@ -208,7 +208,7 @@ static void publisher_main(void *argument)
 	struct kb_broker_config config = kn_broker_config(KB_ROLE_PUBLISH, name);
 	config.traffic = kn_stats_connection(name);
 	config.confirm = kn_settings()->publish_confirm;
-	bool events = kn_event_is_for_publishers();
+	bool events = kn_event_is_for_publishers() && kn_event_begin();
 	kb_publisher_run(&(struct kb_publisher){.api = &kb_nats,
 		.config = config,
 		.outbox = outbox,
@@ -216,7 +216,7 @@ static void publisher_main(void *argument)
 		.batch = BATCH,
 		.connection = events ? kn_event_connection : NULL,
 		.notice = events ? kn_event_notice : NULL,
-		.tick = kb_process_tick,
+		.tick = events ? kn_event_tick : kb_process_tick,
 		.drain_ms = KB_PROCESS_DRAIN_MS,
 		.stop = kb_process_stop});
 }

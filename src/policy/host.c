@@ -161,6 +161,7 @@ void kb_policy_push_host(lua_State *L, const struct kb_policy_config *config)
 	kb_policy_set_text(L, "event_subkey", config->event_subkey);
 	set_integer(L, "NO_ROUTE", KB_POLICY_NO_ROUTE);
 	set_integer(L, "UNREADABLE", KB_POLICY_UNREADABLE);
+	set_integer(L, "UNWANTED", KB_POLICY_UNWANTED);
 	push_sources(L);
 	lua_setfield(L, -2, "sources");
 }

@@ -1,12 +1,12 @@
 -- The host's Lua side: from a message to the index of its route.
 --
--- The chunk is called with the table of C functions and settings (see host.c) and returns two functions: route() and
--- add_subscription(). Both run protected, with the JIT on; a function of the operator's runs only through
+-- The chunk is called with the table of C functions and settings (see host.c) and returns three functions: route(),
+-- add_subscription() and tried(). All run protected, with the JIT on; a function of the operator's runs only through
 -- guarded(), which limits it and switches the JIT off.
 
 local host = ...
 local type, next, rawget, rawequal, setmetatable, error = type, next, rawget, rawequal, setmetatable, error
-local ipairs, tostring, assert, load, select = ipairs, tostring, assert, load, select
+local ipairs, tostring, assert, load, select, concat = ipairs, tostring, assert, load, select, table.concat
 local is_kazoo = host.bus == "kazoo"
 
 -- -- the modules of kemibus, for the host itself --
@@ -23,7 +23,7 @@ end
 local routes = require("kemibus.routes")
 local event_key, route_names = routes.event_key, routes.route_names
 
-local NO_ROUTE, UNREADABLE = host.NO_ROUTE, host.UNREADABLE
+local NO_ROUTE, UNREADABLE, UNWANTED = host.NO_ROUTE, host.UNREADABLE, host.UNWANTED
 local REMEMBERED_MAX, REMEMBERED_BYTES = 1024, 256
 
 -- -- which routes exist --
@@ -42,7 +42,12 @@ local function route_index(name)
   return index
 end
 
+local names_tried = {} -- of the last message
+
+local function tried() return concat(names_tried, ", ") end
+
 local function first_existing(names)
+  names_tried = names
   local i, name = 1, rawget(names, 1)
   while name do
     local index = route_index(name)
@@ -96,7 +101,7 @@ local function default_route(s, key, subkey)
     bus = host.bus, key = key, subkey = subkey, subject = subject, key_name = s.key_name, subkey_name = s.subkey_name,
     subscription = s.fields,
   }))
-  remember(s, key or subject or false, subkey or false, index)
+  if index ~= NO_ROUTE then remember(s, key or subject or false, subkey or false, index) end
   return index
 end
 
@@ -112,7 +117,7 @@ local function route(payload, index, key, subkey)
   return default_route(s, key, subkey)
 end
 
-if not host.file then return route, add_subscription end
+if not host.file then return route, add_subscription, tried end
 
 -- -- with a policy of the operator's --
 
@@ -185,9 +190,11 @@ local lazy_event = {
 }
 
 local function event_of(s, payload, key, subkey)
-  local exchange, routing_key, redelivered = host.message()
+  local exchange, routing_key, redelivered
+  if s ~= own_events then exchange, routing_key, redelivered = host.message() end
   current = setmetatable({
-    bus = host.bus, payload = payload, subscription = s.shown, redelivered = redelivered, key = key, subkey = subkey,
+    bus = host.bus, payload = payload, subscription = s.shown, redelivered = redelivered or false,
+    key = key, subkey = subkey,
     key_name = is_kazoo and s.key_name or nil, subkey_name = is_kazoo and s.subkey_name or nil,
     exchange = is_kazoo and exchange or nil, routing_key = is_kazoo and routing_key or nil,
     subject = not is_kazoo and routing_key or nil,
@@ -198,7 +205,8 @@ end
 local function named_route(s, payload, key, subkey)
   local ok, names = ask("route_names", event_of(s, payload, key, subkey))
   current = nil
-  return ok and names and first_existing(names)
+  if not ok or not names then return nil end
+  return rawget(names, 1) and first_existing(names) or UNWANTED
 end
 
 -- A function that failed may have left anything in the payload: the default gets one of its own.
@@ -223,4 +231,4 @@ local function route_by_policy(payload, index, key, subkey)
   return default_route(s, key, subkey)
 end
 
-return route_by_policy, add_subscription
+return route_by_policy, add_subscription, tried

@@ -11,7 +11,7 @@
 enum { DEFAULT_INSTRUCTIONS = 10 * 1000 * 1000, DEFAULT_MEMORY = 64 * 1024 * 1024 };
 
 /* The stack of the state between two calls, and the same numbers in its registry. */
-enum { SLOT_ROUTE = 1, SLOT_ADD_SUBSCRIPTION, SLOT_COLLECT, SLOTS = SLOT_COLLECT };
+enum { SLOT_ROUTE = 1, SLOT_ADD_SUBSCRIPTION, SLOT_TRIED, SLOT_COLLECT, SLOTS = SLOT_COLLECT };
 
 /* -- opening -- */
 
@@ -54,10 +54,11 @@ static int route(lua_State *L);
 static int add_subscription(lua_State *L);
 static int collect(lua_State *L);
 
-/* Puts the two functions that main.lua returned, each inside its C function, where start() finds them. What is called
- * when memory is out must exist before. */
+/* Puts the functions that main.lua returned, the first two inside their C functions, where start() finds them. What is
+ * called when memory is out must exist before. */
 static void keep_functions(lua_State *L)
 {
+	lua_rawseti(L, LUA_REGISTRYINDEX, SLOT_TRIED);
 	lua_pushcclosure(L, add_subscription, 1);
 	lua_rawseti(L, LUA_REGISTRYINDEX, SLOT_ADD_SUBSCRIPTION);
 	lua_pushcclosure(L, route, 1);
@@ -76,7 +77,7 @@ static int open_state(lua_State *L)
 	if (luaL_loadbuffer(L, main->text, main->n, "=kemibus host"))
 		return lua_error(L);
 	kb_policy_push_host(L, config);
-	lua_call(L, 1, 2);
+	lua_call(L, 1, 3);
 	keep_functions(L);
 	return 0;
 }
@@ -232,8 +233,9 @@ static int route(lua_State *L)
 		lua_pushnil(L);
 		lua_pushnil(L);
 		kb_policy_push_slice(L, m->exchange);
-		kb_policy_push_slice(L, m->key);
-		lua_call(L, 4, 1);
+		if (policy->kazoo)
+			kb_policy_push_slice(L, m->key);
+		lua_call(L, policy->kazoo ? 4 : 3, 1);
 	} else {
 		push_payload(L, policy);
 		lua_pushnumber(L, m->origin.subscription);
@@ -252,4 +254,15 @@ int kb_policy_route(struct kb_policy *policy, const struct kb_message *m, struct
 	int index = (int)lua_tointeger(policy->L, -1);
 	lua_pop(policy->L, 1);
 	return index;
+}
+
+void kb_policy_tried(struct kb_policy *policy, struct kb_buf *names)
+{
+	size_t n;
+	lua_pushvalue(policy->L, SLOT_TRIED);
+	if (!call(policy, 0, 1))
+		return;
+	const char *text = lua_tolstring(policy->L, -1, &n);
+	kb_buf_append(names, text, n);
+	lua_pop(policy->L, 1);
 }

@@ -17,8 +17,10 @@ struct kb_policy;
 
 /* What kb_policy_route() returns instead of an index. */
 enum {
-	KB_POLICY_NO_ROUTE = -1,  /* none of the names exists */
-	KB_POLICY_UNREADABLE = -2 /* the payload is no JSON object, and nothing but the default was there to name a route */
+	KB_POLICY_NO_ROUTE = -1, /* none of the names exists */
+	KB_POLICY_UNREADABLE =
+		-2,                 /* the payload is no JSON object, and nothing but the default was there to name a route */
+	KB_POLICY_UNWANTED = -3 /* the operator's policy has named no route */
 };
 
 /* Strings are NUL-terminated and read during kb_policy_open() only. */
@@ -61,5 +63,8 @@ bool kb_policy_add_subscription(
  * own (origin.subscription is KB_ORIGIN_EVENT) are named by m->exchange and m->key: for kazoo as event key and subkey,
  * for nats `nats:<m->exchange>`; their payload may be empty. */
 int kb_policy_route(struct kb_policy *policy, const struct kb_message *m, struct kb_slice payload);
+
+/* Appends the names that the last KB_POLICY_NO_ROUTE has tried, with commas between. They may come from the bus. */
+void kb_policy_tried(struct kb_policy *policy, struct kb_buf *names);
 
 #endif
