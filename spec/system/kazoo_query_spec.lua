@@ -383,7 +383,12 @@ describe("kazoo_query and a broker that", function()
   before_each(function()
     broker = rabbit.start()
     amqp.client(broker):exchange("qx", "topic")
-    server = kazoo.start { rabbit = broker, params = params, routes = routes }
+    server = kazoo.start {
+      rabbit = broker, params = params, routes = routes, events = {
+        ["consumer-event-connection-questions-open"] = kazoo.note("questions-open"),
+        ["consumer-event-connection-questions-closed"] = kazoo.note("questions-closed"),
+      },
+    }
     server:await_connected()
   end)
 
@@ -415,20 +420,53 @@ describe("kazoo_query and a broker that", function()
     assert.equal("back", text_of(select(2, finish())))
   end)
 
-  it("does not let its answers in fails at once, and works when it does", function()
+  local function asks_and_is_answered(text)
     local client = amqp.client(broker)
-    client:delete_exchange("targeted")
-    client:exchange("targeted", "topic")
-    broker:ctl("close_all_connections", "spec")
-    server:wait_log('subscription to queue "[^"]*%-targeted%-2" .* failed.*406 ')
-    assert.equal(-1, (start_call(server, "ask_patiently", '{"n":1}', "X-Patience: 10")()))
-    server:wait_log("fails at once, no broker is connected")
-    client:delete_exchange("targeted")
-    server:wait_log('consuming queue "[^"]*%-targeted%-2"')
     local questions = client:tap("qx", "ask")
-    local finish = start_call(server, "ask", '{"n":2}')
-    answer(client, client:get(questions), "let in")
-    assert.equal("let in", text_of(select(2, finish())))
+    local finish = start_call(server, "ask", '{"n":1}')
+    answer(client, client:get(questions), text)
+    assert.equal(text, text_of(select(2, finish())))
+  end
+
+  local function is_open()
+    stats.await(server, "kazoo.connections", { state = "open" }, { name = "questions" })
+  end
+
+  for how, exchange in pairs {
+    durable = { declared = { "targeted", "direct", "durable" }, difference = "'durable'.* 'false' but current is 'true'" },
+    ["of another type"] = { declared = { "targeted", "topic" }, difference = "'type'.* 'direct' but current is 'topic'" },
+  } do
+    it(("has an exchange for answers that is %s is asked all the same, with a warning"):format(how), function()
+      local client = amqp.client(broker)
+      client:delete_exchange("targeted")
+      client:exchange(unpack(exchange.declared))
+      broker:ctl("close_all_connections", "spec")
+      server:wait_log('WARNING.*exchange "targeted" is used as it exists: .*406 .*' .. exchange.difference)
+      server:wait_log('consuming queue "[^"]*%-targeted%-2"')
+      is_open()
+      asks_and_is_answered("let in")
+      assert.equal(1, server:count_log("is used as it exists"))
+      assert.equal(0, server:count_log("subscription to queue .* failed"))
+    end)
+  end
+
+  it("does not let its answers in fails at once and says why, and works when it does", function()
+    local refused = 'declaring queue "[^"]*%-targeted%-2": 403 ACCESS_REFUSED'
+    broker:ctl("set_permissions", "guest", "^targeted$", ".*", ".*")
+    broker:ctl("close_all_connections", "spec")
+    server:wait_log('subscription to queue "[^"]*%-targeted%-2" .* failed, next try in 2 s: ' .. refused)
+    assert.equal(-1, (start_call(server, "ask_patiently", '{"n":1}', "X-Patience: 10")()))
+    server:wait_log("kazoo_query: fails at once, no answers can come: " .. refused)
+    local connection = stats.one(server, "kazoo.connections", { name = "questions" })
+    assert.equal("connecting", connection.state)
+    assert.matches("^" .. refused, connection.last_error)
+    assert.equal(1, #server:events("questions-closed"))
+    assert.equal(1, #server:events("questions-open"))
+    broker:ctl("set_permissions", "guest", ".*", ".*", ".*")
+    server:wait_log('consuming queue "[^"]*%-targeted%-2"')
+    is_open()
+    wait.until_(function() return #server:events("questions-open") == 2 end, 5, "the event")
+    asks_and_is_answered("let in")
   end)
 
   it("is frozen fails at the deadline, and does not stop SIP", function()

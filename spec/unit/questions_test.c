@@ -6,12 +6,14 @@
 #include "broker/traffic.h"
 #include "check.h"
 #include "core/clock.h"
+#include "core/inbox.h"
 
 enum { CALLS_MAX = 16 };
 
 struct kb_broker {
 	struct kb_broker_events events;
 	bool refuses;               /* the subscription */
+	unsigned stand_at, fall_at; /* number of the process() in which it comes to stand, or does no longer */
 	char queues[CALLS_MAX][64]; /* of the subscriptions, in their order */
 	unsigned fail_connects;     /* that many do */
 	unsigned n_queues, n_calls, lose_at, say_at, busy_from;
@@ -30,6 +32,7 @@ struct kb_broker {
 static struct kb_replies *replies;
 static struct kb_outbox *outbox;
 static struct kb_connection *traffic;
+static struct kb_inbox *inbox;
 
 static enum kb_broker_result connect_at_last(struct kb_broker *b)
 {
@@ -41,8 +44,10 @@ static enum kb_broker_result fake_subscribe(struct kb_broker *b, const struct kb
 	CHECK(strcmp(s->queue.name, s->routing[0]) == 0 && index == 0);
 	CHECK(s->queue.exclusive);
 	snprintf(b->queues[b->n_queues++], sizeof b->queues[0], "%s", s->queue.name);
-	if (b->refuses)
+	if (b->refuses) {
+		b->events.fell(b->events.context, 0, "refused");
 		return KB_BROKER_INVALID;
+	}
 	b->events.waiting(b->events.context, 0, 0);
 	return KB_BROKER_OK;
 }
@@ -78,6 +83,10 @@ static enum kb_broker_result fake_process(struct kb_broker *b, unsigned max)
 	b->open_at[call] = kb_replies_are_open(replies);
 	if (call == 0)
 		deliver(b);
+	if (b->stand_at && call == b->stand_at)
+		b->events.waiting(b->events.context, 0, 0);
+	if (b->fall_at && call == b->fall_at)
+		b->events.fell(b->events.context, 0, "gone");
 	if (max && call == b->say_at + 1 && b->say_at)
 		CHECK(read(b->fds[0], &byte, 1) == 1);
 	if (b->say_at && call == b->say_at)
@@ -110,6 +119,8 @@ static void run_with_outbox(void)
 	kb_questions_run(&(struct kb_publisher){.api = &api,
 						 .config = {.traffic = traffic},
 						 .outbox = outbox,
+						 .inbox = inbox,
+						 .name = "questions",
 						 .batch = 5,
 						 .timeout_ms = 1,
 						 .stop = &fake.stop},
@@ -160,12 +171,64 @@ static void test_lost_with_the_connection(void)
 	CHECK(kb_reply_poll(replies, 0, &answer) == KB_REPLY_LOST);
 }
 
-static void test_closed_while_refused(void)
+static const char *why_closed(void)
+{
+	static char why[KB_LINE_BYTES];
+	kb_replies_why_closed(replies, why);
+	return why;
+}
+
+static const char *last_error(void)
+{
+	static char error[KB_LINE_BYTES];
+	kb_line_get(&traffic->error, error);
+	return error;
+}
+
+/* The events of the connection, in their order. */
+static const char *events(void)
+{
+	static char text[256];
+	size_t n = 0;
+	struct kb_message m;
+	text[0] = '\0';
+	while (kb_inbox_next(inbox, 0, &m))
+		n += (size_t)snprintf(text + n, sizeof text - n, "%.*s ", KB_SLICE_FMT(m.key));
+	return text;
+}
+
+/* What is said of the connection while its subscription is refused, comes to stand and falls. */
+static void test_subscription(unsigned stand_at, unsigned fall_at, enum kb_connection_state state, const char *why,
+	const char *error, const char *expected_events)
+{
+	struct kb_traffic *counts = kb_traffic_create(1, 1);
+	traffic = kb_traffic_connection(counts, "questions", "", 0);
+	inbox = kb_inbox_create(1, 65536);
+	begin();
+	CHECK_TEXT(why_closed(), "no broker is connected");
+	fake.refuses = true;
+	fake.stand_at = stand_at;
+	fake.fall_at = fall_at;
+	run();
+	for (unsigned call = 0; call < 6; call++)
+		CHECK(fake.open_at[call] == (stand_at && call > stand_at && !(fall_at && call > fall_at)));
+	CHECK(kb_counted(&traffic->state) == state);
+	CHECK_TEXT(why_closed(), why);
+	CHECK_TEXT(last_error(), error);
+	CHECK_TEXT(events(), expected_events);
+	kb_inbox_destroy(inbox);
+	kb_traffic_destroy(counts);
+	inbox = NULL;
+	traffic = NULL;
+}
+
+static void test_lost_while_refused(void)
 {
 	begin();
 	fake.refuses = true;
+	fake.lose_at = 5;
 	run();
-	CHECK(!fake.open_at[0] && !fake.open_at[5]);
+	CHECK_TEXT(why_closed(), "no broker is connected");
 }
 
 static void test_answer(const char *payload, const char *correlation, enum kb_reply_state expected)
@@ -267,7 +330,11 @@ int main(void)
 {
 	test_a_queue_for_each_connection();
 	test_lost_with_the_connection();
-	test_closed_while_refused();
+	test_subscription(0, 0, KB_CONNECTION_CONNECTING, "no answers can come: refused", "refused", "");
+	test_subscription(2, 0, KB_CONNECTION_OPEN, "no answers can come: refused", "refused", "questions-open ");
+	test_subscription(
+		2, 4, KB_CONNECTION_CONNECTING, "no answers can come: gone", "gone", "questions-open questions-closed ");
+	test_lost_while_refused();
 	test_answer("{\"Msg-ID\":\"the id\"}", NULL, KB_REPLY_ANSWERED);
 	test_answer("{\"no\":1}", "the id", KB_REPLY_ANSWERED);
 	test_answer("{\"Msg-ID\":\"another\"}", "the id", KB_REPLY_ANSWERED);

@@ -104,7 +104,7 @@ static void test_lost(void)
 	ask(0, "one", "x");
 	ask(1, "two", "x");
 	CHECK(kb_replies_refuse(replies, text("one")));
-	kb_replies_close(replies);
+	kb_replies_close(replies, NULL);
 	CHECK(state_of(0) == KB_REPLY_UNROUTABLE && state_of(1) == KB_REPLY_LOST);
 	end_all();
 }

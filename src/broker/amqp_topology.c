@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include "broker/amqp_arguments.h"
+#include "core/log.h"
 
 const char *kb_amqp_reason(amqp_rpc_reply_t reply)
 {
@@ -43,6 +44,14 @@ static bool closes_connection_over_us(amqp_rpc_reply_t reply)
 		   close->reply_code != AMQP_INTERNAL_ERROR;
 }
 
+static bool exists_otherwise(amqp_rpc_reply_t reply)
+{
+	if (reply.reply_type != AMQP_RESPONSE_SERVER_EXCEPTION || reply.reply.id != AMQP_CHANNEL_CLOSE_METHOD)
+		return false;
+	const amqp_channel_close_t *close = reply.reply.decoded;
+	return close->reply_code == AMQP_PRECONDITION_FAILED;
+}
+
 /* True when the last call was answered well. */
 static bool step(struct declaring *d, const char *what, const char *name)
 {
@@ -52,6 +61,7 @@ static bool step(struct declaring *d, const char *what, const char *name)
 	d->result->connection_lost =
 		reply.reply_type != AMQP_RESPONSE_SERVER_EXCEPTION || reply.reply.id != AMQP_CHANNEL_CLOSE_METHOD;
 	d->result->offended = closes_connection_over_us(reply);
+	d->result->differs = exists_otherwise(reply);
 	snprintf(d->result->error, sizeof d->result->error, "%s \"%.100s\": %s", what, name, kb_amqp_reason(reply));
 	return false;
 }
@@ -88,6 +98,17 @@ static bool declare_exchange(struct declaring *d, const struct kb_exchange *e)
 	return good;
 }
 
+/* On another channel, as the broker has closed this one. */
+static bool use_as_it_is(struct declaring *d)
+{
+	struct kb_exchange existing = d->s->exchange;
+	existing.passive = true;
+	kb_log(KB_LOG_WARNING, "amqp: exchange \"%s\" is used as it exists: %s", existing.name, d->result->error);
+	*d->result = (struct kb_amqp_declared){0};
+	amqp_send_method(d->connection, d->channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
+	return open_channel(d) && declare_exchange(d, &existing);
+}
+
 static bool bind_exchange(struct declaring *d, const struct kb_exchange_binding *binding)
 {
 	if (!declare_exchange(d, &binding->source))
@@ -111,7 +132,10 @@ static bool declare_exchanges(struct declaring *d)
 {
 	if (!named_exchange(d))
 		return true;
-	if (!declare_exchange(d, &d->s->exchange))
+	bool good = declare_exchange(d, &d->s->exchange);
+	if (!good && d->result->differs && d->s->exchange.as_it_is)
+		good = use_as_it_is(d);
+	if (!good)
 		return false;
 	for (size_t i = 0; i < d->s->n_exchange_bindings; i++)
 		if (!bind_exchange(d, &d->s->exchange_bindings[i]))

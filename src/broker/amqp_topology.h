@@ -10,6 +10,7 @@ struct kb_amqp_declared {
 	char error[500];      /* "": all stands; else what failed, for a log line */
 	bool connection_lost; /* the connection went with it; if not, the channel is closed */
 	bool offended;        /* the broker closed the connection because of what was declared (5xx, not its own fault) */
+	bool differs;         /* what was declared exists otherwise (406); then the channel is closed */
 	uint32_t waiting;     /* messages in the queue */
 };
 

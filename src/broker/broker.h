@@ -138,6 +138,7 @@ struct kb_exchange {
 	const char *name, *type;
 	const char *arguments; /* a JSON object of integers, booleans, strings and objects; NULL: none */
 	bool passive, durable, auto_delete, internal;
+	bool as_it_is; /* where it exists otherwise it is used all the same, with a warning */
 };
 
 struct kb_queue {

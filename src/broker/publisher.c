@@ -55,14 +55,6 @@ static void on_too_large(void *context, const struct kb_message *m, size_t bytes
 	l->p->too_large(l->p->context, m, bytes);
 }
 
-static void on_waiting(void *context, uint32_t subscription, uint32_t messages)
-{
-	struct kb_publishing *l = context;
-	(void)subscription, (void)messages;
-	if (l->p->subscribed)
-		l->p->subscribed(l->p->context);
-}
-
 static void on_forbidden(void *context, struct kb_slice subject, const char *reason)
 {
 	struct kb_publishing *l = context;
@@ -75,13 +67,6 @@ static void on_notice(void *context, const char *name)
 	struct kb_publishing *l = context;
 	if (l->p->notice)
 		l->p->notice(l->p->context, name);
-}
-
-/* One that the broker refuses is logged by it, and tried again. */
-static bool subscribe(struct kb_publishing *l)
-{
-	return !l->p->subscription ||
-		   l->p->api->subscribe(l->broker, l->p->subscription(l->p->context), 0) != KB_BROKER_LOST;
 }
 
 /* -- the loop -- */
@@ -116,28 +101,67 @@ static void tell_state(struct kb_publishing *l, bool open)
 
 static void report(struct kb_publishing *l, bool open)
 {
-	l->connected = open;
-	l->silent = false; /* subscribing may have left something with the library */
-	l->own.address = l->p->api->address(l->broker);
-	if (l->blocked)
-		on_blocked(l, false, "the connection is lost");
-	tell_state(l, open);
+	if (open != l->open)
+		tell_state(l, open);
+	l->open = open;
 	if (l->p->connection)
 		l->p->connection(l->p->context, open, l->p->api->address(l->broker));
 	if (open)
 		kb_traffic_open(l->p->config.traffic);
 }
 
+static void set_connected(struct kb_publishing *l, bool connected)
+{
+	l->connected = connected;
+	l->silent = false; /* subscribing may have left something with the library */
+	l->own.address = l->p->api->address(l->broker);
+	if (l->blocked)
+		on_blocked(l, false, "the connection is lost");
+}
+
+static void on_waiting(void *context, uint32_t subscription, uint32_t messages)
+{
+	struct kb_publishing *l = context;
+	(void)subscription, (void)messages;
+	if (l->p->subscribed)
+		l->p->subscribed(l->p->context);
+	if (l->connected && !l->open)
+		report(l, true);
+}
+
+static void on_fell(void *context, uint32_t subscription, const char *reason)
+{
+	struct kb_publishing *l = context;
+	(void)subscription;
+	kb_traffic_state(l->p->config.traffic, KB_CONNECTION_CONNECTING, NULL, reason);
+	if (l->open)
+		report(l, false);
+	if (l->p->fell)
+		l->p->fell(l->p->context, reason);
+}
+
+/* A subscription that the broker refuses is logged by it, and tried again. */
+static enum kb_broker_result connect_and_subscribe(struct kb_publishing *l)
+{
+	enum kb_broker_result result = l->p->api->connect(l->broker);
+	if (result != KB_BROKER_OK || !l->p->subscription)
+		return result;
+	return l->p->api->subscribe(l->broker, l->p->subscription(l->p->context), 0);
+}
+
 static void connect_or_wait(struct kb_publishing *l)
 {
-	if (l->p->api->connect(l->broker) == KB_BROKER_OK && subscribe(l)) {
+	enum kb_broker_result result = connect_and_subscribe(l);
+	if (result != KB_BROKER_LOST) {
 		uint64_t open = kb_flights_rewind(l);
 		if (l->exchanges)
 			kb_lanes_expect_exchanges(l);
 		if (open)
 			kb_log(KB_LOG_NOTICE, "%s: sending %" PRIu64 " unconfirmed messages again", l->p->api->name, open);
 		kb_backoff_opened(&l->backoff, kb_now_ms());
-		report(l, true);
+		set_connected(l, true);
+		if (result == KB_BROKER_OK)
+			report(l, true);
 		return;
 	}
 	sleep_until_work(l, kb_backoff_next_ms(&l->backoff));
@@ -160,6 +184,7 @@ static void serve(struct kb_publishing *l)
 		kb_outbox_wake_writers(l->p->outbox, l->p->reader);
 	l->settled_any = false;
 	if (result == KB_BROKER_LOST) {
+		set_connected(l, false);
 		report(l, false);
 		kb_backoff_lost(&l->backoff, kb_now_ms());
 		sleep_until_work(l, kb_backoff_next_ms(&l->backoff));
@@ -186,6 +211,7 @@ static struct kb_publishing *make_loop(const struct kb_publisher *p)
 		.exchange = kb_lanes_on_exchange,
 		.delivered = on_delivered,
 		.waiting = on_waiting,
+		.fell = on_fell,
 		.returned = kb_flights_on_returned,
 		.unroutable = on_unroutable,
 		.too_large = p->too_large ? on_too_large : NULL,

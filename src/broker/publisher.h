@@ -20,9 +20,11 @@ struct kb_publisher {
 	const struct kb_subscription *subscriptions; /* for which a consumer declares the exchanges, on the same broker */
 	size_t n_subscriptions;
 	void *context;
-	/* For answers on the connection that the questions went by (questions.h); all NULL: none are expected. */
+	/* For answers on the connection that the questions went by (questions.h), which is open when the subscription to
+	 * them stands; all NULL: none are expected. */
 	const struct kb_subscription *(*subscription)(void *context); /* to make on a connection that is new */
 	void (*subscribed)(void *context);                            /* it stands; may be NULL */
+	void (*fell)(void *context, const char *reason);              /* it does not, or no longer; may be NULL */
 	bool (*delivered)(void *context, const struct kb_message *m); /* as in kb_broker_events */
 	void (*unroutable)(void *context, struct kb_slice exchange, struct kb_slice correlation_id); /* may be NULL */
 	void (*too_large)(void *context, const struct kb_message *m, size_t bytes);                  /* may be NULL */

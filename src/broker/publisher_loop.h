@@ -58,6 +58,7 @@ struct kb_publishing {
 	int64_t renew_since; /* ms; when sending stopped for that, 0: not now */
 	bool renewing;       /* the channel is being replaced */
 	bool connected, blocked;
+	bool open;           /* and said to be: the subscription stands, if there is one */
 	bool silent;         /* the broker has said nothing since it was last read */
 	bool settled_any;    /* since the writers that wait for an outcome were last woken */
 	int64_t drain_until; /* ms; 0 until the loop is asked to stop */

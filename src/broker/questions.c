@@ -95,7 +95,7 @@ static const struct kb_subscription *on_connect(void *context)
 	struct asking *a = context;
 	kb_replies_next_generation(a->replies);
 	a->key = kb_reply_address(a->replies, a->prefix).p;
-	a->answers = (struct kb_subscription){.exchange = {.name = KB_REPLY_EXCHANGE, .type = "direct"},
+	a->answers = (struct kb_subscription){.exchange = {.name = KB_REPLY_EXCHANGE, .type = "direct", .as_it_is = true},
 		.queue = {.name = a->key, .exclusive = true, .auto_delete = true},
 		.routing = &a->key,
 		.n_routing = 1,
@@ -111,12 +111,21 @@ static void on_subscribed(void *context)
 	kb_replies_open(a->replies);
 }
 
+/* There is a connection, and no answer would come over it. */
+static void on_fell(void *context, const char *reason)
+{
+	struct asking *a = context;
+	char why[KB_LINE_BYTES];
+	snprintf(why, sizeof why, "no answers can come: %s", reason);
+	kb_replies_close(a->replies, why);
+}
+
 static void on_connection(void *context, bool open, const char *address)
 {
 	struct asking *a = context;
 	(void)address;
 	if (!open)
-		kb_replies_close(a->replies);
+		kb_replies_close(a->replies, NULL);
 }
 
 void kb_questions_run(const struct kb_publisher *p, struct kb_replies *replies, const char *reply_prefix)
@@ -128,6 +137,7 @@ void kb_questions_run(const struct kb_publisher *p, struct kb_replies *replies, 
 	asker.at_once = true;
 	asker.subscription = on_connect;
 	asker.subscribed = on_subscribed;
+	asker.fell = on_fell;
 	asker.config.message_max = READ_FACTOR * kb_replies_answer_max(replies);
 	asker.delivered = on_delivered;
 	asker.too_large = on_too_large;

@@ -32,9 +32,10 @@ struct slot {
 struct kb_replies {
 	size_t n, sync, shares, bytes, total;
 	_Atomic uint32_t open, generation;
-	_Atomic size_t begun;      /* questions, and not ended */
-	size_t most;               /* of them */
-	_Atomic size_t next_claim; /* where claiming looks first */
+	struct kb_line closed_because; /* empty: no broker is connected */
+	_Atomic size_t begun;          /* questions, and not ended */
+	size_t most;                   /* of them */
+	_Atomic size_t next_claim;     /* where claiming looks first */
 	struct slot *slots;
 	char *answers;
 	struct kb_wake wakes[]; /* one for each share */
@@ -371,8 +372,9 @@ void kb_replies_open(struct kb_replies *replies)
 	atomic_store(&replies->open, 1);
 }
 
-void kb_replies_close(struct kb_replies *replies)
+void kb_replies_close(struct kb_replies *replies, const char *why)
 {
+	kb_line_set(&replies->closed_because, why);
 	atomic_store(&replies->open, 0);
 	kb_replies_lose(replies);
 }
@@ -380,6 +382,13 @@ void kb_replies_close(struct kb_replies *replies)
 bool kb_replies_are_open(const struct kb_replies *replies)
 {
 	return atomic_load(&replies->open);
+}
+
+void kb_replies_why_closed(const struct kb_replies *replies, char why[KB_LINE_BYTES])
+{
+	kb_line_get(&replies->closed_because, why);
+	if (!why[0])
+		strcpy(why, "no broker is connected");
 }
 
 uint32_t kb_replies_generation(const struct kb_replies *replies)

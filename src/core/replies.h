@@ -15,6 +15,7 @@
 
 #include <stdint.h>
 #include "core/slice.h"
+#include "core/stats.h"
 #include "core/wake.h"
 
 enum { KB_REPLY_ID_MAX = 255 /* bytes: a correlation-id is a short string of AMQP */ };
@@ -104,10 +105,12 @@ bool kb_replies_refuse(struct kb_replies *replies, struct kb_slice id);
 void kb_replies_refuse_all(struct kb_replies *replies, struct kb_slice to);
 void kb_replies_lose(struct kb_replies *replies);
 
-/* Whether asking makes sense: the answerer says so, and closing loses all that wait. */
+/* Whether asking makes sense: the answerer says so, and closing loses all that wait. NULL for `why`, and before the
+ * answerer has said anything: no broker is connected. */
 void kb_replies_open(struct kb_replies *replies);
-void kb_replies_close(struct kb_replies *replies);
+void kb_replies_close(struct kb_replies *replies, const char *why);
 bool kb_replies_are_open(const struct kb_replies *replies);
+void kb_replies_why_closed(const struct kb_replies *replies, char why[KB_LINE_BYTES]);
 
 /* Counts the connections that answers come over; part of the address they are asked to go to. */
 uint32_t kb_replies_generation(const struct kb_replies *replies);

@@ -141,7 +141,7 @@ static uint64_t timeout_ms(struct sip_msg *msg)
 static bool build(struct kz_question *q, const char *function, struct sip_msg *msg, struct kb_slice exchange,
 	struct kb_slice routing_key, struct kb_slice payload, struct kb_slice headers)
 {
-	static struct kb_log_limit no_broker;
+	static struct kb_log_limit closed;
 	static struct kb_buf id, properties;
 	if (!kz_message_build(function, exchange, routing_key, payload, headers, &q->message))
 		return false;
@@ -151,7 +151,9 @@ static bool build(struct kz_question *q, const char *function, struct sip_msg *m
 		return false;
 	}
 	if (!kb_replies_are_open(replies)) {
-		kb_log_limited(&no_broker, KB_LOG_ERROR, "%s: fails at once, no broker is connected", function);
+		char why[KB_LINE_BYTES];
+		kb_replies_why_closed(replies, why);
+		kb_log_limited(&closed, KB_LOG_ERROR, "%s: fails at once, %s", function, why);
 		return false;
 	}
 	kb_buf_clear(&id);

@@ -153,7 +153,7 @@ static void on_connection(void *context, bool open, const char *address)
 	if (open)
 		kb_replies_open(replies);
 	else
-		kb_replies_close(replies);
+		kb_replies_close(replies, NULL);
 	kn_buckets_forget();
 }
 
