@@ -1,5 +1,6 @@
 -- What operators see of the kazoo module: each counter moves for its own reason, and no other does.
 local socket = require "socket"
+local samples = require "soak.samples"
 local amqp = require "support.amqp"
 local kazoo = require "support.kazoo"
 local ports = require "support.ports"
@@ -289,6 +290,30 @@ describe("Without a broker the statistics of kazoo", function()
     for _, command in ipairs { "kazoo.stats", "kazoo.connections", "kazoo.subscriptions", "kazoo.queries" } do
       assert.is_nil(server:rpc(command):find("s3cret", 1, true))
     end
+  end)
+end)
+
+describe("The outbox of the default size", function()
+  local server
+
+  setup(function()
+    server = kazoo.start { rabbit = kazoo.shared_rabbit(), routes = routes, settings = settings }
+    stats.await(server, "kazoo.stats", { connections_open = 3 })
+  end)
+
+  teardown(function() server:stop() end)
+
+  -- 19 MB through a ring of 16 MB, 200 KB at a time.
+  it("needs little memory while the broker confirms", function()
+    local before, rounds = samples.take(server).shared, 90
+    for _ = 1, rounds do
+      local _, out = server:call("fill")
+      assert.equal("100 0", out)
+      stats.await(server, "kazoo.stats", { outbox_messages = 0 })
+    end
+    assert.is_true(stats.one(server, "kazoo.stats").published >= 100 * rounds)
+    local grown = samples.take(server).shared - before
+    assert.is_true(grown < 2048, grown .. " kB")
   end)
 end)
 

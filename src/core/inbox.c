@@ -103,7 +103,10 @@ size_t kb_inbox_message_max(const struct kb_inbox *inbox)
 bool kb_inbox_harvest(struct kb_inbox *inbox, size_t worker, struct kb_origin *origin, enum kb_outcome *outcome)
 {
 	struct kb_message m;
-	struct kb_record *record = kb_ring_harvest(ring_of(inbox, worker));
+	struct kb_ring *ring = ring_of(inbox, worker);
+	struct kb_record *record = kb_ring_harvest(ring);
+	if (!record)
+		kb_ring_trim(ring);
 	if (!record || !kb_message_decode(record->data, record->size, &m))
 		return false;
 	*origin = m.origin;

@@ -80,12 +80,17 @@ static void bump(_Atomic uint64_t *counter)
 	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
 }
 
+/* Reclaims only when that is of use: the reader's position lies on a cache line that it keeps changing. */
 static void *reserve(struct kb_ring *ring, size_t size)
 {
+	if (kb_ring_spread(ring)) {
+		kb_ring_reclaim(ring);
+		kb_ring_trim(ring);
+	}
 	void *to = kb_ring_reserve(ring, size);
 	if (to)
 		return to;
-	kb_ring_reclaim(ring); /* only now: the reader's position lies on a cache line that it keeps changing */
+	kb_ring_reclaim(ring);
 	return kb_ring_reserve(ring, size);
 }
 

@@ -9,7 +9,8 @@
  *     reclaimed  kb_ring_harvest() or kb_ring_reclaim(): the writer has seen the outcome, the bytes are free again
  *
  * So one structure carries messages one way and their outcomes (a confirm, an ack) back, without a lock: a process that
- * stops anywhere in between can delay the other, never block it. Positions count bytes and only grow.
+ * stops anywhere in between can delay the other, never block it. Positions count bytes and only grow. A writer that
+ * finds the ring empty goes on at its beginning, so that a ring from which all is taken soon needs few pages.
  *
  *     reclaimed <= settled (tail) <= taken (the reader's cursor) <= written (head) <= reclaimed + capacity
  */
@@ -60,6 +61,14 @@ void kb_ring_reclaim(struct kb_ring *ring);
 
 /* The cursor behind the last record that is written. Any process may ask. */
 uint64_t kb_ring_written(const struct kb_ring *ring);
+
+/* True when the ring has gone far through its memory: when all is reclaimed, it begins anew and can be trimmed. */
+bool kb_ring_spread(const struct kb_ring *ring);
+
+/* Gives the pages of a ring of which all is reclaimed back to the system, but for its first MB: at most 256 KB in a
+ * call, which takes time with each process that maps them. Not between a reserve and its commit; the bytes of reclaimed
+ * records are gone then. For memory that is mapped as MAP_SHARED. */
+void kb_ring_trim(struct kb_ring *ring);
 
 /* Bytes written and not settled, padding included. Any process may ask. */
 size_t kb_ring_used(const struct kb_ring *ring);
