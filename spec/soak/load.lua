@@ -23,7 +23,6 @@ modparam("statistics", "variable", "soak_stored")
 loadmodule "nats.so"
 modparam("nats", "nats_url", "%s")
 modparam("nats", "num_publish_workers", 1)
-modparam("nats", "nats_outbox_size", 65536)
 modparam("nats", "nats_async_requests", 16)
 modparam("nats", "subject_queue_group", "soak.tick:soak")
 modparam("nats", "subject_queue_group", "soak.ask:soak")
@@ -77,13 +76,13 @@ route[bucket] {
   nats_kv_get("soak", "key", "$var(answer)");
   $var(rc) = $rc;
 }
-route[fill] {
+route[warm_up] {
   $var(i) = 0;
   while ($var(i) < 300) {
     nats_publish("soak.nobody", $rb);
     nats_js_publish("soak.stream", $rb);
     kazoo_publish("soak", "nobody", $rb);
-    if ($var(i) < 10) {
+    if ($var(i) < 30) {
       nats_request("soak.ask", $rb, "$var(answer)", 2000);
       kazoo_query("callevt", "call.status", $rb, "$var(answer)");
     }
@@ -151,17 +150,17 @@ local function request(n)
 end
 
 local params = {
-  amqp_outbox_size = 131072, amqp_inbox_size = 131072, amqp_consumer_workers = 2, amqp_heartbeats = 5,
-  amqp_query_timeout_sec = 2,
+  amqp_consumer_workers = 2, amqp_heartbeats = 5, amqp_query_timeout_sec = 2,
 }
 
--- Rings and windows take their memory when they are first used; so all of them go round once before it is looked at.
-local function fill(port)
+-- A ring takes its first 256 KB as they are written, which the rarer messages would do in minutes; and windows take theirs
+-- when they are first used.
+local function warm_up(port)
   local filler = ("{%s,'Text':'%s'}"):format(fields:gsub("confirmed", "filling"), ("x"):rep(200))
   local done = sip_load.run {
     port = port, rate = 20, count = 100, on_reply = function() end,
     request = function()
-      return { method = "MESSAGE", uri = "sip:soak@127.0.0.1", headers = { "X-Kind: fill" }, body = filler }
+      return { method = "MESSAGE", uri = "sip:soak@127.0.0.1", headers = { "X-Kind: warm_up" }, body = filler }
     end,
   }
   if done < 100 then error(("%d of 100 requests to warm up were answered"):format(done), 0) end
@@ -188,7 +187,7 @@ function load.start()
   self.server:wait_log('consumer "soak" of stream "SOAK": consuming')
   self.server:wait_log("nats: the bucket")
   stats.await(self.server, "nats.stats", { connections_open = 6 })
-  fill(self.server.port)
+  warm_up(self.server.port)
   return self
 end
 
