@@ -523,6 +523,29 @@ describe("The main loop", function()
   end)
 end)
 
+describe("A worker that always has a message", function()
+  it("sees what is changed in the settings of the running server", function()
+    local rabbit = kazoo.shared_rabbit()
+    local server = kazoo.start {
+      rabbit = rabbit, params = { amqp_consumer_processes = 1 },
+      settings = 'loadmodule "cfg_rpc.so"\nspec.word = "before" desc "of the spec"',
+      mod_init = 'kazoo_subscribe("dlv-busy", "topic", "dlv-busyq", "a");',
+      events = events { ["consumer-event"] = [[
+        usleep("10000");
+        xlog("L_NOTICE", "$(kzE{kz.json,n}) $sel(cfg_get.spec.word)\n");]] },
+    }
+    server:wait_log('consuming queue "dlv%-busyq"')
+    local payloads = {}
+    for i = 1, 500 do payloads[i] = cjson.encode { n = i } end
+    amqp.client(rabbit):publish_all("dlv-busy", "a", payloads)
+    server:wait_log("1 before")
+    server:rpc("cfg.set_now_string", "spec", "word", "after")
+    server:wait_log("%d after")
+    assert.equal(0, server:count_log("500 "))
+    server:stop()
+  end)
+end)
+
 describe("An answer", function()
   it("does not wait behind deliveries that no worker has room for", function()
     local rabbit = kazoo.shared_rabbit()

@@ -221,15 +221,14 @@ static void worker_main(void *argument)
 		return;
 	for (;;) {
 		struct kb_message m;
+		kb_process_tick(NULL); /* costs two comparisons */
 		if (kb_policy_reload_due())
 			reload_policy(&w);
 		struct kb_record *record = next_message(&w, &m);
-		if (!record) {
-			kb_process_tick(NULL);
+		if (record)
+			handle(&w, record, &m);
+		else
 			wait_for_message(&w);
-			continue;
-		}
-		handle(&w, record, &m);
 	}
 }
 
