@@ -2,9 +2,9 @@
  * A message bus, as the loops of publisher.c, consumer.c and listener.c drive it.
  *
  * One kb_broker is one connection at a time, used by one process and one thread. It never sleeps but in connect() and
- * subscribe(), and there no longer than the connect timeout: publish(), settle() and process() take what the socket
- * takes now. It does not reconnect by itself: after KB_BROKER_LOST the loop calls connect() again, which goes on to the
- * next address, over AMQP after one more try at the same.
+ * subscribe(), and there no longer than the connect timeout, the look-up of a name aside: publish(), settle() and
+ * process() take what the socket takes now. It does not reconnect by itself: after KB_BROKER_LOST the loop calls
+ * connect() again, which goes on to the next address, over AMQP after one more try at the same.
  *
  * Calls come in this order:
  *
@@ -113,10 +113,11 @@ struct kb_broker_config {
 	size_t n_urls;
 	const char *client_name;  /* shown by the broker's own tools */
 	enum kb_broker_role role; /* or-ed */
-	int connect_timeout_ms;   /* for one address, from name look-up to the last answer of the handshake */
-	int heartbeat_s;          /* 0: none */
-	int pings_out_max;        /* heartbeats without an answer before a server is given up; known to NATS alone */
-	size_t message_max;       /* bytes; longer deliveries are refused with one log line */
+	int connect_timeout_ms; /* for one address, to the last answer of the handshake; the look-up of its name counts and
+							   is not cut short: the system's resolver has timeouts of its own */
+	int heartbeat_s;        /* 0: none */
+	int pings_out_max;      /* heartbeats without an answer before a server is given up; known to NATS alone */
+	size_t message_max;     /* bytes; longer deliveries are refused with one log line */
 	struct kb_broker_tls tls;
 	struct kb_broker_login login;
 	uint32_t index;           /* goes into kb_origin.broker */
