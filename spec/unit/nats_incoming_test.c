@@ -21,18 +21,17 @@ static bool on_delivered(void *context, const struct kb_message *m)
 	return !s->route || s->route(s, m);
 }
 
-static void on_settled(void *context, uint64_t sequence, bool multiple, enum kb_outcome outcome, const char *reason)
+static void on_requeue(void *context, enum kb_requeue_cause cause, const char *reason)
 {
 	struct scene *s = context;
-	(void)sequence, (void)multiple;
-	s->requeued += outcome == KB_REQUEUE && reason;
+	s->requeued += cause == KB_OFFENDED && reason;
 }
 
 static void begin(struct scene *s)
 {
 	static const struct kb_broker_config config = {
 		.urls = urls, .n_urls = 1, .client_name = "test", .message_max = 1024, .confirm = true};
-	struct kb_broker_events events = {.context = s, .delivered = on_delivered, .settled = on_settled};
+	struct kb_broker_events events = {.context = s, .delivered = on_delivered, .requeue = on_requeue};
 	int ends[2];
 	size_t bad;
 	*s = (struct scene){.b = kb_nats.open(&config, &events, &bad)};
