@@ -80,7 +80,7 @@ describe("A broker", function()
       mod_init = subscribe "f-frozen", params = { amqp_connection = { one.url, second.url }, amqp_heartbeats = 1 },
     }
     server:wait_log('consuming queue "f%-frozen" .*:' .. one.port)
-    server:wait_log("connected to .* publisher%)")
+    server:await_connected()
     one:freeze()
     finally(function() one:thaw() end)
     assert.equal(1, server:publish("", "f-kept", "{'id' : 'not confirmed'}"))
