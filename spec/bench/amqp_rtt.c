@@ -1,8 +1,10 @@
 /*
- * Question and answer over AMQP with bare librabbitmq, to compare kazoo_query with.
+ * Bare librabbitmq: question and answer, to compare kazoo_query with, and deliveries that nothing is done with, to know
+ * how many the broker can make.
  *
  *     amqp_rtt URL ask COUNT [EXCHANGE]   asks one after the other; prints mean, median and own CPU in microseconds
- * each amqp_rtt URL serve                  answers until it is ended
+ *     amqp_rtt URL serve                  answers until it is ended
+ *     amqp_rtt URL drain COUNT QUEUE      takes so many that wait in the queue; prints the same, for each message
  *
  * The question goes to exchange `callevt` or the one given, key `call.status`; the answer to exchange `targeted` with
  * the question's Server-ID as its routing key, as the applications behind kazoo do it.
@@ -161,6 +163,20 @@ static void ask(int count, const char *exchange)
 	free(times);
 }
 
+/* From the first to the last: how long it takes until they come is another matter. */
+static void drain(int count, const char *queue)
+{
+	static char payload[65536];
+	amqp_basic_consume(connection, 1, amqp_cstring_bytes(queue), amqp_empty_bytes, 0, 1, 0, amqp_empty_table);
+	must("basic.consume");
+	receive(payload, sizeof payload);
+	double began = now_us();
+	for (int i = 1; i < count; i++)
+		receive(payload, sizeof payload);
+	double mean = (now_us() - began) / count;
+	printf("%.1f %.1f %.1f\n", mean, mean, cpu_us() / count);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 3 && strcmp(argv[2], "serve") == 0) {
@@ -169,8 +185,11 @@ int main(int argc, char **argv)
 	} else if ((argc == 4 || argc == 5) && strcmp(argv[2], "ask") == 0 && atoi(argv[3]) > 0) {
 		connect_to(argv[1]);
 		ask(atoi(argv[3]), argc == 5 ? argv[4] : "callevt");
+	} else if (argc == 5 && strcmp(argv[2], "drain") == 0 && atoi(argv[3]) > 0) {
+		connect_to(argv[1]);
+		drain(atoi(argv[3]), argv[4]);
 	} else {
-		fprintf(stderr, "usage: amqp_rtt URL serve | URL ask COUNT [EXCHANGE]\n");
+		fprintf(stderr, "usage: amqp_rtt URL serve | URL ask COUNT [EXCHANGE] | URL drain COUNT QUEUE\n");
 		return 2;
 	}
 	return 0;

@@ -81,12 +81,17 @@ local function stamp(server, number)
   return tonumber(line:match("at ([%d.]+)"))
 end
 
-function kazoo.deliveries(which, options)
+local function fill_queue(options)
   local broker = the_rabbit()
   local client = amqp.client(broker)
   local count = math.ceil(30000 * options.seconds)
   client:queue("bench.events", "auto_delete") -- as the module itself declares it
   client:publish("", "bench.events", kit.payload, { count = count })
+  return broker, count
+end
+
+function kazoo.deliveries(which, options)
+  local broker, count = fill_queue(options)
   local server = kit.start_kamailio(which, 1, kazoo_settings(broker) .. deliveries_cfg:format(count))
   local first = stamp(server, 1)
   local cpu = server:cpu()
@@ -94,6 +99,13 @@ function kazoo.deliveries(which, options)
   cpu = server:cpu() - cpu
   kit.stop_kamailio(server)
   return { count = count, seconds = last - first, cpu = cpu }
+end
+
+-- How fast RabbitMQ delivers at all on this machine, to a program that does nothing with it.
+function kazoo.deliveries_bare(which, options)
+  if which ~= "stock" then return kazoo.deliveries(which, options) end
+  local broker, count = fill_queue(options)
+  return kit.drain_bare("amqp_rtt", broker, count, "bench.events")
 end
 
 -- ---- kazoo_query. Debian's module dies of it, so the first column is bare librabbitmq, asking the same application.

@@ -158,11 +158,16 @@ function kit.serve_with(program, broker)
   end)
 end
 
-function kit.ask_bare(program, broker, count, ...)
-  local output = files.must_run(files.quote_all { kit.program_path(program), broker.url, "ask", count, ... })
+local function run_bare(program, broker, what, count, ...)
+  local output = files.must_run(files.quote_all { kit.program_path(program), broker.url, what, count, ... })
   local mean, cpu = output:match("([%d.]+) [%d.]+ ([%d.]+)")
   return { count = count, seconds = mean * count / 1e6, cpu = cpu * count / 1e6 }
 end
+
+function kit.ask_bare(program, broker, count, ...) return run_bare(program, broker, "ask", count, ...) end
+
+-- A program that takes what waits in a queue, and does nothing with it.
+function kit.drain_bare(program, broker, count, queue) return run_bare(program, broker, "drain", count, queue) end
 
 -- A route that asks many times in one SIP worker, once the server says that its connection stands.
 function kit.ask_in_route(server, count)

@@ -14,6 +14,7 @@ add("loop", "a call that does nothing, 1 worker", nil, kit.empty_loop)
 add("publish1", "kazoo_publish, 1 SIP worker", "kazoo", kazoo.publish(1), { rate = 5, cpu = 1 / 4 })
 add("publish4", "kazoo_publish, 4 SIP workers", "kazoo", kazoo.publish(4), { rate = 2.5, cpu = 1 / 4 })
 add("deliveries", "AMQP deliveries, two {kz.json}", "kazoo", kazoo.deliveries, { rate = 2, cpu_us = 10 })
+add("deliveries_bare", "the same, against bare library", "kazoo", kazoo.deliveries_bare)
 local query_target = { rate = 1 / 1.3, cpu_us = 395 / 4 }
 add("query", "kazoo_query, against bare library", "kazoo", kazoo.query, query_target)
 add("query_route", "the same, an event_route answers", "kazoo", kazoo.query_route, query_target)
