@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <stdio.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -388,7 +389,7 @@ void kb_replies_why_closed(const struct kb_replies *replies, char why[KB_LINE_BY
 {
 	kb_line_get(&replies->closed_because, why);
 	if (!why[0])
-		strcpy(why, "no broker is connected");
+		snprintf(why, KB_LINE_BYTES, "no broker is connected");
 }
 
 uint32_t kb_replies_generation(const struct kb_replies *replies)
