@@ -19,7 +19,7 @@ local function parse_names(text)
 end
 
 local function parse(arguments)
-  local options = { names = works.names, runs = 3, seconds = 3, modules = { "stock", "ours" } }
+  local options = { names = works.names, runs = 5, seconds = 3, modules = { "stock", "ours" } }
   local takers = {
     ["--only"] = function(value) options.names = parse_names(value) end,
     ["--runs"] = function(value) options.runs = tonumber(value) or fail("--runs is a number") end,

@@ -117,6 +117,17 @@ end
 -- while that is in its memory alone for the next two seconds: killed then, it forgets the queue and the messages in it.
 function Rabbit:keep_declared() self:ctl("eval", "mnesia:sync_log().") end
 
+local is_at_rest = [[
+{ok, Queue} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<"%s">>)),
+process_info(amqqueue:get_pid(Queue), current_function) =:= {current_function, {erlang, hibernate, 3}}.]]
+
+-- Returns when the process of this queue sleeps. It does after a second without work, and gives away then what it has no
+-- use for; until then its garbage collector goes through all messages in it again and again while they are delivered.
+function Rabbit:await_rest(queue)
+  wait.until_(function() return self:ctl("eval", is_at_rest:format(queue)):find("true", 1, true) end, 30,
+    "the queue " .. queue .. " at rest")
+end
+
 -- The process id of the Erlang VM, which is what holds the sockets and the data.
 function Rabbit:vm()
   for _, member in ipairs(self.process:members()) do

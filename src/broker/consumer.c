@@ -298,6 +298,12 @@ static void count_backlogs(struct loop *l)
 			l->c->api->count(l->broker, (uint32_t)i);
 }
 
+/* With a prefetch, the broker may send no more before it has the outcomes that workers still owe. */
+static bool gather(struct loop *l)
+{
+	return kb_pace_gather(&l->pace, l->unsettled ? KB_PACE_SHORT_NAP_US : KB_PACE_NAP_US);
+}
+
 static void serve(struct loop *l)
 {
 	bool more = l->acks_had_their_turn || harvest(l);
@@ -310,7 +316,7 @@ static void serve(struct loop *l)
 		sleep_until_work(l, kb_backoff_next_ms(&l->backoff));
 		return;
 	}
-	if (more || (result == KB_BROKER_AGAIN && !l->full) || kb_pace_gather(&l->pace))
+	if (more || (result == KB_BROKER_AGAIN && !l->full) || gather(l))
 		return;
 	sleep_until_work(l, timeout_ms(l));
 }

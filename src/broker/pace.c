@@ -5,7 +5,7 @@
 
 enum { WINDOW_US = 1000 };
 
-int kb_pace_gather(struct kb_pace *pace)
+int kb_pace_gather(struct kb_pace *pace, unsigned nap_us)
 {
 	int64_t now = kb_now_us(), elapsed = now - pace->window_us;
 	int fast = (int64_t)pace->count * 1000 > KB_PACE_PER_MS * (elapsed > WINDOW_US ? elapsed : WINDOW_US);
@@ -15,6 +15,6 @@ int kb_pace_gather(struct kb_pace *pace)
 	}
 	if (!fast)
 		return 0;
-	nanosleep(&(struct timespec){0, KB_PACE_NAP_US * 1000}, NULL);
+	nanosleep(&(struct timespec){0, nap_us * 1000}, NULL);
 	return 1;
 }

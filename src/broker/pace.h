@@ -9,8 +9,11 @@
 #include <stdint.h>
 
 enum {
-	KB_PACE_PER_MS = 5,  /* messages a millisecond from which on it pays to gather */
-	KB_PACE_NAP_US = 250 /* what a message then waits at most */
+	KB_PACE_PER_MS = 5, /* messages a millisecond from which on it pays to gather */
+	/* What a message then waits at most. Measured by spec/bench: RabbitMQ delivers 15 to 20 % more when the socket is
+	 * read every millisecond; sending gains nothing from that. */
+	KB_PACE_NAP_US = 1000,
+	KB_PACE_SHORT_NAP_US = 250 /* where a confirm or an acknowledgement may be waited for */
 };
 
 /* Zero-initialise. */
@@ -25,7 +28,7 @@ static inline void kb_pace_note(struct kb_pace *pace, unsigned n)
 	pace->count += n;
 }
 
-/* Before a loop sleeps: gathers for a moment when messages come fast. True when it did, and there may be work again. */
-int kb_pace_gather(struct kb_pace *pace);
+/* Before a loop sleeps: gathers for nap_us when messages come fast. True when it did, and there may be work again. */
+int kb_pace_gather(struct kb_pace *pace, unsigned nap_us);
 
 #endif

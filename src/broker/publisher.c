@@ -193,7 +193,8 @@ static void serve(struct kb_publishing *l)
 	bool socket_full = l->p->api->poll_events(l->broker) & POLLOUT;
 	if (result == KB_BROKER_AGAIN)
 		return;
-	if ((!kb_lanes_open(l) || socket_full || !kb_lanes_have_work(l)) && (l->p->at_once || !kb_pace_gather(&l->pace)))
+	if ((!kb_lanes_open(l) || socket_full || !kb_lanes_have_work(l)) &&
+		(l->p->at_once || !kb_pace_gather(&l->pace, KB_PACE_SHORT_NAP_US)))
 		sleep_until_work(l, timeout_ms(l));
 }
 
