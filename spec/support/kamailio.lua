@@ -171,6 +171,18 @@ function Kamailio:rpc(...)
   return output
 end
 
+-- The ids of the processes whose description, as Kamailio lists it, begins with a match of this Lua pattern.
+function Kamailio:pids_of(pattern)
+  local pids = {}
+  for pid in self:rpc("core.psx"):gmatch("PID: (%d+)%s+DSC: " .. pattern) do pids[#pids + 1] = tonumber(pid) end
+  return pids
+end
+
+-- The first of them; an error when there is none.
+function Kamailio:pid_of(pattern)
+  return self:pids_of(pattern)[1] or error("no process " .. pattern, 2)
+end
+
 -- Sends a SIP request given as text: the final reply, or nil and why.
 function Kamailio:send_sip(text, deadline)
   self.sip:send(text)

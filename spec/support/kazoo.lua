@@ -1,7 +1,8 @@
--- A Kamailio with the kazoo module whose routes a spec calls one by one, and a RabbitMQ that spec files share.
+-- A Kamailio with the kazoo module whose routes a spec calls one by one (support.module), and a RabbitMQ that spec files
+-- share.
 local busted = require "busted"
 local cjson = require "cjson"
-local kamailio = require "support.kamailio"
+local module = require "support.module"
 local rabbit = require "support.rabbit"
 local stats = require "support.stats"
 local wait = require "support.wait"
@@ -22,63 +23,19 @@ function kazoo.shared_rabbit()
   return shared
 end
 
--- The user part of a request's URI names the route to run. The reply's body: $var(rc), a newline, $var(out).
-local request_route = [[
-request_route {
-  $var(rc) = 0;
-  $var(out) = "";
-  $var(route) = $rU;
-  route($var(route));
-  set_reply_body("$var(rc)\n$var(out)", "text/plain");
-  sl_send_reply("200", "OK");
-  exit;
+local routes = {
+  publish = [[
+    kazoo_publish("$hdr(X-Exchange)", "$hdr(X-Key)", $rb);
+    $var(rc) = $rc;
+  ]],
+  publish_headers = [[
+    kazoo_publish("$hdr(X-Exchange)", "$hdr(X-Key)", $rb, "$hdr(X-Headers)");
+    $var(rc) = $rc;
+  ]],
 }
-route[nothing] {
-  return;
-}
-route[publish] {
-  kazoo_publish("$hdr(X-Exchange)", "$hdr(X-Key)", $rb);
-  $var(rc) = $rc;
-}
-route[publish_headers] {
-  kazoo_publish("$hdr(X-Exchange)", "$hdr(X-Key)", $rb, "$hdr(X-Headers)");
-  $var(rc) = $rc;
-}
-]]
 
-local function modparams(params)
-  local lines = {}
-  for name, values in pairs(params) do
-    for _, value in ipairs(type(values) == "table" and values or { values }) do
-      local format = type(value) == "number" and "%d" or '"%s"'
-      if value ~= false then lines[#lines + 1] = ('modparam("kazoo", "%s", ' .. format .. ")"):format(name, value) end
-    end
-  end
-  return table.concat(lines, "\n")
-end
-
-local function with_defaults(options)
-  local params = { node_hostname = "spec.example" }
-  if options.rabbit then params.amqp_connection = options.rabbit.url end
-  for name, value in pairs(options.params or {}) do params[name] = value end
-  return params
-end
-
--- What a route called by a spec returns is what its last function returned, unless it sets $var(rc) itself.
-local function route_text(name, body)
-  local result = body:find("$var(rc)", 1, true) and "" or "$var(rc) = $rc;"
-  return ("route[%s] {\n%s\n%s\n}\n"):format(name, body, result)
-end
-
-local function routes(options)
-  local parts = {}
-  for name, body in pairs(options.routes or {}) do parts[#parts + 1] = route_text(name, body) end
-  if options.mod_init then parts[#parts + 1] = "event_route[kazoo:mod-init] {\n" .. options.mod_init .. "\n}\n" end
-  for name, body in pairs(options.events or {}) do
-    parts[#parts + 1] = ("event_route[kazoo:%s] {\n%s\n}\n"):format(name, body)
-  end
-  return table.concat(parts)
-end
+-- A call with one parameter, the definition, for the body of mod_init.
+function kazoo.subscribe(definition) return ('kazoo_subscribe("%s");\n'):format(definition) end
 
 -- The body of an event route that writes down its name, $kzRK and $kzE, for event() and its like.
 function kazoo.note(name)
@@ -91,6 +48,15 @@ function kazoo.notes(names)
   for _, name in ipairs(names) do events[name] = kazoo.note(name) end
   return events
 end
+
+-- These event routes, and one that keeps the events of connections from the route for all others.
+function kazoo.only_deliveries(events)
+  return module.merged({ ["consumer-event-connection"] = "exit;" }, events)
+end
+
+-- In a route of a server with these settings: waits, for 40 s at most, until server:let_go().
+kazoo.hold = 'while ($shv(go) == 0) { usleep("20000"); }'
+kazoo.hold_settings = 'modparam("pv", "shvset", "go=i:0")\nmax_while_loops = 2000'
 
 local function event_of(line)
   local route, key, payload = line:match("event|([^|]*)|([^|]*)|(.*)$")
@@ -121,14 +87,7 @@ function methods:event(text, deadline)
   end, deadline or 10, ("an event with %q"):format(text))
 end
 
--- Runs a route on a MESSAGE with these fields (support.sip): the route's result and what it left in $var(out).
-function methods:call(route, fields)
-  local full = { method = "MESSAGE", uri = ("sip:%s@127.0.0.1:%d"):format(route, self.port) }
-  for name, value in pairs(fields or {}) do full[name] = value end
-  local reply = assert(self.sip:request(full))
-  local rc, out = reply.body:match("^(%-?%d+)\n(.*)$")
-  return tonumber(rc), out
-end
+function methods:let_go() self:rpc("pv.shvSet", "go", "int", "1") end
 
 -- kazoo_publish of any bytes; headers as the function's fourth parameter, if given.
 function methods:publish(exchange, key, payload, headers)
@@ -149,21 +108,14 @@ function methods:await_connected(times)
   end, 5, "the connection of the questions")
 end
 
--- The options of kamailio.start, and: rabbit (the broker to use), params (of the module, a list for several; false for
--- none), request_route (instead of the one that runs routes by name), routes (bodies by name, see call), mod_init,
--- events (bodies by name, without "kazoo:"), before and settings (modules and their parameters, loaded before and after
--- kazoo). The server, or nil and its log.
+-- The options of module.try_start, and: rabbit (the broker to use), mod_init (the body of that event route). The server, or
+-- nil and its log.
 function kazoo.try_start(options)
-  local full = {}
-  for name, value in pairs(options) do full[name] = value end
-  full.cfg = table.concat({
-    options.before or "", 'loadmodule "kazoo.so"', modparams(with_defaults(options)), options.settings or "",
-    options.lua and "" or (options.request_route or request_route) .. routes(options),
-  }, "\n")
-  local server, log = kamailio.start(full)
-  if not server then return nil, log end
-  for name, method in pairs(methods) do server[name] = method end
-  return server
+  local always = { node_hostname = "spec.example", amqp_connection = options.rabbit and options.rabbit.url }
+  return module.try_start("kazoo", module.merged(options, {
+    params = module.merged(always, options.params or {}), routes = module.merged(routes, options.routes or {}),
+    events = module.merged({ ["mod-init"] = options.mod_init }, options.events or {}),
+  }), methods)
 end
 
 -- The same for a server that is expected to start.

@@ -4,20 +4,9 @@ local sip = require "support.sip"
 
 local queries = {}
 
--- Runs a route by name as server:call() does, and returns at once with a function that waits for its result. Headers:
--- one or a list.
+-- server:start_call() with a body and headers, one or a list.
 function queries.start_call(server, route, body, headers)
-  local client = sip.client(server.port)
-  client:start {
-    method = "MESSAGE", uri = ("sip:%s@127.0.0.1:%d"):format(route, server.port), body = body,
-    headers = type(headers) == "string" and { headers } or headers,
-  }
-  return function()
-    local reply = assert(client:await_reply(15))
-    client:close()
-    local rc, out = reply.body:match("^(%-?%d+)\n(.*)$")
-    return tonumber(rc), out
-  end
+  return server:start_call(route, { body = body, headers = type(headers) == "string" and { headers } or headers })
 end
 
 -- The payload of an answer with this text to a question (a message of support.amqp), and the routing key for it.

@@ -163,7 +163,21 @@ end
 -- rabbitmqctl with these arguments: its output; an error when it fails.
 function Rabbit:ctl(...) return files.must_run(ctl_command(self, ...)) end
 
--- The same without waiting for it.
+-- The rows of such a list, as list("list_queues", "name", "messages"): tables by column, by the first one.
+function Rabbit:list(what, ...)
+  local columns, rows = { ... }, {}
+  for line in self:ctl(what, ...):gmatch("[^\n]+") do
+    local row, i = {}, 0
+    for value in (line .. "\t"):gmatch("([^\t]*)\t") do
+      i = i + 1
+      row[columns[i]] = value
+    end
+    rows[row[columns[1]]] = row
+  end
+  return rows
+end
+
+-- rabbitmqctl without waiting for it.
 function Rabbit:start_ctl(...)
   files.must_run(("{ %s; } >%s/ctl.log 2>&1 </dev/null &"):format(ctl_command(self, ...), files.quote(self.folder)))
 end

@@ -35,11 +35,6 @@ local function await_empty(rabbit, queue)
   end, 15, "an empty queue " .. queue)
 end
 
-local let_go_settings = 'modparam("pv", "shvset", "go=i:0")\nmax_while_loops = 2000'
-local hold = 'while ($shv(go) == 0) { usleep("20000"); }'
-
-local function let_go(server) server:rpc("pv.shvSet", "go", "int", "1") end
-
 describe("A route", function()
   local rabbit, client, server, queue, dead
 
@@ -57,7 +52,7 @@ describe("A route", function()
 
   local function start(body, flags, options)
     local full = {
-      rabbit = rabbit, params = { amqp_consumer_processes = 1 }, settings = let_go_settings,
+      rabbit = rabbit, params = { amqp_consumer_processes = 1 }, settings = kazoo.hold_settings,
       events = { ["consumer-event"] = body, ["consumer-event-connection"] = "exit;" },
     }
     for name, value in pairs(options or {}) do full[name] = value end
@@ -71,12 +66,12 @@ describe("A route", function()
 
   it("acknowledges before its end with kazoo_ack(), and still sees the message", function()
     start([[kazoo_ack();
-      xlog("L_NOTICE", "acknowledged: $rc\n");]] .. hold .. [[
+      xlog("L_NOTICE", "acknowledged: $rc\n");]] .. kazoo.hold .. [[
       xlog("L_NOTICE", "after: $kzEx $kzRK $kzQueue $kzHdr(colour) $kzProp(type) $kzE\n");]])
     publish('{"id":"early"}', { headers = { colour = "red" }, type = "T" })
     server:wait_log("acknowledged: 1")
     await_empty(rabbit, queue)
-    let_go(server)
+    server:let_go()
     server:wait_log(('after: ack %s.key %s red T {"id":"early"'):format(queue, queue))
   end)
 
@@ -221,10 +216,10 @@ describe("An acknowledgement after the route", function()
   local function start()
     queue = queue or new_queue()
     server = kazoo.start {
-      rabbit = rabbit, params = { amqp_consumer_processes = 1 }, settings = let_go_settings,
+      rabbit = rabbit, params = { amqp_consumer_processes = 1 }, settings = kazoo.hold_settings,
       mod_init = subscription(queue, waits_for_worker),
       events = {
-        ["consumer-event"] = 'xlog("L_NOTICE", "begins: $kzE\\n");' .. hold .. kazoo.note("done"),
+        ["consumer-event"] = 'xlog("L_NOTICE", "begins: $kzE\\n");' .. kazoo.hold .. kazoo.note("done"),
         ["consumer-event-connection"] = "exit;",
       },
     }
@@ -237,7 +232,7 @@ describe("An acknowledgement after the route", function()
   end)
 
   local function worker_pid()
-    return tonumber(server:rpc("core.psx"):match("PID: (%d+)%s+DSC: kazoo worker 0"))
+    return server:pid_of "kazoo worker 0"
   end
 
   it("does not come from a worker that was killed: the message is delivered again", function()
@@ -247,7 +242,7 @@ describe("An acknowledgement after the route", function()
     assert.is_truthy(server.process:wait(10), "Kamailio ends with a worker that died")
     server:stop()
     start()
-    let_go(server)
+    server:let_go()
     assert.equal("done", server:event('"id":"one"').route)
     assert.equal("done", server:event('"id":"two"').route)
     await_empty(rabbit, queue)
@@ -260,7 +255,7 @@ describe("An acknowledgement after the route", function()
     server:wait_log("begins: .*n1%.")
     rabbit:ctl("close_all_connections", "spec")
     server:wait_log('consuming queue "' .. queue, 15, 2)
-    let_go(server)
+    server:let_go()
     await_empty(rabbit, queue)
     -- Those of the first connection and, because nothing of it was acknowledged, all of the second.
     wait.until_(function() return #server:events() == 40, #server:events() end, 10, "each message twice")
@@ -273,7 +268,7 @@ describe("An acknowledgement after the route", function()
     server:wait_log("begins: .*before")
     client:delete_queue(queue)
     server:wait_log("queue .* is gone, subscribing again")
-    let_go(server)
+    server:let_go()
     server:event "before"
     server:wait_log('consuming queue "' .. queue, 15, 2)
     client:publish("ack", queue .. ".a", '{"id":"behind"}')

@@ -364,7 +364,7 @@ failure_route[FAILURE] {
     start { amqp_outbox_size = 65536, amqp_query_timeout_sec = 20 }
     server:await_connected()
     local questions = client:tap("qx", "full.*")
-    local asker = tonumber(server:rpc("core.psx"):match("PID: (%d+)%s+DSC: kazoo questions"))
+    local asker = server:pid_of "kazoo questions"
     process.freeze(asker)
     local phones = {}
     for i = 1, 3 do phones[i] = request("full." .. i, ("b"):rep(20000)) end

@@ -1,177 +1,13 @@
--- What a subscription can say, what becomes of messages that waited, and subscriptions that stand in for one another not.
+-- Which worker gets what is delivered, what becomes of messages that waited, and subscriptions that stand in for one
+-- another not.
 local cjson = require "cjson"
 local socket = require "socket"
 local amqp = require "support.amqp"
-local files = require "support.files"
 local kazoo = require "support.kazoo"
 local process = require "support.process"
 local wait = require "support.wait"
 
-local function subscribe(text) return ('kazoo_subscribe("%s");\n'):format(text) end
-
--- Lines of rabbitmqctl as lists of their columns, by the first one.
-local function list(rabbit, ...)
-  local rows = {}
-  for line in rabbit:ctl(...):gmatch("[^\n]+") do
-    local row = {}
-    for value in (line .. "\t"):gmatch("([^\t]*)\t") do row[#row + 1] = value end
-    rows[row[1]] = row
-  end
-  return rows
-end
-
-local function pid_of(server, name)
-  for pid, found in server:rpc("core.psx"):gmatch("PID: (%d+)%s+DSC: ([^\n]+)") do
-    if found == name then return tonumber(pid) end
-  end
-  error("no process " .. name)
-end
-
-local no_connection_events = { ["consumer-event-connection"] = "exit;" }
-
-local function events(more)
-  local all = {}
-  for name, body in pairs(no_connection_events) do all[name] = body end
-  for name, body in pairs(more) do all[name] = body end
-  return all
-end
-
-describe("A subscription", function()
-  local rabbit, client, server
-
-  setup(function()
-    rabbit = kazoo.shared_rabbit()
-    client = amqp.client(rabbit)
-    server = kazoo.start { rabbit = rabbit, mod_init = table.concat {
-      subscribe [[{'exchange':'dlv-x', 'type':'topic', 'queue':'dlv-args', 'routing':'args.#', 'no_ack':0,
-        'auto_delete':0, 'prefetch':7, 'consumer_tag':'the-tag',
-        'exchange-def':{'arguments':{'alternate-exchange':'dlv-other'}},
-        'arguments':{'x-message-ttl':60000, 'x-max-length':3000000000, 'x-single-active-consumer':true,
-          'x-dead-letter-exchange':'dlv-dead', 'x-nested':{'a':-1, 'b':{'c':'d'}}}}]],
-      subscribe [[{'exchange':'dlv-q', 'type':'topic', 'queue':'dlv-quorum', 'routing':'q', 'no_ack':0,
-        'queue-def':{'durable':1, 'auto_delete':0, 'arguments':{'x-queue-type':'quorum'}}}]],
-      subscribe [[{'exchange':'dlv-bound', 'type':'topic', 'queue':'dlv-bq', 'routing':'#',
-        'exchange-bindings':{'dlv-source1':{'type':'topic', 'durable':1, 'routing':['one.#', 'two']},
-          'dlv-source2':{'type':'fanout', 'routing':'', 'arguments':{'x-some':1}}}}]],
-      subscribe [[{'exchange':'dlv-e', 'type':'topic', 'queue':'dlv-exclusive', 'routing':'#', 'exclusive':1}]],
-    }, events = events { ["consumer-event"] = kazoo.note("any") } }
-    server:wait_log('consuming queue "dlv%-exclusive"')
-  end)
-
-  teardown(function()
-    server:stop()
-    client:delete_queue("dlv-args")
-    client:delete_queue("dlv-quorum")
-  end)
-
-  it("gives a queue its arguments, integers of 64 bits and nested tables too", function()
-    local arguments = list(rabbit, "list_queues", "name", "arguments")["dlv-args"][2]
-    for _, part in ipairs {
-      '{"x-message-ttl",60000}', '{"x-max-length",3000000000}', '{"x-single-active-consumer",true}',
-      '{"x-dead-letter-exchange","dlv-dead"}', '{"a",-1}', '{"c","d"}',
-    } do
-      assert(arguments:find(part, 1, true), part .. " in " .. arguments)
-    end
-  end)
-
-  it("gives an exchange its arguments: what it cannot route goes to the alternate one", function()
-    client:exchange("dlv-other", "fanout")
-    local tap = client:tap("dlv-other", "")
-    client:publish("dlv-x", "nobody", '{"id":"stray"}')
-    assert.equal('{"id":"stray"}', client:get(tap).payload)
-  end)
-
-  it("declares a quorum queue", function()
-    assert.equal("quorum", list(rabbit, "list_queues", "name", "type")["dlv-quorum"][2])
-    client:publish("dlv-q", "q", '{"id":"of the quorum"}')
-    server:event("of the quorum")
-  end)
-
-  it("sets prefetch and consumer tag", function()
-    local row = list(rabbit, "list_consumers", "queue_name", "consumer_tag", "prefetch_count")["dlv-args"]
-    assert.same({ "dlv-args", "the-tag", "7" }, row)
-  end)
-
-  it("binds its exchange to others, which it declares", function()
-    local exchanges = list(rabbit, "list_exchanges", "name", "type", "durable")
-    assert.same({ "dlv-source1", "topic", "true" }, exchanges["dlv-source1"])
-    assert.same({ "dlv-source2", "fanout", "false" }, exchanges["dlv-source2"])
-    client:publish("dlv-source1", "one.more", '{"id":"by source1, one"}')
-    client:publish("dlv-source1", "two", '{"id":"by source1, two"}')
-    client:publish("dlv-source1", "three", '{"id":"not bound"}')
-    client:publish("dlv-source2", "x", '{"id":"by source2"}')
-    assert.equal("one.more", server:event("by source1, one").key)
-    server:event("by source1, two")
-    server:event("by source2")
-    assert.equal(0, server:count_log("not bound"))
-  end)
-
-  it("has an exclusive queue for itself", function()
-    assert.equal("true", list(rabbit, "list_queues", "name", "exclusive")["dlv-exclusive"][2])
-    local other = kazoo.start { rabbit = rabbit, mod_init = subscribe
-      "{'exchange':'dlv-e', 'type':'topic', 'queue':'dlv-exclusive', 'routing':'#', 'exclusive':1}" }
-    other:wait_log('subscription to queue "dlv%-exclusive" .* failed.*405 ')
-    other:stop()
-  end)
-end)
-
-describe("kazoo_subscribe refuses", function()
-  local ok = "'exchange':'rx', 'type':'topic', 'queue':'rq', 'routing':'a'"
-  local wrong = {
-    ["a prefetch that is text"] = { "'prefetch':'many'", "prefetch: 'many' must be an integer between 0 and 65535" },
-    ["a prefetch of 65536"] = { "'prefetch':65536", "prefetch: 65536 must be" },
-    ["a consumer tag that is a number"] = { "'consumer_tag':5", "consumer_tag: 5 must be a string" },
-    ["arguments that are no object"] = { "'arguments':[1]", "arguments: %[1%] must be an object" },
-    ["a fraction among the arguments"] = {
-      "'arguments':{'x-a':1, 'x-b':1.5}", "arguments%.x%-b: 1%.5 must be an integer of 64 bits",
-    },
-    ["an argument beyond 64 bits"] = {
-      "'arguments':{'x-b':9223372036854775808}", "arguments%.x%-b: 9223372036854775808 must be",
-    },
-    ["an array deep in the arguments"] = {
-      "'queue-def':{'arguments':{'x-a':{'deep':[1]}}}", "queue%-def%.arguments%.deep: %[1%] must be",
-    },
-    ["a null among the arguments of the exchange"] = {
-      "'exchange-def':{'arguments':{'x-a':null}}", "exchange%-def%.arguments%.x%-a: null must be",
-    },
-    ["bindings that are no object"] = { "'exchange-bindings':7", "exchange%-bindings: 7 must be an object" },
-    ["a binding that is no object"] = {
-      "'exchange-bindings':{'src':'topic'}", "exchange%-bindings%.src.*'topic' must be an object",
-    },
-    ["a binding without type"] = {
-      "'exchange-bindings':{'src':{'routing':'a'}}", "exchange%-bindings%.src%.type is required",
-    },
-    ["a binding without routing"] = {
-      "'exchange-bindings':{'src':{'type':'topic'}}", "exchange%-bindings%.src%.routing is required",
-    },
-    ["a binding with a wrong flag"] = {
-      "'exchange-bindings':{'src':{'type':'topic', 'routing':'a', 'durable':'x'}}",
-      "exchange%-bindings%.src%.durable: 'x' must be an integer or a boolean",
-    },
-    ["a consistent worker without a key"] = { "'consistent-worker':1", "consistent%-worker%-key is required" },
-    ["a key that is no string"] = { "'consistent-worker-key':true", "consistent%-worker%-key: true must be a string" },
-  }
-  local server
-
-  setup(function()
-    local calls = {}
-    for what, case in pairs(wrong) do
-      calls[#calls + 1] = subscribe("{" .. ok .. ", " .. case[1] .. "}")
-        .. ('xlog("L_NOTICE", "%s gave $rc\\n");\n'):format(what)
-    end
-    server = kazoo.start { rabbit = kazoo.shared_rabbit(), mod_init = table.concat(calls) }
-    server:await_connected()
-  end)
-
-  teardown(function() server:stop() end)
-
-  for what, case in pairs(wrong) do
-    it(what .. ", and names field and value", function()
-      server:wait_log(what .. " gave %-1")
-      server:wait_log("ERROR.*kazoo_subscribe: .*" .. case[2])
-    end)
-  end
-end)
+local subscribe = kazoo.subscribe
 
 describe("Messages", function()
   local rabbit, client, server
@@ -192,8 +28,8 @@ describe("Messages", function()
     local full = { amqp_consumer_processes = 4 }
     for name, value in pairs(params or {}) do full[name] = value end
     server = kazoo.start {
-      rabbit = rabbit, params = full, events = events { ["consumer-event"] = body or note_worker },
-      settings = 'modparam("pv", "shvset", "go=i:0")\nmax_while_loops = 2000',
+      rabbit = rabbit, params = full, events = kazoo.only_deliveries { ["consumer-event"] = body or note_worker },
+      settings = kazoo.hold_settings,
       mod_init = subscribe([[{'exchange':'dlv-w', 'type':'topic', 'queue':'dlv-work', 'routing':'#', 'durable':1,
         'auto_delete':0, ]] .. flags .. "}") .. (more_subscriptions or ""),
     }
@@ -314,7 +150,7 @@ describe("Messages", function()
 
   it("that waited while the connection was down go to one worker in order", function()
     start "'no_ack':0, 'wait_for_consumer_ack':1, 'prefetch':1"
-    local consumer = pid_of(server, "kazoo consumer")
+    local consumer = server:pid_of("kazoo consumer")
     process.freeze(consumer)
     publish(numbered(1, 100))
     rabbit:ctl("close_all_connections", "spec")
@@ -346,18 +182,18 @@ describe("Messages", function()
 
   it("wait at the broker while the inboxes are full, and none is lost", function()
     start("'no_ack':0, 'wait_for_consumer_ack':1", { amqp_inbox_size = 65536, amqp_consumer_processes = 1 },
-      'while ($shv(go) == 0) { usleep("20000"); }' .. 'xlog("L_NOTICE", "worker|$pp|{\\"n\\":$(kzE{kz.json,n})}\\n");')
+      kazoo.hold .. 'xlog("L_NOTICE", "worker|$pp|{\\"n\\":$(kzE{kz.json,n})}\\n");')
     -- 10 MB for an inbox of 64 kB
     local payloads = {}
     for i = 1, 1000 do payloads[i] = cjson.encode { n = i, text = ("x"):rep(10000) } end
     publish(payloads)
     assert.equal(0, select(2, handled()))
-    server:rpc("pv.shvSet", "go", "int", "1")
+    server:let_go()
     local messages = select(2, next(await_handled(1000)))
     assert.equal(1000, #messages)
     assert.is_true(in_order(messages))
     wait.until_(function()
-      return list(rabbit, "list_queues", "name", "messages")["dlv-work"][2] == "0"
+      return rabbit:list("list_queues", "name", "messages")["dlv-work"].messages == "0"
     end, 10, "an empty queue")
   end)
 end)
@@ -374,7 +210,7 @@ describe("One subscription", function()
 
   local function start(text)
     server = kazoo.start {
-      rabbit = rabbit, events = events { ["consumer-event"] = kazoo.note("any") },
+      rabbit = rabbit, events = kazoo.only_deliveries { ["consumer-event"] = kazoo.note("any") },
       mod_init = subscribe(text) .. 'kazoo_subscribe("dlv-good", "topic", "dlv-goodq", "a");',
     }
     server:wait_log('consuming queue "dlv%-goodq"')
@@ -435,94 +271,6 @@ describe("One subscription", function()
   end)
 end)
 
-describe("The main loop", function()
-  local rabbit, client, server
-
-  setup(function()
-    rabbit = kazoo.shared_rabbit()
-    client = amqp.client(rabbit)
-  end)
-
-  after_each(function() server:stop() end)
-
-  -- How often a process has gone to sleep.
-  local function sleeps(pid)
-    return tonumber(files.read(("/proc/%d/status"):format(pid)):match("\nvoluntary_ctxt_switches:%s*(%d+)"))
-  end
-
-  -- By default it does so ten times a second.
-  local function wakes_up_often(name)
-    local pid = pid_of(server, name)
-    local before = sleeps(pid)
-    wait.until_(function() return sleeps(pid) - before > 200, sleeps(pid) - before end, 8, "200 wake-ups of " .. name)
-  end
-
-  local function wakes_up_rarely(name)
-    local pid = pid_of(server, name)
-    local before = sleeps(pid)
-    wait.while_(function() return sleeps(pid) - before < 10, sleeps(pid) - before end, 2, "fewer than 10 wake-ups")
-  end
-
-  it("looks at the broker after amqp_waitframe_timeout, and for work to send after amqp_interprocess_timeout", function()
-    server = kazoo.start { rabbit = rabbit, params = {
-      amqp_waitframe_timeout_micro = 10000, amqp_interprocess_timeout_micro = 10000,
-    } }
-    server:await_connected()
-    wakes_up_often("kazoo consumer")
-    wakes_up_often("kazoo publisher")
-  end)
-
-  it("sleeps as long as they say", function()
-    server = kazoo.start { rabbit = rabbit, params = {
-      amqp_waitframe_timeout_sec = 60, amqp_interprocess_timeout_sec = 60, amqp_heartbeats = 0,
-    } }
-    server:await_connected()
-    wakes_up_rarely("kazoo consumer")
-    wakes_up_rarely("kazoo publisher")
-  end)
-
-  it("looks again after amqp_consumer_ack_timeout while a worker owes an acknowledgement", function()
-    server = kazoo.start {
-      rabbit = rabbit, params = { amqp_waitframe_timeout_sec = 60, amqp_consumer_ack_timeout_micro = 10000 },
-      settings = 'modparam("pv", "shvset", "go=i:0")\nmax_while_loops = 2000',
-      mod_init = subscribe [[{'exchange':'dlv-t', 'type':'topic', 'queue':'dlv-timer', 'routing':'x', 'no_ack':0,
-        'wait_for_consumer_ack':1}]],
-      events = events { ["consumer-event"] = 'xlog("L_NOTICE", "owed\\n"); while ($shv(go) == 0) { usleep("20000"); }' },
-    }
-    server:wait_log('consuming queue "dlv%-timer"')
-    client:publish("dlv-t", "x", "{}")
-    server:wait_log("owed")
-    wakes_up_often("kazoo consumer")
-    server:rpc("pv.shvSet", "go", "int", "1")
-  end)
-
-  it("sends amqp_internal_loop_count messages of one process before those of the next", function()
-    local publish_six = '$var(i) = 0; while ($var(i) < 6) { kazoo_publish("dlv-turns", "k", "{\'from\':\'%s\'}");'
-      .. ' $var(i) = $var(i) + 1; }'
-    client:exchange("dlv-turns", "topic")
-    local tap = client:tap("dlv-turns", "#")
-    server = kazoo.start {
-      rabbit = rabbit, params = { amqp_internal_loop_count = 2 },
-      mod_init = 'kazoo_subscribe("dlv-start", "topic", "dlv-startq", "a");',
-      routes = { six = publish_six:format("s") .. "$var(rc) = 1;" },
-      events = events { ["consumer-event"] = publish_six:format("w") .. kazoo.note("published") },
-    }
-    server:wait_log('consuming queue "dlv%-startq"')
-    server:await_connected()
-    local publisher = pid_of(server, "kazoo publisher")
-    process.freeze(publisher)
-    server:call("six")
-    client:publish("dlv-start", "a", '{"id":"go"}')
-    server:event('"id":"go"')
-    process.signal(publisher, "CONT")
-    local order = {}
-    for _, message in ipairs(client:consume(tap, { count = 12 })) do
-      order[#order + 1] = cjson.decode(message.payload).from
-    end
-    assert.is_truthy(table.concat(order):match("^sswwsswwssww$") or table.concat(order):match("^wwsswwsswwss$"))
-  end)
-end)
-
 describe("A worker that always has a message", function()
   it("sees what is changed in the settings of the running server", function()
     local rabbit = kazoo.shared_rabbit()
@@ -530,7 +278,7 @@ describe("A worker that always has a message", function()
       rabbit = rabbit, params = { amqp_consumer_processes = 1 },
       settings = 'loadmodule "cfg_rpc.so"\nspec.word = "before" desc "of the spec"',
       mod_init = 'kazoo_subscribe("dlv-busy", "topic", "dlv-busyq", "a");',
-      events = events { ["consumer-event"] = [[
+      events = kazoo.only_deliveries { ["consumer-event"] = [[
         usleep("10000");
         xlog("L_NOTICE", "$(kzE{kz.json,n}) $sel(cfg_get.spec.word)\n");]] },
     }
@@ -552,16 +300,16 @@ describe("An answer", function()
     local client = amqp.client(rabbit)
     local server = kazoo.start {
       rabbit = rabbit, params = { amqp_inbox_size = 65536, amqp_consumer_processes = 1 },
-      settings = 'modparam("pv", "shvset", "go=i:0")\nmax_while_loops = 2000',
+      settings = kazoo.hold_settings,
       mod_init = 'kazoo_subscribe("dlv-full", "topic", "dlv-fullq", "a");',
-      events = events {
-        ["consumer-event"] = 'xlog("L_NOTICE", "busy\\n"); while ($shv(go) == 0) { usleep("20000"); }',
+      events = kazoo.only_deliveries {
+        ["consumer-event"] = 'xlog("L_NOTICE", "busy\\n");' .. kazoo.hold,
       },
       routes = { ask = [[kazoo_query("dlv-ask", "q", "{'question':1}", "$var(out)");]] },
     }
     local other = kazoo.start {
       rabbit = rabbit, mod_init = 'kazoo_subscribe("dlv-ask", "direct", "dlv-askq", "q");',
-      events = events {
+      events = kazoo.only_deliveries {
         ["consumer-event"] = [[kazoo_publish("targeted", "$(kzE{kz.json,Server-ID})",
           "{'Msg-ID':'$(kzE{kz.json,Msg-ID})', 'answer':1}");]],
       },
@@ -575,7 +323,7 @@ describe("An answer", function()
     client:publish_all("dlv-full", "a", payloads)
     server:wait_log("busy")
     assert.equal(1, (server:call("ask")))
-    server:rpc("pv.shvSet", "go", "int", "1")
+    server:let_go()
     other:stop()
     server:stop()
   end)

@@ -151,8 +151,8 @@ describe("An event from the bus", function()
   it("is handled by another worker while one is busy", function()
     start_with {
       params = { amqp_consumer_processes = 2 },
-      settings = 'modparam("pv", "shvset", "go=i:0")\nmax_while_loops = 1000', events = {
-        ["consumer-event-slow"] = 'while ($shv(go) == 0) { usleep("20000"); }' .. kazoo.note("slow"),
+      settings = kazoo.hold_settings, events = {
+        ["consumer-event-slow"] = kazoo.hold .. kazoo.note("slow"),
         ["consumer-event-quick"] = kazoo.note("quick") .. '$shv(go) = 1;',
       },
     }

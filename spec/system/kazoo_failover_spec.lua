@@ -200,11 +200,9 @@ describe("A broker", function()
     .. "acknowledgement for", function()
     local server = start {
       rabbit = one, mod_init = subscribe "f-again" .. subscribe("f-acked", "held", acknowledged),
-      settings = 'modparam("pv", "shvset", "go=i:0")\nmax_while_loops = 1000',
+      settings = kazoo.hold_settings,
       events = {
-        ["consumer-event-held"] = [[
-          xlog("L_NOTICE", "route begins\n");
-          while ($shv(go) == 0) { usleep("20000"); }]] .. kazoo.note("held"),
+        ["consumer-event-held"] = [[xlog("L_NOTICE", "route begins\n");]] .. kazoo.hold .. kazoo.note("held"),
         ["consumer-event"] = kazoo.note("consumer-event"),
       },
     }
@@ -216,7 +214,7 @@ describe("A broker", function()
     one:start_again()
     server:wait_log('consuming queue "f%-acked"', 20, 2)
     server:wait_log("connected to .* publisher%)", 20, 2)
-    server:rpc("pv.shvSet", "go", "int", "1")
+    server:let_go()
     telling_where(server, function()
       server:wait_log("event|held|", 10, 2)
       traffic_flows(server, one, "again")

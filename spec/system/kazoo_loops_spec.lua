@@ -36,9 +36,9 @@ describe("The main loop", function()
     for name, value in pairs(params) do full[name] = value end
     server = kazoo.start {
       rabbit = rabbit, params = full, mod_init = mod_init,
-      settings = 'modparam("pv", "shvset", "go=i:0")\nmax_while_loops = 2000',
+      settings = kazoo.hold_settings,
       events = {
-        ["consumer-event"] = [[while ($shv(go) == 0) { usleep("20000"); }
+        ["consumer-event"] = kazoo.hold .. [[
           kazoo_reject();
           xlog("L_NOTICE", "rejected by $pp\n");]],
         ["consumer-event-connection"] = "exit;",
@@ -46,7 +46,7 @@ describe("The main loop", function()
     }
   end
 
-  local function consumer() return tonumber(server:rpc("core.psx"):match("PID: (%d+)%s+DSC: kazoo consumer")) end
+  local function consumer() return server:pid_of "kazoo consumer" end
 
   local function publish(payloads)
     client:publish_all("loops", "loopq", payloads, { persistent = true, confirm = true })
@@ -76,7 +76,7 @@ describe("The main loop", function()
     for i = 1, large do payloads[i] = cjson.encode { text = ("x"):rep(17000) } end
     if large > 0 then publish(payloads) end
     await_messages(0, small + large)
-    server:rpc("pv.shvSet", "go", "int", "1")
+    server:let_go()
     server:wait_log("rejected by", 10, small)
     process.signal(pid, "CONT")
     local messages = client:consume(dead, { count = small + large })

@@ -229,7 +229,7 @@ describe("kazoo_query", function()
   end)
 
   it("gets its answer while the publisher does nothing, and so behind nothing that is published", function()
-    local publisher = tonumber(server:rpc("core.psx"):match("PID: (%d+)%s+DSC: kazoo publisher"))
+    local publisher = server:pid_of "kazoo publisher"
     process.freeze(publisher)
     assert.equal(1, server:publish("qx", "unheard", '{"text":"before"}'))
     local finish = start_call(server, "ask", '{"n":1}')

@@ -49,12 +49,10 @@ local events = {
     kazoo_publish("targeted", "$(kzE{kz.json,Server-ID})", "{'Msg-ID' : '$(kzE{kz.json,Msg-ID})', 'is' : 'answer'}");]],
   ["consumer-event-spec-reject"] = "kazoo_reject();",
   ["consumer-event-spec-requeue"] = "if ($kzRedelivered == 0) kazoo_requeue();",
-  ["consumer-event-spec-hold"] = [[
-    xlog("L_NOTICE", "route begins\n");
-    while ($shv(go) == 0) { usleep("20000"); }]],
+  ["consumer-event-spec-hold"] = [[xlog("L_NOTICE", "route begins\n");]] .. kazoo.hold,
 }
 
-local settings = 'max_while_loops = 2000\nmodparam("pv", "shvset", "go=i:0")\n'
+local settings = kazoo.hold_settings .. "\n"
 
 local function subscribe(fields)
   return ([[kazoo_subscribe("{'type':'topic', 'durable':1, 'auto_delete':0, %s}");]]):format(fields)
@@ -437,7 +435,7 @@ describe("A broker in trouble is seen:", function()
     broker:start_again()
     stats.await(server, "kazoo.stats", { connections_open = 3, reconnects = before.reconnects + 3 }, nil, 30)
     stats.await(server, "kazoo.connections", { state = "open", reconnects = 1 }, { name = "consumer" })
-    server:rpc("pv.shvSet", "go", "int", "1")
+    server:let_go()
     stats.await(server, "kazoo.stats", { redelivered = 1, acked = before.acked + 1 }, nil, 20)
   end)
 end)

@@ -3,29 +3,9 @@ local kazoo = require "support.kazoo"
 local stats = require "support.stats"
 local wait = require "support.wait"
 
-local function subscribe(text) return ('kazoo_subscribe("%s");\n'):format(text) end
+local subscribe = kazoo.subscribe
 
--- The lines of a rabbitmqctl list as tables by the name in their first column.
-local function list(rabbit, what, ...)
-  local columns, rows = { ... }, {}
-  for line in rabbit:ctl(what, ...):gmatch("[^\n]+") do
-    local row, i = {}, 0
-    for value in (line .. "\t"):gmatch("([^\t]*)\t") do
-      i = i + 1
-      row[columns[i]] = value
-    end
-    rows[row[columns[1]]] = row
-  end
-  return rows
-end
-
--- Routes that wait until the spec lets them go, for at most 20 s.
-local hold = [[
-  xlog("L_NOTICE", "route begins\n");
-  while ($shv(go) == 0) { usleep("20000"); }
-  ]] .. kazoo.note("held")
-
-local function let_go(server) server:rpc("pv.shvSet", "go", "int", "1") end
+local hold = [[xlog("L_NOTICE", "route begins\n");]] .. kazoo.hold .. kazoo.note("held")
 
 describe("kazoo_subscribe declares", function()
   local rabbit, server, exchanges, queues, consumers, bindings
@@ -47,9 +27,9 @@ describe("kazoo_subscribe declares", function()
       'xlog("L_NOTICE", "the last one returned $rc\\n");',
     }, events = kazoo.notes { "consumer-event" } }
     server:wait_log('consuming queue "" of exchange "dxs"')
-    exchanges = list(rabbit, "list_exchanges", "name", "type", "durable", "auto_delete", "internal")
-    queues = list(rabbit, "list_queues", "name", "durable", "auto_delete", "exclusive")
-    consumers = list(rabbit, "list_consumers", "queue_name", "ack_required")
+    exchanges = rabbit:list("list_exchanges", "name", "type", "durable", "auto_delete", "internal")
+    queues = rabbit:list("list_queues", "name", "durable", "auto_delete", "exclusive")
+    consumers = rabbit:list("list_consumers", "queue_name", "ack_required")
     bindings = rabbit:ctl("list_bindings", "source_name", "destination_name", "routing_key")
   end)
 
@@ -149,8 +129,8 @@ describe("kazoo_subscribe with the flags 'durable':1, 'auto_delete':0 at the top
     end
     server = kazoo.start { rabbit = rabbit, mod_init = table.concat(calls) }
     server:wait_log("consuming queue", 10, #defined + 1) -- and that of the answers
-    exchanges = list(rabbit, "list_exchanges", "name", "durable", "auto_delete")
-    queues = list(rabbit, "list_queues", "name", "durable", "auto_delete", "exclusive")
+    exchanges = rabbit:list("list_exchanges", "name", "durable", "auto_delete")
+    queues = rabbit:list("list_queues", "name", "durable", "auto_delete", "exclusive")
   end)
 
   teardown(function()
@@ -307,7 +287,7 @@ describe("A message is acknowledged", function()
   local function start(flags)
     server = kazoo.start {
       rabbit = rabbit, params = { amqp_consumer_processes = 1 },
-      settings = 'modparam("pv", "shvset", "go=i:0")\nmax_while_loops = 1000',
+      settings = kazoo.hold_settings,
       mod_init = subscribe([[{'exchange':'ax', 'type':'direct', 'queue':'aq', 'routing':'a', 'durable':1,
         'auto_delete':0, ]] .. flags .. "}"),
       events = { ["consumer-event"] = hold },
@@ -326,7 +306,7 @@ describe("A message is acknowledged", function()
   end)
 
   local function unacknowledged()
-    return list(rabbit, "list_queues", "name", "messages_unacknowledged", "messages").aq
+    return rabbit:list("list_queues", "name", "messages_unacknowledged", "messages").aq
   end
 
   local function publish_and_await_route()
@@ -339,7 +319,7 @@ describe("A message is acknowledged", function()
     server:wait_log('WARNING.*kazoo_subscribe: wait_for_consumer_ack has no effect .* without "no_ack":0')
     publish_and_await_route()
     assert.equal("0", unacknowledged().messages)
-    let_go(server)
+    server:let_go()
     server:event("acknowledged")
   end)
 
@@ -347,7 +327,7 @@ describe("A message is acknowledged", function()
     start "'no_ack':0"
     publish_and_await_route()
     assert.equal("0", unacknowledged().messages)
-    let_go(server)
+    server:let_go()
     server:event("acknowledged")
   end)
 
@@ -355,7 +335,7 @@ describe("A message is acknowledged", function()
     start "'no_ack':0, 'wait_for_consumer_ack':1"
     publish_and_await_route()
     assert.equal("1", unacknowledged().messages_unacknowledged)
-    let_go(server)
+    server:let_go()
     server:event("acknowledged")
     wait.until_(function() return unacknowledged().messages == "0" end, 10, "the acknowledgement")
   end)

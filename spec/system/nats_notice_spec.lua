@@ -201,7 +201,7 @@ describe("A server that closes a connection", function()
     local listener = nats_peer.listen()
     local server = start { nats_url = listener.url, subject_queue_group = {} }
     local peer = listener:serve()
-    local publisher = assert(server:rpc("core.psx"):match("PID: (%d+)%s+DSC: nats publisher 0"), server:rpc("core.psx"))
+    local publisher = server:pid_of "nats publisher 0"
     assert.equal(1, server:publish("out", "never read")) -- so the connection is reset at the end
     assert.equal(peer, socket.select({ peer }, nil, 10)[1])
     process.freeze(publisher)

@@ -143,16 +143,14 @@ describe("nats_request_async", function()
     local tells_pid = [[%0 $var(pid) = $_s($pp); t_reply("480", "$var(pid)"); exit;]]
     start({ nats_async_workers = 2 }, { request_route = async_routes:gsub("onreply_route%[ANSWER%] {", tells_pid) })
     client:sub("slow")
-    local phones, questions, resumers, count = {}, {}, {}, 0
-    for pid in server:rpc("core.psx"):gmatch("PID: (%d+)%s+DSC: nats request resumer") do
-      resumers[pid], count = 0, count + 1
-    end
-    assert.equal(2, count)
+    local phones, questions, resumers = {}, {}, {}
+    for _, pid in ipairs(server:pids_of "nats request resumer") do resumers[pid] = 0 end
+    assert.equal(2, #server:pids_of "nats request resumer")
     for i = 1, 4 do phones[i] = invite("slow", { ms = 10000 }) end
     for i = 1, 4 do questions[i] = assert(client:next(5)) end
     for _, question in ipairs(questions) do client:pub(question.reply, "answer") end
     for _, phone in ipairs(phones) do
-      local pid = final(phone):match("^480 (%d+)$")
+      local pid = tonumber(final(phone):match("^480 (%d+)$"))
       resumers[pid] = resumers[pid] + 1
     end
     for pid, n in pairs(resumers) do assert.equal(2, n, pid) end

@@ -92,7 +92,7 @@ describe("nats_request and a server that", function()
     client:sub("ask")
     local server = nats.start { server = broker, routes = questions.routes, params = { num_publish_workers = 1 } }
     stats.await(server, "nats.stats", { connections_open = 2 })
-    local requester = assert(server:rpc("core.psx"):match("PID: (%d+)%s+DSC: nats requester"))
+    local requester = server:pid_of "nats requester"
     process.freeze(requester)
     local before = stats.one(server, "nats.stats")
     assert.equal(-2, (server:call("ask_for", { headers = { "X-Subject: ask", "X-Ms: 300" } })))
