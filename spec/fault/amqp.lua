@@ -1,12 +1,13 @@
 -- What breaks with AMQP.
-local socket = require "socket"
 local amqp = require "support.amqp"
 local files = require "support.files"
 local kazoo = require "support.kazoo"
 local list = require "fault.list"
 local network = require "support.network"
+local process = require "support.process"
 local publish_load = require "support.publish_load"
 local rabbits = require "support.rabbit"
+local wait = require "support.wait"
 
 local add, line = list.add, list.line
 
@@ -223,14 +224,23 @@ local function busy_worker(server)
   end
 end
 
--- Kills a worker in the midst of a message; Kamailio then ends as a whole.
+-- Stops a worker in the midst of a message: its process id and the message. Until it stands still it may come to the end.
+local function freeze_busy_worker(server)
+  return wait.until_(function()
+    local pid, id = busy_worker(server)
+    if not pid then return nil end
+    process.freeze(pid)
+    if select(2, busy_worker(server)) == id then return { pid = pid, id = id } end
+    process.signal(pid, "CONT")
+  end, 10, "a worker that is busy")
+end
+
+-- Kills a worker in the midst of a message, which it returns; Kamailio then ends as a whole.
 local function kill_busy_worker(server)
-  local give_up, pid, id = socket.gettime() + 10
-  while not pid and socket.gettime() < give_up do pid, id = busy_worker(server) end
-  if not pid then error("no worker was busy", 0) end
-  files.must_run("kill -KILL " .. pid)
+  local worker = freeze_busy_worker(server)
+  process.signal(worker.pid, "KILL")
   if not server.process:wait(15) then error("Kamailio still runs without its worker", 0) end
-  return id
+  return worker.id
 end
 
 add("worker", "worker killed while it handles a message", function(options)
