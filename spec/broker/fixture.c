@@ -306,6 +306,14 @@ static enum kb_broker_result poll_and_process(struct fixture_client *c, int64_t 
 	return c->api->process(c->broker, 64);
 }
 
+void fixture_connect(
+	struct fixture_client *c, struct kb_subscription *s, const char *const *url, const char *const *subject)
+{
+	fixture_open(c, url, 1, 0);
+	CHECK(c->api->connect(c->broker) == KB_BROKER_OK);
+	CHECK(fixture_subscribe(c, s, subject, "", 7) == KB_BROKER_OK);
+}
+
 bool fixture_wait(struct fixture_client *c, size_t n, int ms)
 {
 	int64_t until = kb_now_ms() + ms;

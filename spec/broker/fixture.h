@@ -65,6 +65,10 @@ enum kb_broker_result fixture_subscribe(
 	struct fixture_client *c, struct kb_subscription *s, const char *const *subject, const char *group, uint32_t index);
 enum kb_broker_result fixture_publish(struct fixture_client *c, const char *subject, const char *payload, size_t n);
 
+/* Opens a client that is connected to one server and subscribed to `subject`, with index 7. */
+void fixture_connect(
+	struct fixture_client *c, struct kb_subscription *s, const char *const *url, const char *const *subject);
+
 /* Polls and processes until `n` deliveries were taken or `ms` are over. */
 bool fixture_wait(struct fixture_client *c, size_t n, int ms);
 
