@@ -14,8 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <time.h>
+#include "measure.h"
 
 static amqp_connection_state_t connection;
 
@@ -122,21 +121,6 @@ static void serve(void)
 	}
 }
 
-static double now_us(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
-}
-
-static double cpu_us(void)
-{
-	struct rusage usage;
-	getrusage(RUSAGE_SELF, &usage);
-	return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e6 +
-		   (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
-}
-
 static int by_value(const void *a, const void *b)
 {
 	double d = *(const double *)a - *(const double *)b;
@@ -153,13 +137,13 @@ static void ask(int count, const char *exchange)
 			"{\"Event-Category\":\"call_event\",\"Event-Name\":\"query_req\",\"Realm\":\"sip.example.com\","
 			"\"Msg-ID\":\"%032d\",\"Server-ID\":\"amqp_rtt\"}",
 			i);
-		double began = now_us();
+		double began = now_s();
 		publish(exchange, "call.status", question);
 		receive(answer, sizeof answer);
-		sum += times[i] = now_us() - began;
+		sum += times[i] = now_s() - began;
 	}
 	qsort(times, (size_t)count, sizeof *times, by_value);
-	printf("%.1f %.1f %.1f\n", sum / count, times[count / 2], cpu_us() / count);
+	printf("%.1f %.1f %.1f\n", 1e6 * sum / count, 1e6 * times[count / 2], 1e6 * cpu_s(RUSAGE_SELF) / count);
 	free(times);
 }
 
@@ -170,11 +154,11 @@ static void drain(int count, const char *queue)
 	amqp_basic_consume(connection, 1, amqp_cstring_bytes(queue), amqp_empty_bytes, 0, 1, 0, amqp_empty_table);
 	must("basic.consume");
 	receive(payload, sizeof payload);
-	double began = now_us();
+	double began = now_s();
 	for (int i = 1; i < count; i++)
 		receive(payload, sizeof payload);
-	double mean = (now_us() - began) / count;
-	printf("%.1f %.1f %.1f\n", mean, mean, cpu_us() / count);
+	double mean = 1e6 * (now_s() - began) / count;
+	printf("%.1f %.1f %.1f\n", mean, mean, 1e6 * cpu_s(RUSAGE_SELF) / count);
 }
 
 int main(int argc, char **argv)

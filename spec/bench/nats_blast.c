@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include "measure.h"
 
 enum { WINDOWS_UNDER_WAY = 4, STALL_SECONDS = 3 };
 
@@ -31,13 +31,6 @@ static void must(natsStatus status, const char *what)
 		return;
 	fprintf(stderr, "nats_blast: %s: %s\n", what, natsStatus_GetText(status));
 	exit(1);
-}
-
-static double now(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + t.tv_nsec / 1e9;
 }
 
 static void open_blast(blast *b, const char *url)
@@ -83,7 +76,7 @@ static void send_window(blast *b)
 /* The time of the last progress, or of the start when there was none. */
 static double run(blast *b)
 {
-	double last = now();
+	double last = now_s();
 	for (long sent = 0; b->handled < b->count;) {
 		if (sent < b->count && sent - b->handled < WINDOWS_UNDER_WAY * b->window) {
 			send_window(b);
@@ -92,7 +85,7 @@ static double run(blast *b)
 		}
 		if (!await_progress(b))
 			break;
-		last = now();
+		last = now_s();
 	}
 	return last;
 }
@@ -109,7 +102,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	open_blast(&b, argv[1]);
-	double start = now();
+	double start = now_s();
 	double end = run(&b);
 	printf("%ld %.6f\n", b.handled, end - start);
 	close_blast(&b);

@@ -11,12 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 #include "broker/listener.h"
 #include "broker/publisher.h"
+#include "measure.h"
 
 enum { OUTBOX_BYTES = 8 * 1024 * 1024, WINDOW = 8192, WINDOWS_UNDER_WAY = 4 };
 
@@ -40,20 +39,6 @@ static void must(natsStatus s, const char *what)
 	exit(1);
 }
 
-static double now(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static double cpu(int who)
-{
-	struct rusage u;
-	getrusage(who, &u);
-	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1e-6;
-}
-
 static void show(const char *what, double seconds, double cpu_seconds)
 {
 	printf(
@@ -73,9 +58,9 @@ static pid_t in_child(void (*work)(void *), void *argument)
 
 static double finish(pid_t pid)
 {
-	double before = cpu(RUSAGE_CHILDREN);
+	double before = cpu_s(RUSAGE_CHILDREN);
 	waitpid(pid, NULL, 0);
-	return cpu(RUSAGE_CHILDREN) - before;
+	return cpu_s(RUSAGE_CHILDREN) - before;
 }
 
 static struct kb_broker_config config_for(enum kb_broker_role role)
@@ -125,14 +110,14 @@ static void bench_outbox(void)
 	atomic_store(&shared->ready, 0);
 	pid_t pid = in_child(run_publisher, outbox);
 	wait_until_ready();
-	double start = now(), cpu_start = cpu(RUSAGE_SELF);
+	double start = now_s(), cpu_start = cpu_s(RUSAGE_SELF);
 	for (long i = 0; i < count; i++)
 		while (kb_outbox_put(outbox, 0, &m) != KB_OUTBOX_ACCEPTED)
 			usleep(100);
-	double accepted = now() - start, writer = cpu(RUSAGE_SELF) - cpu_start;
+	double accepted = now_s() - start, writer = cpu_s(RUSAGE_SELF) - cpu_start;
 	while (!kb_ring_empty(kb_outbox_ring(outbox, 0)))
 		usleep(100);
-	double seconds = now() - start;
+	double seconds = now_s() - start;
 	shared->stop = 1;
 	kb_wake_signal(kb_outbox_wake(outbox, 0));
 	double publisher = finish(pid);
@@ -160,9 +145,9 @@ static void run_bare_publisher(void *argument)
 
 static void bench_bare_publish(void)
 {
-	double start = now();
+	double start = now_s();
 	double used = finish(in_child(run_bare_publisher, NULL));
-	show("publish: bare nats.c", now() - start, used);
+	show("publish: bare nats.c", now_s() - start, used);
 }
 
 /* -- deliveries -- */
@@ -245,10 +230,10 @@ static void bench_deliveries(const char *what, void (*receiver)(void *))
 	pid_t pid = in_child(receiver, NULL);
 	wait_until_ready();
 	usleep(100000);
-	double start = now();
+	double start = now_s();
 	pid_t blast = in_child(run_blast, NULL);
 	double used = finish(pid);
-	double seconds = now() - start;
+	double seconds = now_s() - start;
 	kill(blast, SIGKILL);
 	waitpid(blast, NULL, 0);
 	show(what, seconds, used);

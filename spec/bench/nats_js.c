@@ -9,9 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
+#include "measure.h"
 
 enum { UNDER_WAY = 8192, PATIENCE_MS = 30000 };
 
@@ -21,21 +21,6 @@ static void must(natsStatus status, const char *what)
 		return;
 	fprintf(stderr, "nats_js: %s: %s\n", what, natsStatus_GetText(status));
 	exit(1);
-}
-
-static double now_s(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static double cpu_s(void)
-{
-	struct rusage usage;
-	getrusage(RUSAGE_SELF, &usage);
-	return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-		   (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
 static void on_refused(jsCtx *js, jsPubAckErr *error, void *unused)
@@ -77,11 +62,11 @@ int main(int argc, char **argv)
 	must(jsPubOptions_Init(&patience), "options");
 	patience.MaxWait = PATIENCE_MS;
 
-	double began = now_s(), cpu = cpu_s();
+	double began = now_s(), cpu = cpu_s(RUSAGE_SELF);
 	for (long i = 0; i < count; i++)
 		publish(js, argv[2], argv[3], i);
 	must(js_PublishAsyncComplete(js, &patience), "the last acknowledgements");
-	printf("%.6f %.6f\n", now_s() - began, cpu_s() - cpu);
+	printf("%.6f %.6f\n", now_s() - began, cpu_s(RUSAGE_SELF) - cpu);
 
 	jsCtx_Destroy(js);
 	natsConnection_Destroy(connection);

@@ -8,8 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <time.h>
+#include "measure.h"
 
 enum { PATIENCE_MS = 5000 };
 
@@ -53,21 +52,6 @@ static void serve(void)
 		nats_Sleep(100);
 }
 
-static double now_us(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
-}
-
-static double cpu_us(void)
-{
-	struct rusage usage;
-	getrusage(RUSAGE_SELF, &usage);
-	return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e6 +
-		   (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
-}
-
 static int by_value(const void *a, const void *b)
 {
 	double d = *(const double *)a - *(const double *)b;
@@ -77,18 +61,18 @@ static int by_value(const void *a, const void *b)
 static void ask(int count)
 {
 	static const char question[] = "{\"Event-Category\":\"call_event\",\"Event-Name\":\"query_req\"}";
-	double *times = calloc((size_t)count, sizeof *times), sum = 0, cpu = cpu_us();
+	double *times = calloc((size_t)count, sizeof *times), sum = 0, cpu = cpu_s(RUSAGE_SELF);
 	for (int i = 0; times && i < count; i++) {
 		natsMsg *answer = NULL;
-		double began = now_us();
+		double began = now_s();
 		must(natsConnection_RequestString(&answer, connection, "bench.ask", question, PATIENCE_MS), "request");
-		sum += times[i] = now_us() - began;
+		sum += times[i] = now_s() - began;
 		natsMsg_Destroy(answer);
 	}
-	cpu = cpu_us() - cpu;
+	cpu = cpu_s(RUSAGE_SELF) - cpu;
 	if (times)
 		qsort(times, (size_t)count, sizeof *times, by_value);
-	printf("%.1f %.1f %.1f\n", sum / count, times ? times[count / 2] : 0, cpu / count);
+	printf("%.1f %.1f %.1f\n", 1e6 * sum / count, times ? 1e6 * times[count / 2] : 0, 1e6 * cpu / count);
 	free(times);
 }
 

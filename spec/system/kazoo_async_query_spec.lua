@@ -156,49 +156,21 @@ describe("kazoo_async_query", function()
     assert.is_true(took >= 0.7 and took < 1.9, took) -- one after the other it would be 2.8 s
   end)
 
-  it("says no more than that the transaction is gone when the call was cancelled", function()
-    server = kazoo.start {
-      rabbit = broker, params = { amqp_query_timeout_sec = 20 }, settings = 'modparam("tm", "wt_timer", 100)', debug = 2,
-      request_route = queries.async_route:gsub("request_route {", [[%0
-        if (is_method("ACK")) { t_check_trans(); exit; }
-        if (is_method("CANCEL")) { if (t_check_trans()) t_relay(); exit; }
-      ]]),
-    }
+  -- A call that is cancelled while its question is under way, on a server that remembers it for so many milliseconds: the
+  -- phone, and a function that sends the answer.
+  local function cancel_a_call(wt_timer, user, options)
+    options.rabbit, options.params = broker, { amqp_query_timeout_sec = 20 }
+    options.settings = ('modparam("tm", "wt_timer", %d)'):format(wt_timer)
+    options.request_route = queries.async_route:gsub("request_route {", [[%0
+      if (is_method("ACK")) { t_check_trans(); exit; }
+      if (is_method("CANCEL")) { if (t_check_trans()) t_relay(); exit; }
+    ]])
+    server = kazoo.start(options)
     server:await_connected()
-    local questions = client:tap("qx", "cancelled")
+    local questions = client:tap("qx", user)
     local phone = sip.client(server.port)
     local invitation = sip.build(phone:complete {
-      method = "INVITE", uri = ("sip:cancelled@127.0.0.1:%d"):format(server.port),
-      headers = { "X-Exchange: qx", "X-Answer: ANSWER", "X-Failure: FAILURE" },
-    })
-    phone:send(invitation)
-    local late, reply_key = answer_text(client:get(questions), "late")
-    phone:send((invitation:gsub("INVITE", "CANCEL")))
-    wait.until_(function()
-      local text = phone:receive(1)
-      return text and text:find("^SIP/2.0 487")
-    end, 10, "487")
-    phone:send((invitation:gsub("INVITE", "ACK")))
-    wait.until_(function() return server:rpc("tm.stats"):find("current: 0\n", 1, true) end, 10, "no transaction")
-    client:publish("targeted", reply_key, late)
-    server:wait_log("INFO.*the transaction .* is gone before its answer came")
-    assert.equal(0, server:count_log("ERROR.*is gone"))
-    phone:close()
-  end)
-
-  it("leaves a call alone that was cancelled and is still known when its answer comes", function()
-    server = kazoo.start {
-      rabbit = broker, params = { amqp_query_timeout_sec = 20 }, settings = 'modparam("tm", "wt_timer", 20000)',
-      request_route = queries.async_route:gsub("request_route {", [[%0
-        if (is_method("ACK")) { t_check_trans(); exit; }
-        if (is_method("CANCEL")) { if (t_check_trans()) t_relay(); exit; }
-      ]]),
-    }
-    server:await_connected()
-    local questions = client:tap("qx", "cancelled.*")
-    local phone = sip.client(server.port)
-    local invitation = sip.build(phone:complete {
-      method = "INVITE", uri = ("sip:cancelled.early@127.0.0.1:%d"):format(server.port),
+      method = "INVITE", uri = ("sip:%s@127.0.0.1:%d"):format(user, server.port),
       headers = { "X-Exchange: qx", "X-Answer: ANSWER", "X-Failure: FAILURE" },
     })
     phone:send(invitation)
@@ -209,8 +181,23 @@ describe("kazoo_async_query", function()
       return text and text:find("^SIP/2.0 487")
     end, 10, "487")
     phone:send((invitation:gsub("INVITE", "ACK")))
-    client:publish("targeted", reply_key, late)
-    local other = invite("cancelled.not")
+    return phone, function() client:publish("targeted", reply_key, late) end
+  end
+
+  it("says no more than that the transaction is gone when the call was cancelled", function()
+    local phone, send_answer = cancel_a_call(100, "cancelled", { debug = 2 })
+    wait.until_(function() return server:rpc("tm.stats"):find("current: 0\n", 1, true) end, 10, "no transaction")
+    send_answer()
+    server:wait_log("INFO.*the transaction .* is gone before its answer came")
+    assert.equal(0, server:count_log("ERROR.*is gone"))
+    phone:close()
+  end)
+
+  it("leaves a call alone that was cancelled and is still known when its answer comes", function()
+    local phone, send_answer = cancel_a_call(20000, "cancelled.early", {})
+    send_answer()
+    local questions = client:tap("qx", "other")
+    local other = invite("other")
     answer(client, client:get(questions), "another call")
     local status, reason = final(other)
     assert.equal(480, status)
