@@ -304,6 +304,18 @@ describe("kazoo_publish", function()
     assert.is_true(channels_lost() - lost_before <= 10)
   end)
 
+  it("asks for exchanges whose names are as long as they may be, and keeps its connection", function()
+    local long = ("long-"):rep(51)
+    client:exchange(long, "topic")
+    local tap = client:tap(long, "#")
+    for n = 1, 30 do
+      server:publish(n % 10 == 5 and "no such exchange " .. n or long, "k", ('{"n":%d}'):format(n))
+    end
+    assert.equal(27, #client:consume(tap, { count = 27 }))
+    assert.equal(0, server:count_log("connection to .* lost"))
+    client:delete_exchange(long)
+  end)
+
   -- The route waits until each worker is in it: a worker that is quick enough would do the work of all.
   it("keeps the order of each SIP worker", function()
     local workers, each = 3, 500

@@ -9,7 +9,8 @@ enum {
 	CONTENT_HEADER = 12,   /* class, weight, body size */
 	METHOD_ROOM = 4 + 64,  /* id and fixed fields of the methods we send, next to their strings */
 	PROPERTIES_ROOM = 256, /* flags and the fixed properties */
-	SHORT_STRING_MAX = 255
+	SHORT_STRING_MAX = 255,
+	STRINGS_ROOM = 2 * SHORT_STRING_MAX /* no method that we send has more than two */
 };
 
 static void put16(char *to, unsigned value)
@@ -57,7 +58,7 @@ static bool put_method_frame(
 
 bool kb_amqp_put_method(struct kb_buf *out, amqp_channel_t channel, amqp_method_number_t id, void *fields)
 {
-	return put_method_frame(out, channel, id, fields, 0);
+	return put_method_frame(out, channel, id, fields, STRINGS_ROOM);
 }
 
 void kb_amqp_put_heartbeat(struct kb_buf *out)

@@ -23,10 +23,11 @@ enum kb_broker_result kb_amqp_ask_exchange(struct kb_broker *b, struct kb_slice 
 		return KB_BROKER_INVALID;
 	/* The broker reads frames in their order, so the question need not wait for the channel. */
 	if (!b->lookup.open)
-		kb_amqp_put_method(&b->link.out, channel, AMQP_CHANNEL_OPEN_METHOD, &(amqp_channel_open_t){{0, NULL}});
+		b->lookup.open =
+			kb_amqp_put_method(&b->link.out, channel, AMQP_CHANNEL_OPEN_METHOD, &(amqp_channel_open_t){{0, NULL}});
 	amqp_exchange_declare_t declare = {.exchange = kb_amqp_bytes(exchange), .passive = 1};
-	b->lookup.open = kb_amqp_put_method(&b->link.out, channel, AMQP_EXCHANGE_DECLARE_METHOD, &declare);
-	b->lookup.asked = b->lookup.open;
+	b->lookup.asked =
+		b->lookup.open && kb_amqp_put_method(&b->link.out, channel, AMQP_EXCHANGE_DECLARE_METHOD, &declare);
 	return b->lookup.asked ? KB_BROKER_OK : KB_BROKER_INVALID;
 }
 
