@@ -103,25 +103,33 @@ static void publish(struct kb_broker *b, uint32_t flags)
 	MUST(kb_amqp.publish(b, &m, &sequence) == KB_BROKER_OK);
 }
 
-static struct kb_broker *connected(int fd, struct kb_broker **context)
+static const struct kb_broker_events of_a_consumer = {.delivered = on_delivered}, of_all = {.settled = on_settled,
+																					  .requeue = on_requeue,
+																					  .delivered = on_delivered,
+																					  .returned = on_returned,
+																					  .unroutable = on_unroutable};
+
+static void publish_all(struct kb_broker *b)
 {
-	struct kb_broker_events events = {.context = context,
-		.settled = on_settled,
-		.requeue = on_requeue,
-		.delivered = on_delivered,
-		.returned = on_returned,
-		.unroutable = on_unroutable};
+	b->publishing = true;
+	for (int i = 0; i < OPEN_MESSAGES; i++)
+		publish(b, 0);
+	publish(b, KB_EXPIRES); /* a question, on the highest channel */
+}
+
+static struct kb_broker *connected(int fd, struct kb_broker **context, bool only_consumes)
+{
+	struct kb_broker_events events = only_consumes ? of_a_consumer : of_all;
+	events.context = context;
 	size_t bad;
 	struct kb_broker *b = kb_amqp.open(&config, &events, &bad);
 	MUST(b && (b->subscriptions = calloc(2, sizeof *b->subscriptions)));
 	log_in(&b->link, fd);
-	b->publishing = true;
 	b->n_subscriptions = 2;
 	b->subscriptions[0] = (struct kb_amqp_subscription){.s = &acked, .generation = 1};
 	b->subscriptions[1] = (struct kb_amqp_subscription){.s = &no_ack, .generation = 2};
-	for (int i = 0; i < OPEN_MESSAGES; i++)
-		publish(b, 0);
-	publish(b, KB_EXPIRES); /* a question, on the highest channel */
+	if (!only_consumes)
+		publish_all(b);
 	return b;
 }
 
@@ -147,18 +155,27 @@ static void say(int fd, struct kb_slice bytes)
 	shutdown(fd, SHUT_WR);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+static void run(struct kb_slice bytes, bool only_consumes)
 {
 	struct kb_broker *b;
 	int ends[2];
-	kb_log_set_sink(no_log);
 	MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
-	b = connected(ends[0], &b);
+	b = connected(ends[0], &b, only_consumes);
 	offered = 0;
-	say(ends[1], kb_slice(bytes, size));
-	for (int round = 0; round < ROUNDS && kb_amqp.process(b, BUDGET) != KB_BROKER_LOST; round++)
+	say(ends[1], bytes);
+	for (int round = 0; round < ROUNDS && kb_amqp.process(b, BUDGET) != KB_BROKER_LOST; round++) {
 		check_contents(b);
+		/* poll() tells of a closed peer whatever it was asked for */
+		MUST(kb_amqp.poll_events(b) || kb_amqp.poll_fd(b) < 0);
+	}
 	close(ends[1]);
 	kb_amqp.close(b);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+	kb_log_set_sink(no_log);
+	run(kb_slice(bytes, size), false);
+	run(kb_slice(bytes, size), true);
 	return 0;
 }

@@ -413,14 +413,15 @@ static enum kb_broker_result amqp_process(struct kb_broker *b, unsigned max_mess
 	return has_unread(b) && !b->held ? KB_BROKER_AGAIN : result;
 }
 
-static int amqp_poll_fd(const struct kb_broker *b)
-{
-	return b->link.connection ? amqp_get_sockfd(b->link.connection) : -1;
-}
-
 static short amqp_poll_events(const struct kb_broker *b)
 {
 	return (short)((b->held ? 0 : POLLIN) | (kb_amqp_link_waiting(&b->link) ? POLLOUT : 0));
+}
+
+/* A closed peer would wake a loop that asks for nothing, over and over. */
+static int amqp_poll_fd(const struct kb_broker *b)
+{
+	return b->link.connection && amqp_poll_events(b) ? amqp_get_sockfd(b->link.connection) : -1;
 }
 
 static int amqp_poll_timeout_ms(const struct kb_broker *b)

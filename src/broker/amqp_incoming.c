@@ -6,6 +6,19 @@
 #include "broker/amqp_topology.h"
 #include "broker/traffic.h"
 
+/* On a connection that only consumes, nobody is there to be told of messages that were published. */
+static bool has_publish_channel(const struct kb_broker *b)
+{
+	return b->publishing || b->renewing;
+}
+
+static enum kb_broker_result unexpected(struct kb_broker *b, const amqp_frame_t *frame)
+{
+	kb_log_limited(
+		&b->odd, KB_LOG_WARNING, "amqp: unexpected method 0x%08x from %s", frame->payload.method.id, b->address);
+	return KB_BROKER_OK;
+}
+
 static void confirmed(struct kb_broker *b, uint64_t tag, bool multiple, enum kb_outcome outcome)
 {
 	/* A tag of 0 with `multiple` means everything so far (1.8.3.13 of the reference). */
@@ -43,7 +56,7 @@ static enum kb_broker_result channel_closed(struct kb_broker *b, const amqp_fram
 {
 	amqp_rpc_reply_t reply = {.reply_type = AMQP_RESPONSE_SERVER_EXCEPTION, .reply = frame->payload.method};
 	const char *why = kb_amqp_reason(reply);
-	if (frame->channel == KB_AMQP_PUBLISH_CHANNEL)
+	if (frame->channel == KB_AMQP_PUBLISH_CHANNEL && has_publish_channel(b))
 		return publish_channel_closed(b, frame, why);
 	struct kb_amqp_question_channel *q = kb_amqp_question_channel_on(b, frame->channel);
 	if (q) {
@@ -178,11 +191,15 @@ static enum kb_broker_result method(struct kb_broker *b, const amqp_frame_t *fra
 	switch (frame->payload.method.id) {
 	case AMQP_BASIC_ACK_METHOD: {
 		const amqp_basic_ack_t *ack = fields;
+		if (!has_publish_channel(b))
+			return unexpected(b, frame);
 		confirmed(b, ack->delivery_tag, ack->multiple, KB_DONE);
 		return KB_BROKER_OK;
 	}
 	case AMQP_BASIC_NACK_METHOD: {
 		const amqp_basic_nack_t *nack = fields;
+		if (!has_publish_channel(b))
+			return unexpected(b, frame);
 		confirmed(b, nack->delivery_tag, nack->multiple, KB_PENDING);
 		return KB_BROKER_OK;
 	}
@@ -196,10 +213,7 @@ static enum kb_broker_result method(struct kb_broker *b, const amqp_frame_t *fra
 	case AMQP_CONNECTION_UNBLOCKED_METHOD: blocked(b, NULL); return KB_BROKER_OK;
 	case AMQP_CHANNEL_CLOSE_OK_METHOD: return channel_ended(b, frame->channel);
 	case AMQP_CHANNEL_OPEN_OK_METHOD: return KB_BROKER_OK; /* of a question channel */
-	default:
-		kb_log_limited(
-			&b->odd, KB_LOG_WARNING, "amqp: unexpected method 0x%08x from %s", frame->payload.method.id, b->address);
-		return KB_BROKER_OK;
+	default: return unexpected(b, frame);
 	}
 }
 
