@@ -2,6 +2,7 @@
  * do, and which worker gets what. */
 #include "check.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include "broker/consumer.h"
 #include "core/clock.h"
@@ -30,6 +31,9 @@ struct kb_broker {
 	struct call calls[CALLS_MAX];
 	unsigned n_calls;
 	bool lose_at_next;
+	bool away;         /* no attempt to connect succeeds */
+	unsigned connects; /* attempts */
+	void (*in_attempt)(unsigned attempt);
 	volatile int stop;
 };
 
@@ -42,6 +46,14 @@ static enum kb_broker_result fake_subscribe(struct kb_broker *b, const struct kb
 	(void)s;
 	b->events.waiting(b->events.context, index, index == 0 ? b->waiting : 0);
 	return KB_BROKER_OK;
+}
+
+static enum kb_broker_result connect_or_not(struct kb_broker *b)
+{
+	b->connects++;
+	if (b->in_attempt)
+		b->in_attempt(b->connects);
+	return b->away ? KB_BROKER_LOST : KB_BROKER_OK;
 }
 
 static void fake_count(struct kb_broker *b, uint32_t index)
@@ -98,7 +110,7 @@ static enum kb_broker_result fake_process(struct kb_broker *b, unsigned max)
 	return KB_BROKER_OK;
 }
 
-static const struct kb_broker_api api = {FAKE_BROKER, .connect = fake_connect, .subscribe = fake_subscribe,
+static const struct kb_broker_api api = {FAKE_BROKER, .connect = connect_or_not, .subscribe = fake_subscribe,
 	.count = fake_count, .settle = fake_settle, .process = fake_process, .poll_fd = fake_no_fd,
 	.poll_timeout_ms = fake_no_timeout};
 
@@ -466,6 +478,107 @@ static void test_full(void)
 	CHECK(fake.sent == 5);
 }
 
+/* -- the connection -- */
+
+static void lose_in_third_call(struct kb_broker *b, unsigned call)
+{
+	b->lose_at_next = call == 2;
+	b->away = call == 2;
+}
+
+static void *settle_one_by_one(void *unused)
+{
+	struct kb_message m;
+	(void)unused;
+	for (int i = 0; i < 100; i++) {
+		struct kb_record *r = kb_inbox_next(inbox, 0, &m);
+		if (r)
+			kb_inbox_settle(inbox, 0, r, KB_DONE);
+		poll(NULL, 0, 2);
+	}
+	fake.stop = 1;
+	return NULL;
+}
+
+/* Workers that end one route after the other do not have a broker that is away tried each time. */
+static void test_outcomes_do_not_hurry_reconnects(void)
+{
+	pthread_t worker;
+	begin(1);
+	subscription->no_ack = false;
+	subscription->wait_for_consumer_ack = true;
+	fake.left = 100;
+	fake.in_call = lose_in_third_call;
+	struct kb_consumer c = settings();
+	c.deliver_batch = 100;
+	CHECK(pthread_create(&worker, NULL, settle_one_by_one, NULL) == 0);
+	kb_consumer_run(&c);
+	pthread_join(worker, NULL);
+	CHECK(fake.connects > 1 && fake.connects < 10);
+}
+
+static bool an_event_waits(const char *name)
+{
+	struct kb_message m;
+	bool found = false;
+	while (kb_inbox_next(inbox, 0, &m))
+		found |= m.origin.subscription == KB_ORIGIN_EVENT && kb_slice_equal(m.key, kb_slice_from(name));
+	return found;
+}
+
+static void lose_in_fifth_call(struct kb_broker *b, unsigned call)
+{
+	b->lose_at_next = call == 4;
+}
+
+static void settle_while_away(unsigned attempt)
+{
+	if (attempt == 2)
+		settle_all(0);
+}
+
+/* The inbox was full when the connection was lost, and its worker has done all of that since. */
+static void test_room_for_events_after_a_full_inbox(void)
+{
+	begin(1);
+	fake.left = 5000;
+	fake.in_call = lose_in_fifth_call;
+	fake.in_attempt = settle_while_away;
+	struct kb_consumer c = settings();
+	c.deliver_batch = 5000;
+	kb_consumer_run(&c);
+	CHECK(fake.connects == 2 && an_event_waits("open"));
+}
+
+static void one_batch_a_call(struct kb_broker *b, unsigned call)
+{
+	(void)call;
+	b->left = 10;
+}
+
+static uint64_t forty_batches_take_ms(unsigned prefetch)
+{
+	begin(1);
+	subscription->no_ack = false;
+	subscription->prefetch = (uint16_t)prefetch;
+	fake.in_call = one_batch_a_call;
+	fake.calls_left = 42;
+	struct kb_consumer c = settings();
+	c.deliver_batch = 100;
+	c.read_timeout_ms = 0;
+	uint64_t before = kb_now_ms();
+	kb_consumer_run(&c);
+	CHECK(fake.sent >= 400);
+	return kb_now_ms() - before;
+}
+
+/* What comes fast gathers for a millisecond, but where the broker waits for acknowledgements meanwhile. */
+static void test_prefetch_does_not_wait(void)
+{
+	CHECK(forty_batches_take_ms(0) >= 30);
+	CHECK(forty_batches_take_ms(10) < 30);
+}
+
 /* -- 4.3: timers -- */
 
 static uint64_t five_calls_take_ms(int ack_timeout_ms, int read_timeout_ms, bool owed)
@@ -509,6 +622,9 @@ int main(void)
 	test_without_the_key();
 	test_too_large();
 	test_full();
+	test_outcomes_do_not_hurry_reconnects();
+	test_room_for_events_after_a_full_inbox();
+	test_prefetch_does_not_wait();
 	test_timers();
 	kb_inbox_destroy(inbox);
 	return check_failures != 0;

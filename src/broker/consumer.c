@@ -34,6 +34,7 @@ struct loop {
 	int64_t count_at;   /* ms; when to ask what is left of backlogs */
 	uint64_t unsettled; /* messages at the workers that wait for their acknowledgement */
 	bool connected, full;
+	bool has_prefetch;        /* one of the subscriptions */
 	bool acks_had_their_turn; /* right before the last sleep that did not happen */
 	struct kb_backoff backoff;
 	struct kb_pace pace;
@@ -197,12 +198,6 @@ static void put_event(struct loop *l, const char *state)
 	kb_buf_free(&payload);
 }
 
-static void report(struct loop *l, bool open)
-{
-	l->connected = open;
-	put_event(l, open ? "open" : "closed");
-}
-
 /* -- back from the workers -- */
 
 /* True when a worker had more than its share. */
@@ -226,11 +221,21 @@ static bool harvest(struct loop *l)
 	return more;
 }
 
+/* What was delivered before needs no acknowledgement any more; taken back, it gives room to the event. */
+static void report(struct loop *l, bool open)
+{
+	l->connected = l->full = false;
+	while (harvest(l))
+		;
+	l->connected = open;
+	put_event(l, open ? "open" : "closed");
+}
+
 /* -- the loop -- */
 
 static void sleep_until_work(struct loop *l, int timeout_ms)
 {
-	bool want_outcomes = l->unsettled > 0;
+	bool want_outcomes = l->connected && l->unsettled > 0; /* without a connection, nobody is to be told of them */
 	struct kb_wake *wake = want_outcomes ? kb_inbox_consumer_wake(l->c->inbox) : NULL;
 	if (want_outcomes)
 		kb_wake_arm(wake);
@@ -298,10 +303,10 @@ static void count_backlogs(struct loop *l)
 			l->c->api->count(l->broker, (uint32_t)i);
 }
 
-/* With a prefetch, the broker may send no more before it has the outcomes that workers still owe. */
+/* With a prefetch, the broker sends no more before it has its acknowledgements: there may be nothing to gather. */
 static bool gather(struct loop *l)
 {
-	return kb_pace_gather(&l->pace, l->unsettled ? KB_PACE_SHORT_NAP_US : KB_PACE_NAP_US);
+	return !l->has_prefetch && kb_pace_gather(&l->pace, KB_PACE_READ_US);
 }
 
 static void serve(struct loop *l)
@@ -328,6 +333,8 @@ void kb_consumer_run(const struct kb_consumer *c)
 	if (!l)
 		return;
 	l->c = c;
+	for (size_t i = 0; i < c->n_subscriptions; i++)
+		l->has_prefetch |= c->subscriptions[i].prefetch && !c->subscriptions[i].no_ack;
 	struct kb_broker_events events = {
 		.context = l, .delivered = on_delivered, .waiting = on_waiting, .counted = on_counted, .fell = on_fell};
 	l->broker = c->api->open(&c->config, &events, &bad_url);

@@ -11,9 +11,9 @@
 enum {
 	KB_PACE_PER_MS = 5, /* messages a millisecond from which on it pays to gather */
 	/* What a message then waits at most. Measured by spec/bench: RabbitMQ delivers 15 to 20 % more when the socket is
-	 * read every millisecond; sending gains nothing from that. */
-	KB_PACE_NAP_US = 1000,
-	KB_PACE_SHORT_NAP_US = 250 /* where a confirm or an acknowledgement may be waited for */
+	 * read every millisecond; sending gains nothing from that, and somebody may wait for the confirm. */
+	KB_PACE_READ_US = 1000,
+	KB_PACE_SEND_US = 250
 };
 
 /* Zero-initialise. */

@@ -194,7 +194,7 @@ static void serve(struct kb_publishing *l)
 	if (result == KB_BROKER_AGAIN)
 		return;
 	if ((!kb_lanes_open(l) || socket_full || !kb_lanes_have_work(l)) &&
-		(l->p->at_once || !kb_pace_gather(&l->pace, KB_PACE_SHORT_NAP_US)))
+		(l->p->at_once || !kb_pace_gather(&l->pace, KB_PACE_SEND_US)))
 		sleep_until_work(l, timeout_ms(l));
 }
 
