@@ -66,9 +66,26 @@ static void test_one_that_is_missing(void)
 	asks_for(NULL, 0, 0);
 
 	CHECK(verdict("m", 1, 201) == KB_EXCHANGE_WAIT); /* written after the question: it may be there by now */
+	CHECK(kb_exchanges_until(x, now, 500) == 0);
 	asks_for("m", 100, 201);
 	CHECK(!kb_exchanges_answered(x, false, NULL, now));
 	CHECK(verdict("m", 1, 201) == KB_EXCHANGE_SEND);
+	end();
+}
+
+/* One question at a time: another exchange that is due does not wake the loop before the answer. */
+static void test_one_that_is_due_while_another_is_asked_for(void)
+{
+	begin();
+	kb_exchanges_used(x, name("first"));
+	kb_exchanges_doubt(x, name("first"), now);
+	asks_for("first", 1, 1);
+	kb_exchanges_answered(x, true, "404", now);
+	kb_exchanges_used(x, name("second"));
+	kb_exchanges_doubt(x, name("second"), now);
+	asks_for("second", 1, 1);
+	CHECK(verdict("first", 0, 2) == KB_EXCHANGE_WAIT);
+	CHECK(kb_exchanges_until(x, now, 500) == 500);
 	end();
 }
 
@@ -188,6 +205,7 @@ static void test_too_many(void)
 int main(void)
 {
 	test_one_that_is_missing();
+	test_one_that_is_due_while_another_is_asked_for();
 	test_one_that_is_there();
 	test_one_that_nobody_publishes_to_is_forgotten();
 	test_one_that_took_messages_before();

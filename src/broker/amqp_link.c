@@ -190,7 +190,9 @@ const char *kb_amqp_link_keep_alive(struct kb_amqp_link *link, bool reading)
 	if (!interval || now - link->alive_at < KB_AMQP_ALIVE_CHECK_MS)
 		return NULL;
 	link->alive_at = now;
-	if (reading && silence_ms(link) > 2 * interval)
+	if (!reading)
+		link->held_at = now;
+	if (now - link->held_at > 2 * interval && silence_ms(link) > 2 * interval)
 		return "no heartbeat";
 	if (now - link->out_at > interval / 2 && link->out.n == 0)
 		kb_amqp_put_heartbeat(&link->out);

@@ -21,6 +21,7 @@ struct kb_amqp_link {
 	size_t out_sent;                    /* bytes at the front of `out` that are on the wire */
 	int64_t out_at;                     /* ms of the last byte sent */
 	int64_t alive_at;                   /* ms of the last look at the heartbeat */
+	int64_t held_at;                    /* ms of the last such look at a time when nothing was read */
 	int heartbeat_s;                    /* as agreed with the broker; 0: none */
 	int timeout_ms;                     /* for each thing that waits */
 };

@@ -251,12 +251,13 @@ bool kb_exchanges_answered(struct kb_exchanges *x, bool missing, const char *why
 
 int kb_exchanges_until(const struct kb_exchanges *x, int64_t now, int ms)
 {
+	int until = ms;
 	for (size_t i = 0; x->n && i < DOUBTS; i++) {
 		const struct doubt *d = &x->doubts[i];
 		if (d->state == ASKED)
 			return ms; /* its answer wakes us */
-		if (d->state == IN_DOUBT && d->ask_at < now + ms)
-			ms = d->ask_at > now ? (int)(d->ask_at - now) : 0;
+		if (d->state == IN_DOUBT && d->ask_at < now + until)
+			until = d->ask_at > now ? (int)(d->ask_at - now) : 0;
 	}
-	return ms;
+	return until;
 }

@@ -48,6 +48,11 @@ static void count_settled(const struct kb_publisher *p, bool rejected, unsigned 
 		kb_count(rejected ? &c->rejected : &c->confirmed, n);
 }
 
+void kb_flights_stepped(struct kb_publishing *l, unsigned n)
+{
+	l->step_left -= l->step_left < n ? l->step_left : n;
+}
+
 static void settle(struct kb_publishing *l, uint64_t sequence, enum kb_outcome outcome, const char *reason)
 {
 	struct kb_flight *f = kb_flight(l, sequence);
@@ -66,7 +71,7 @@ static void settle(struct kb_publishing *l, uint64_t sequence, enum kb_outcome o
 	else
 		kb_ring_settle(f->lane->ring, f->record, outcome);
 	land(f);
-	l->step_left -= l->step_left < f->n ? l->step_left : f->n;
+	kb_flights_stepped(l, f->n);
 }
 
 static void log_refused(struct kb_publishing *l, const struct kb_record *record, const char *reason)
@@ -212,4 +217,5 @@ void kb_flights_refuse_unsent(struct kb_publishing *l, struct kb_lane *lane, str
 	tell_rejected(l, record, why);
 	l->settled_any = true;
 	kb_ring_settle(lane->ring, record, KB_REJECTED);
+	kb_flights_stepped(l, 1);
 }

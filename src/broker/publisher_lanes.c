@@ -63,6 +63,7 @@ static bool send_record(struct kb_publishing *l, struct kb_lane *lane, struct kb
 			kb_own_event_message(&l->own, "refused", &m, "longer than the protocol allows");
 		l->settled_any = true;
 		kb_ring_settle(lane->ring, record, result == KB_BROKER_OK ? KB_DONE : KB_REJECTED);
+		kb_flights_stepped(l, 1);
 		return true;
 	}
 	if (l->exchanges)

@@ -104,6 +104,9 @@ void kb_flights_take_off(struct kb_publishing *l, struct kb_lane *lane, struct k
 /* One that is not sent, because its exchange is missing. */
 void kb_flights_refuse_unsent(struct kb_publishing *l, struct kb_lane *lane, struct kb_record *record, const char *why);
 
+/* So many of those that are sent one by one, to find the one that costs the connection, have had their turn. */
+void kb_flights_stepped(struct kb_publishing *l, unsigned n);
+
 /* Forgets the open flights and goes back to the first message of each lane that is not settled. How many were open. */
 uint64_t kb_flights_rewind(struct kb_publishing *l);
 
