@@ -17,11 +17,13 @@ function policy.event_key(payload, subscription)
 end
 
 -- NATS: a subscription with wildcards has a route for each kind of message. Those on phones.registered.alice, by way of
--- subject_queue_group "phones.>:kamailio", run event_route[nats:phones-registered], if there is one.
+-- subject_queue_group "phones.>:kamailio", run event_route[nats:phones-registered], if there is one. Under ">" whoever
+-- publishes chooses these names, so those of the module's own events are left out: nats:lame-duck is no message's.
 function policy.route_names(event)
   local names = routes.route_names(event)
   local first, second = (event.subject or ""):match("^([^.]+)%.([^.]+)")
-  if second then table.insert(names, 1, "nats:" .. first .. "-" .. second) end
+  local kind = second and first .. "-" .. second
+  if kind and not routes.NATS_EVENTS[kind] then table.insert(names, 1, "nats:" .. kind) end
   return names
 end
 
