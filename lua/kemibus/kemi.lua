@@ -29,9 +29,27 @@ local function decoded(text)
   if ok and type(payload) == "table" and text:match("^%s*{") then return payload end
 end
 
+-- What names the fields of an event of the module's own, which came by no subscription: the module's parameters.
+local function defaults_of(subscription)
+  return {
+    default_event_key = subscription.default_event_key, default_event_subkey = subscription.default_event_subkey,
+  }
+end
+
+-- Every delivery has AMQP-Received, whatever its publisher wrote there, and no event of the module's own has it. The
+-- keys of those are in the same two fields whatever parameters and subscriptions say.
+local function event_of(payload, subscription)
+  local own = payload["AMQP-Received"] == nil
+  local event = { bus = "kazoo", payload = payload }
+  event.key_name, event.subkey_name = routes.key_names(own and defaults_of(subscription) or subscription)
+  event.key, event.subkey = routes.event_key(payload, own and {} or subscription)
+  return event
+end
+
 --- A callback for `modparam("kazoo", "event_callback", ...)`.
 -- Events other than `kazoo:consumer-event` go to the handler of their own name. A handler is called with an event: a
--- table with `payload` (decoded), `key`, `subkey`, `key_name`, `subkey_name` and `route` (the name that was found).
+-- table with `payload` (decoded), `key`, `subkey`, `key_name`, `subkey_name` and `route` (the name that was found). A
+-- payload without `AMQP-Received` is an event of the module's own: its `Event-Category` and `Event-Name` are the keys.
 -- @tparam table handlers functions by the name of the event route
 -- @tparam function payload called without arguments, returns the payload's text: `$kzE`
 -- @tparam[opt] table subscription see `kemibus.routes.key_names`
@@ -39,7 +57,6 @@ end
 --   handler or the payload is no JSON object. Errors of a handler go through.
 function kemi.kazoo(handlers, payload, subscription)
   subscription = subscription or {}
-  local key_name, subkey_name = routes.key_names(subscription)
   return function(name)
     if name ~= "kazoo:consumer-event" then
       local handler = handlers[name]
@@ -48,8 +65,7 @@ function kemi.kazoo(handlers, payload, subscription)
     end
     local object = decoded(payload() or "")
     if not object then return nil, "the payload is no JSON object" end
-    local event = { bus = "kazoo", payload = object, key_name = key_name, subkey_name = subkey_name }
-    event.key, event.subkey = routes.event_key(object, subscription)
+    local event = event_of(object, subscription)
     local handler, route = first(handlers, routes.route_names(event))
     if not handler then return nil, "no handler for " .. name end
     event.route = route

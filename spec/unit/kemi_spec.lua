@@ -14,6 +14,8 @@ describe("kemibus.kemi", function()
     ["kazoo:mod-init"] = handler("init"),
     ["kazoo:consumer-event-presence-update"] = handler("update"),
     ["kazoo:consumer-event-kind"] = handler("kind"),
+    ["kazoo:consumer-event-connection-open"] = handler("open"),
+    ["kazoo:consumer-event-event-package"] = handler("by field"),
     ["kazoo:consumer-event"] = handler("any"),
   }
   local on = kemi.kazoo(handlers, function() return payload end)
@@ -39,9 +41,30 @@ describe("kemibus.kemi", function()
   end)
 
   it("takes keys of a subscription", function()
-    payload = "{}"
+    payload = '{"AMQP-Received":1}'
     local with_keys = kemi.kazoo(handlers, function() return payload end, { event_key = "Kind" })
     assert.equal("kind result", with_keys("kazoo:consumer-event"))
+  end)
+
+  describe("with other fields for the keys", function()
+    local subscription = { event_key = "Kind", default_event_key = "Event-Package" }
+    local with_fields = kemi.kazoo(handlers, function() return payload end, subscription)
+
+    it("finds the handler of the module's own events by their own fields", function()
+      payload = '{"Event-Category":"connection","Event-Name":"open","host":"h","zone":"local"}'
+      assert.equal("open result", with_fields("kazoo:consumer-event"))
+      assert.same({ "connection", "open" }, { called.event.key, called.event.subkey })
+    end)
+
+    it("finds the handler by the name of the field, as the event routes are found", function()
+      payload = '{"Event-Category":"message","Event-Name":"returned"}'
+      assert.equal("by field result", with_fields("kazoo:consumer-event"))
+    end)
+
+    it("takes no delivery for an event of the module's own", function()
+      payload = '{"Event-Category":"connection","Event-Name":"open","AMQP-Received":1700000000}'
+      assert.equal("kind result", with_fields("kazoo:consumer-event"))
+    end)
   end)
 
   for _, text in ipairs({ "", "[]", "5", "null", "{", "\0" }) do
