@@ -6,6 +6,7 @@
 -- @module kemibus.json
 
 local cjson = require "cjson"
+local format = string.format
 
 local json = {}
 
@@ -60,13 +61,32 @@ function json.count(value, path, escape)
   return type(array) == "table" and #array or 0
 end
 
+local EXACT = 2 ^ 53 -- below, a Lua number has each digit of an integer
+
+--- A number as text: integers below 2^53 with all their digits, others with 14.
+-- @tparam number number
+-- @treturn string|nil nil for what JSON has no number for: infinity, which decoding makes of 1e999, and NaN
+function json.number_text(number)
+  if number - number ~= 0 then return nil end
+  local integral = number % 1 == 0 and number > -EXACT and number < EXACT
+  return format(integral and "%.0f" or "%.14g", number)
+end
+
+local function encoded(value)
+  local ok, text = pcall(cjson.encode, value)
+  return ok and text or nil
+end
+
 --- A value as a script sees it: strings, numbers and booleans as text, objects and arrays as JSON.
+-- Decoding forgets how things were written: `[]` and `{}` are the same empty table and both give `{}`, members come in
+-- any order, numbers inside of objects and arrays have the 14 digits of lua-cjson. `kemibus.core.get` gives the text as
+-- it was.
 -- @param value as `get` returns it
--- @treturn string|nil nil for nil and null
+-- @treturn string|nil nil for nil and null, and for what JSON cannot write, such as an infinite number
 function json.text(value)
   if is_null(value) then return nil end
-  if type(value) == "table" then return cjson.encode(value) end
-  if type(value) == "number" then return ("%.14g"):format(value) end
+  if type(value) == "table" then return encoded(value) end
+  if type(value) == "number" then return json.number_text(value) end
   return tostring(value)
 end
 

@@ -5,7 +5,8 @@
 --
 -- @module kemibus.routes
 
-local find, lower, gsub, format = string.find, string.lower, string.gsub, string.format
+local find, lower, gsub = string.find, string.lower, string.gsub
+local number_text = require("kemibus.json").number_text
 
 local routes = {
   --- The fields of an AMQP payload that name the event when neither module parameter nor subscription does.
@@ -22,11 +23,11 @@ local function given(text)
   if text ~= "" then return text end
 end
 
--- A field as text. Objects, arrays, null and the empty string say no more than a missing field.
+-- A field as text. Objects, arrays, null, the empty string and infinity say no more than a missing field.
 local function value_of(field)
   local kind = type(field)
   if kind == "string" then return given(field) end
-  if kind == "number" then return format("%.14g", field) end
+  if kind == "number" then return number_text(field) end
   if kind == "boolean" then return tostring(field) end
 end
 
@@ -42,7 +43,8 @@ function routes.key_names(subscription)
 end
 
 --- What an AMQP message is about: the values of its key and subkey fields.
--- Numbers and booleans become text. A field that is missing, null, empty, an object or an array counts as absent;
+-- Numbers (see `kemibus.json.number_text`) and booleans become text. A field that is missing, null, empty, infinite, an
+-- object or an array counts as absent;
 -- then the subscription's own `event_key` or `event_subkey` serves as the value.
 -- @tparam table payload the decoded JSON object
 -- @tparam table subscription see `key_names`

@@ -57,6 +57,34 @@ describe("kemibus.json", function()
     assert.is_nil(json.text(cjson.null))
   end)
 
+  for _, number in ipairs {
+    "0", "7", "-42", "123456789012345", "1733000000123456", "-1733000000123456", "9007199254740991", "1.5", "0.1", "-2.25",
+  } do
+    it("writes the number " .. number .. " as it was written", function()
+      assert.equal(number, json.text(json.get(cjson.decode("[" .. number .. "]"), "[0]")))
+    end)
+  end
+
+  it("writes numbers that a Lua number cannot hold with 14 digits", function()
+    assert.equal("9.007199254741e+15", json.text(cjson.decode("[9007199254740992]")[1]))
+    assert.equal("1e+20", json.text(cjson.decode("[100000000000000000000]")[1]))
+    assert.equal("0.33333333333333", json.text(1 / 3))
+  end)
+
+  it("writes what is no number of JSON as nothing", function()
+    assert.is_nil(json.text(cjson.decode("[1e999]")))
+    for _, number in ipairs { 1e999, -1e999, 0 / 0 } do
+      assert.is_nil(json.text(number))
+      assert.is_nil(json.text({ number }))
+    end
+  end)
+
+  it("cannot tell an empty array from an empty object, as core.get can", function()
+    assert.equal("{}", json.text(cjson.decode("[]")))
+    assert.equal("{}", json.text(cjson.decode("{}")))
+    assert.equal("[]", (core.get('{"a":[]}', "a")))
+  end)
+
   it("survives values that are no table", function()
     for _, scalar in ipairs({ "x", 5, true, cjson.null }) do assert.is_nil(json.get(scalar, "a")) end
   end)

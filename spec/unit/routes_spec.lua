@@ -27,6 +27,8 @@ describe("kemibus.routes", function()
     for _, case in ipairs({
       { "a number", 5, "5" },
       { "a large number", 2 ^ 40, "1099511627776" },
+      { "a larger number", 1733000000123456, "1733000000123456" },
+      { "an infinite number", 1e999, nil },
       { "a fraction", 0.5, "0.5" },
       { "true", true, "true" },
       { "false", false, "false" },
