@@ -208,6 +208,27 @@ describe("kazoo_query", function()
     server:wait_log('amqp_query_timeout_avp: "soon" is no positive number')
   end)
 
+  it("waits as ever while the $var of amqp_query_timeout_avp is not set, which is no line of the log", function()
+    local other = kazoo.start {
+      rabbit = broker, params = { amqp_query_timeout_avp = "$var(kz_timeout)" },
+      routes = {
+        ask = routes.ask,
+        ask_negatively = [[ $var(kz_timeout) = -1; kazoo_query("qx", "ask", $rb); $var(rc) = $rc; ]],
+      },
+    }
+    other:await_connected()
+    local function ask(route)
+      local finish = start_call(other, route, '{"n":1}')
+      answer(client, client:get(questions), "x")
+      assert.equal(1, (finish()))
+    end
+    ask "ask"
+    ask "ask_negatively"
+    other:wait_log('amqp_query_timeout_avp: "%-1" is no positive number')
+    assert.equal(1, other:count_log "amqp_query_timeout_avp:")
+    other:stop()
+  end)
+
   it("ignores an answer for nobody and answers that are no JSON", function()
     local finish = start_call(server, "ask", '{"n":1}')
     local question = client:get(questions)

@@ -117,6 +117,13 @@ static uint64_t number_in(const pv_value_t *value)
 	return number;
 }
 
+/* A $var that nothing was assigned to is the integer 0, which asks for nothing. */
+static bool is_mistaken(const pv_value_t *value, uint64_t number)
+{
+	bool unset = value->flags & PV_VAL_INT && value->ri == 0;
+	return number == 0 && value->flags & PV_VAL_STR && !unset;
+}
+
 /* What amqp_query_timeout_avp says; 0: nothing. */
 static uint64_t timeout_of_variable(struct sip_msg *msg)
 {
@@ -125,7 +132,7 @@ static uint64_t timeout_of_variable(struct sip_msg *msg)
 	if (!has_timeout_variable || pv_get_spec_value(msg, &timeout_variable, &value) < 0 || value.flags & PV_VAL_NULL)
 		return 0;
 	uint64_t number = number_in(&value);
-	if (number == 0 && value.flags & PV_VAL_STR)
+	if (is_mistaken(&value, number))
 		kb_log_limited(&no_number, KB_LOG_WARNING, "amqp_query_timeout_avp: \"%.*s\" is no positive number: ignored",
 			KB_SLICE_FMT(kb_slice_of_str(&value.rs)));
 	return number < SECONDS_BELOW ? number * 1000 : number;
