@@ -252,7 +252,7 @@ end
 -- Texts of one file, those that are written in several pieces as one; a quote within one is \2 until literals() has it.
 local function joined(text)
   text = text:gsub('\\"', "\2"):gsub("'[\"\2]'", "''")
-  return (text:gsub('" PRIu64 "', "d"):gsub('" #name "', "%%s"):gsub('"%s*\n%s*"', ""))
+  return (text:gsub('" PRIu64 "', "d"):gsub('" #name[%s\\]+"', "%%s"):gsub('"%s*\n%s*"', ""))
 end
 
 local function literals(text)

@@ -139,11 +139,13 @@ describe("Kamailio starts", function()
       amqp_consumer_ack_timeout_micro = 200000, amqp_interprocess_timeout_sec = 1,
       amqp_interprocess_timeout_micro = 200000, amqp_waitframe_timeout_sec = 1, amqp_waitframe_timeout_micro = 200000,
       amqp_query_timeout_sec = 1, amqp_query_timeout_micro = 200000, amqp_query_timeout_avp = "$var(kz_timeout)",
+      db_url = { "mysql://kamailio@localhost/one", "mysql://kamailio@localhost/two" },
       presentity_table = "my_presentity_table", pua_mode = 0,
     }
     local server = kazoo.start { params = params }
-    for _, name in ipairs { "presentity_table", "pua_mode" } do
-      assert.equal(1, server:count_log("the parameter " .. name .. " has no effect"))
+    assert.equal(1, server:count_log "NOTICE: .*the parameter pua_mode has no effect")
+    for _, name in ipairs { "db_url", "presentity_table" } do
+      assert.equal(1, server:count_log("WARNING: .*there is no presence in this version, the parameter " .. name .. " "))
     end
     server:stop()
   end)

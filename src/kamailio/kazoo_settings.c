@@ -69,25 +69,33 @@ static int set_escape(modparam_t type, void *value)
 
 /* Known to configurations written for the stock module and without an effect here so far: accepted, and said once each.
  * The core tells a parameter's function its value but not its name, so each has a function. */
-#define WITHOUT_EFFECT(name)                                                                                           \
+#define ACCEPT(name, say)                                                                                              \
 	static int accept_##name(modparam_t type, void *value)                                                             \
 	{                                                                                                                  \
 		static bool said;                                                                                              \
 		(void)type, (void)value;                                                                                       \
 		if (!said)                                                                                                     \
-			LM_NOTICE("the parameter " #name " has no effect in this version (docs/kazoo/README.md)\n");               \
+			say;                                                                                                       \
 		said = true;                                                                                                   \
 		return 0;                                                                                                      \
 	}
+#define WITHOUT_EFFECT(name)                                                                                           \
+	ACCEPT(name, LM_NOTICE("the parameter " #name " has no effect in this version (docs/kazoo/README.md)\n"))
+/* Whoever says where presence is to be stored counts on it. The core does not show notices unless it is asked to. */
+#define WITHOUT_PRESENCE(name)                                                                                         \
+	ACCEPT(name, LM_WARN("there is no presence in this version, the parameter " #name                                  \
+						 " has no effect (docs/kazoo/README.md)\n"))
+WITHOUT_PRESENCE(db_url)
+WITHOUT_PRESENCE(presentity_table)
 WITHOUT_EFFECT(amqp_timer_process_interval)
 WITHOUT_EFFECT(amqp_command_hashtable_size)
 WITHOUT_EFFECT(pua_include_entity)
 WITHOUT_EFFECT(presence_use_full_entity)
-WITHOUT_EFFECT(presentity_table)
-WITHOUT_EFFECT(db_url)
 WITHOUT_EFFECT(pua_mode)
 WITHOUT_EFFECT(pua_lock_type)
+#undef WITHOUT_PRESENCE
 #undef WITHOUT_EFFECT
+#undef ACCEPT
 
 #define ACCEPTED_INT(name)                                                                                             \
 	{                                                                                                                  \
