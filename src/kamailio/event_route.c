@@ -17,6 +17,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "kamailio/python_error.h"
+
 /* A parsed faked request, kept between events, and what it looked like before any route touched it. */
 static struct sip_msg request, untouched;
 static bool have_request;
@@ -97,12 +99,21 @@ static int call(sr_kemi_eng_t *engine, struct sip_msg *msg, const char *callback
 	return result;
 }
 
+/* Python's result is what the function returned, and negative also when it returned nothing; after an error, which the
+ * engine logs, it cannot be told from that. The others give their own: that the function has run. */
+static bool has_failed(const sr_kemi_eng_t *engine, int result)
+{
+	if (result >= 0)
+		return false;
+	return strcmp(engine->ename.s, "python") != 0 || kb_python_missed_function();
+}
+
 static bool run_callback(struct sip_msg *msg, const char *callback, const char *event)
 {
 	sr_kemi_eng_t *engine = sr_kemi_eng_get();
 	if (!engine)
 		LM_ERR("event_callback \"%s\" is set, but the configuration has no KEMI script (cfgengine)\n", callback);
-	else if (call(engine, msg, callback, event) < 0)
+	else if (has_failed(engine, call(engine, msg, callback, event)))
 		LM_ERR("event_callback \"%s\" failed for %s\n", callback, event);
 	else
 		return true;
