@@ -24,6 +24,15 @@ local routes = {
   quoted_often = [[
     $var(i) = 0;
     while ($var(i) < 50) { kazoo_publish("pub", "k", "{'a':'$rb'}"); $var(rc) = $rc; $var(i) = $var(i) + 1; }]],
+  transformed_kz = [[
+    kazoo_publish("$(rb{kz.json,x})", "$(rb{kz.json,key})", "{'all' : '$(rb{kz.json,a}) $(rb{kz.json,b}) $(rb{kz.json,c})
+      $(rb{kz.json,d}) $(rb{kz.json,e}) $(rb{kz.json,f}) $(rb{kz.json,g}) $(rb{kz.json,h}) $(rb{kz.json,i})'}");]],
+  transformed_core = [[
+    kazoo_publish("$(hdr(X-Exchange){s.tolower})", "$(hdr(X-Key){s.tolower})", "{'all' : '$(rU{s.toupper}) $(rU{s.tolower})
+      $(rU{s.toupper}) $(rU{s.tolower}) $(rU{s.toupper}) $(rU{s.tolower}) $(rU{s.toupper}) $(rU{s.tolower})
+      $(rU{s.toupper})'}");]],
+  of_one_buffer = [[
+    kazoo_publish("$timef(pub)", "$timef(one.buffer)", "{'a' : 1}", "$timef(b=2)");]],
   mixed = [[
     kazoo_publish("pub", "mixed.$fU", "{'a' : '$fU'}", "x=$fU");]],
   in_condition = [[
@@ -229,6 +238,29 @@ describe("kazoo_publish", function()
       assert.equal("mixed.alice", message.routing_key)
       assert.equal("alice", cjson.decode(message.payload).a)
       assert.same({ x = "alice" }, message.headers)
+    end)
+
+    describe("as they are, whatever the later ones evaluate,", function()
+      local long = ("k"):rep(60) -- no room in what the later ones leave behind
+
+      it("with {kz.json}", function()
+        local fields = { x = "pub", key = long }
+        for n = 1, 9 do fields[("abcdefghi"):sub(n, n)] = tostring(n) end
+        local message = message_of("transformed_kz", cjson.encode(fields))
+        assert.equal(long, message.routing_key)
+        assert.equal("1 2 3 4 5 6 7 8 9", (cjson.decode(message.payload).all:gsub("%s+", " ")))
+      end)
+
+      it("with transformations of the core", function()
+        assert.equal(1, (server:call("transformed_core", { headers = { "X-Exchange: PUB", "X-Key: " .. long:upper() } })))
+        assert.equal(long, client:get(queue).routing_key)
+      end)
+
+      it("with variables that share a buffer", function()
+        local message = message_of("of_one_buffer")
+        assert.equal("one.buffer", message.routing_key)
+        assert.same({ b = "2" }, message.headers)
+      end)
     end)
 
     it("and serves as a condition", function()

@@ -10,17 +10,58 @@
 
 #include "core/log.h"
 
-enum { RESULTS = 8 };
+enum { BUFFERS = 8 };
 
-/* The core has one buffer for all numbers as text, and a function may have several as parameters. */
+/* Buffers that take turns. */
+struct ring {
+	struct kb_buf buffers[BUFFERS];
+	unsigned turn;
+};
+
+static struct kb_buf *next_of(struct ring *r)
+{
+	struct kb_buf *buffer = &r->buffers[r->turn++ % BUFFERS];
+	kb_buf_clear(buffer);
+	return buffer;
+}
+
+struct kb_buf *kb_script_result(void)
+{
+	static struct ring results;
+	return next_of(&results);
+}
+
+/* For the text of one parameter, until a function has all of them, of which none has more than six: no variable that is
+ * evaluated for a later one writes here, as it may into the buffers of results and of the core's transformations. */
+static struct kb_buf *parameter_buffer(void)
+{
+	static struct ring parameters;
+	return next_of(&parameters);
+}
+
+static bool copied(const str *from, struct kb_slice *text)
+{
+	struct kb_buf *copy = parameter_buffer();
+	kb_buf_append_slice(copy, kb_slice_of_str(from));
+	*text = copy->n ? kb_buf_slice(copy) : kb_slice("", 0);
+	return !copy->failed;
+}
+
 static struct kb_slice number_text(int number)
 {
-	struct kb_buf *text = kb_script_result();
+	struct kb_buf *text = parameter_buffer();
 	kb_buf_printf(text, "%d", number);
 	return kb_buf_slice(text);
 }
 
-/* A lone pseudo-variable, without the copy through the core's buffer, which also bounds its length (pv_buffer_size). */
+/* Whether the text is in memory of its own, where no other variable's evaluation changes it: the body in the message,
+ * and what was assigned to a $var. Any other may be in a buffer that many share, or be freed by the next reading. */
+static bool stays(const pv_spec_t *variable)
+{
+	return !variable->trans && (variable->type == PVT_MSG_BODY || variable->type == PVT_SCRIPTVAR);
+}
+
+/* A lone pseudo-variable, without the core's buffer, which bounds the length (pv_buffer_size). */
 static bool variable_text(struct sip_msg *msg, pv_spec_t *variable, struct kb_slice *text)
 {
 	pv_value_t value;
@@ -28,21 +69,25 @@ static bool variable_text(struct sip_msg *msg, pv_spec_t *variable, struct kb_sl
 		return false;
 	if (value.flags & PV_VAL_NULL)
 		*text = KB_SLICE_LITERAL("<null>"); /* as inside any other text */
-	else if ((value.flags & PV_VAL_STR) && !(value.flags & PV_TYPE_INT))
+	else if (!(value.flags & PV_VAL_STR) || (value.flags & PV_TYPE_INT))
+		*text = number_text(value.ri);
+	else if (stays(variable))
 		*text = kb_slice_of_str(&value.rs);
 	else
-		*text = number_text(value.ri);
+		return copied(&value.rs, text);
 	return true;
 }
 
-/* A string with pseudo-variables in it, which the core puts together in a buffer. It would log three lines each time
- * that the buffer is too small, so it says nothing and we do. */
+/* A string with pseudo-variables in it. The core would log three lines each time that its bound is too small, so it
+ * says nothing and we do. */
 static bool string_text(struct sip_msg *msg, pv_elem_t *parts, struct kb_slice *text, bool *too_long)
 {
-	str s = {pv_get_buffer(), pv_get_buffer_size()};
-	int failed = pv_printf_mode(msg, parts, 0, s.s, &s.len);
+	struct kb_buf *buffer = parameter_buffer();
+	int size = pv_get_buffer_size();
+	char *to = kb_buf_reserve(buffer, (size_t)size);
+	int failed = to ? pv_printf_mode(msg, parts, 0, to, &size) : -1;
 	*too_long = failed == -2;
-	*text = kb_slice_of_str(&s);
+	*text = kb_slice(to, failed ? 0 : (size_t)size);
 	return !failed;
 }
 
@@ -77,15 +122,6 @@ bool kb_script_get(struct sip_msg *msg, const char *function, const char *name, 
 	if (!got)
 		log_no_text(function, name, too_long);
 	return got;
-}
-
-struct kb_buf *kb_script_result(void)
-{
-	static struct kb_buf results[RESULTS];
-	static unsigned turn;
-	struct kb_buf *result = &results[turn++ % RESULTS];
-	kb_buf_clear(result);
-	return result;
 }
 
 int kb_script_set_text(pv_value_t *value, struct kb_slice text)
