@@ -45,6 +45,13 @@ bool kz_query_fork(void)
 
 /* -- asking -- */
 
+bool kz_async_init(void)
+{
+	static const char *const names[] = {function, "kazoo_query_async", NULL};
+	bool wanted;
+	return kb_suspend_init(function, names, &wanted);
+}
+
 /* Of one call, as texts. */
 struct words {
 	struct kb_slice exchange, routing_key, payload, on_answer, on_failure;
@@ -111,7 +118,7 @@ int kz_async_query6(struct sip_msg *msg, char *exchange, char *routing_key, char
 	struct words w;
 	struct kb_suspended s = {0};
 	(void)flags; /* none are defined */
-	if (!kz_message_get(msg, function, "exchange", exchange, &w.exchange) ||
+	if (!kb_suspend_is_loaded(function) || !kz_message_get(msg, function, "exchange", exchange, &w.exchange) ||
 		!kz_message_get(msg, function, "routing_key", routing_key, &w.routing_key) ||
 		!kz_message_get(msg, function, "json_payload", payload, &w.payload) ||
 		!kz_message_get(msg, function, "success route", on_answer, &w.on_answer) ||
@@ -135,7 +142,7 @@ int kz_kemi_async_query(
 	struct words w = {kb_slice_of_str(exchange), kb_slice_of_str(routing_key), kb_slice_of_str(payload),
 		kb_slice_of_str(on_answer), kb_slice_of_str(on_failure)};
 	struct kb_suspended s = {0};
-	if (!kb_suspend_is_loaded(function) || !find(&w, &s)) /* in kamailio.cfg the fix-up sees to tm */
+	if (!kb_suspend_is_loaded(function) || !find(&w, &s))
 		return kz_ask_refuse();
 	return look_and_ask(msg, &w, &s);
 }
@@ -144,9 +151,4 @@ int kz_async_query5(
 	struct sip_msg *msg, char *exchange, char *routing_key, char *payload, char *on_answer, char *on_failure)
 {
 	return kz_async_query6(msg, exchange, routing_key, payload, on_answer, on_failure, NULL);
-}
-
-int kz_fixup_async(void **parameter, int number)
-{
-	return kb_suspend_load(function) ? kb_fixup_text(parameter, number) : -1;
 }

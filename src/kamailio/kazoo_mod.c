@@ -27,10 +27,10 @@ static cmd_export_t functions[] = {
 	{"kazoo_query", KB_FUNCTION(kz_query3), 3, kz_fixup_query, kz_fixup_query_free, ANY_ROUTE},
 	{"kazoo_query", KB_FUNCTION(kz_query4), 4, kz_fixup_query, kz_fixup_query_free, ANY_ROUTE},
 	{"kazoo_query", KB_FUNCTION(kz_query5), 5, kz_fixup_query, kz_fixup_query_free, ANY_ROUTE},
-	{"kazoo_async_query", KB_FUNCTION(kz_async_query5), 5, kz_fixup_async, kb_fixup_text_free, ANY_ROUTE},
-	{"kazoo_async_query", KB_FUNCTION(kz_async_query6), 6, kz_fixup_async, kb_fixup_text_free, ANY_ROUTE},
-	{"kazoo_query_async", KB_FUNCTION(kz_async_query5), 5, kz_fixup_async, kb_fixup_text_free, ANY_ROUTE},
-	{"kazoo_query_async", KB_FUNCTION(kz_async_query6), 6, kz_fixup_async, kb_fixup_text_free, ANY_ROUTE},
+	{"kazoo_async_query", KB_FUNCTION(kz_async_query5), 5, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
+	{"kazoo_async_query", KB_FUNCTION(kz_async_query6), 6, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
+	{"kazoo_query_async", KB_FUNCTION(kz_async_query5), 5, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
+	{"kazoo_query_async", KB_FUNCTION(kz_async_query6), 6, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
 	{"kazoo_subscribe", KB_FUNCTION(kz_subscribe1), 1, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
 	{"kazoo_subscribe", KB_FUNCTION(kz_subscribe4), 4, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
 	{"kazoo_ack", kz_ack, 0, NULL, NULL, ANY_ROUTE},
@@ -99,7 +99,7 @@ static int mod_init(void)
 static int child_init(int rank)
 {
 	if (rank == PROC_INIT)
-		return kz_message_init() && kz_query_init() && kz_stats_init() ? 0 : -1;
+		return kz_message_init() && kz_query_init() && kz_async_init() && kz_stats_init() ? 0 : -1;
 	if (rank != PROC_MAIN)
 		return 0;
 	kz_subscribe_run_mod_init();

@@ -14,7 +14,6 @@
 #include "kamailio/kazoo_ask.h"
 #include "kamailio/kazoo_stats.h"
 #include "kamailio/script.h"
-#include "kamailio/suspend.h"
 
 enum {
 	ANSWER_MAX = 1024 * 1024, /* bytes of address space for each question; memory is taken as answers need it */
@@ -83,7 +82,6 @@ bool kz_query_init(void)
 {
 	size_t processes = (size_t)get_max_procs(), claimed = most_questions();
 	kz_reply_prefix();
-	kb_suspend_load_for_kemi("kazoo_async_query");
 	replies = kb_replies_create(processes + claimed, processes, (size_t)kz_query_processes(), ANSWER_MAX);
 	if (!replies) {
 		LM_ERR("amqp_max_channels: no shared memory for %zu questions: %s\n", processes + claimed, strerror(errno));

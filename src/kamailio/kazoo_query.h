@@ -9,11 +9,12 @@
 
 #include "core/replies.h"
 
-/* In mod_init: reads amqp_query_timeout_avp; tm is looked up where an asynchronous function is used. */
+/* In mod_init: reads amqp_query_timeout_avp. */
 bool kz_query_check(void);
 
-/* In child_init(PROC_INIT). */
+/* In child_init(PROC_INIT): the memory, and tm where an asynchronous function is used. */
 bool kz_query_init(void);
+bool kz_async_init(void);
 struct kb_replies *kz_replies(void);
 
 /* The processes that go on with suspended transactions, announced and forked like the others: as many as workers. */
@@ -34,7 +35,6 @@ int kz_async_query5(
 	struct sip_msg *msg, char *exchange, char *routing_key, char *payload, char *on_answer, char *on_failure);
 int kz_async_query6(struct sip_msg *msg, char *exchange, char *routing_key, char *payload, char *on_answer,
 	char *on_failure, char *flags);
-int kz_fixup_async(void **parameter, int number);
 
 int kz_kemi_query(struct sip_msg *msg, str *exchange, str *routing_key, str *payload);
 int kz_kemi_query_headers(struct sip_msg *msg, str *exchange, str *routing_key, str *payload, str *headers);

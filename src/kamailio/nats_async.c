@@ -29,7 +29,7 @@ int kn_request_async6(
 	struct words w = {.timeout_ms = (unsigned)kn_settings()->request_timeout_ms};
 	struct kb_suspended s = {0};
 	struct kb_slice t;
-	if (!kb_script_get(msg, function, "subject", subject, &w.subject) ||
+	if (!kb_suspend_is_loaded(function) || !kb_script_get(msg, function, "subject", subject, &w.subject) ||
 		!kb_script_get(msg, function, "payload", payload, &w.payload) ||
 		!kb_script_get(msg, function, "success route", on_answer, &w.on_answer) ||
 		!kb_script_get(msg, function, "failure route", on_failure, &w.on_failure) ||
@@ -52,21 +52,6 @@ int kn_request_async4(struct sip_msg *msg, char *subject, char *payload, char *o
 	return kn_request_async6(msg, subject, payload, on_answer, on_failure, NULL, NULL);
 }
 
-int kn_fixup_request_async(void **parameter, int number)
-{
-	kn_want_resumer();
-	return kb_suspend_load(function) ? kb_fixup_text(parameter, number) : -1;
-}
-
-/* In kamailio.cfg the fix-up sees to that. */
-static bool can_suspend(void)
-{
-	if (kn_replies() && kb_replies_claimable(kn_replies()))
-		return true;
-	LM_ERR("%s: needs the tm module, and a server that has started\n", function);
-	return false;
-}
-
 /* Without a KEMI script as the configuration's main one (lua_run of app_lua), the names are those of routes. */
 static bool find(const struct words *w, struct kb_suspended *s)
 {
@@ -84,7 +69,7 @@ int kn_kemi_request_async(
 		.on_failure = kb_slice_of_str(on_failure),
 		.timeout_ms = (unsigned)timeout_ms};
 	struct kb_suspended s = {0};
-	if (!kn_timeout_in_range(function, timeout_ms) || !can_suspend() || !find(&w, &s))
+	if (!kn_timeout_in_range(function, timeout_ms) || !kb_suspend_is_loaded(function) || !find(&w, &s))
 		return kn_refuse();
 	return ask(msg, &w, &s);
 }

@@ -115,18 +115,6 @@ int kn_kv_delete2(struct sip_msg *msg, char *bucket, char *key)
 	return kn_kv_delete3(msg, bucket, key, NULL);
 }
 
-int kn_fixup_kv(void **parameter, int number)
-{
-	kn_want_requester();
-	return kb_fixup_text(parameter, number);
-}
-
-int kn_fixup_kv_get(void **parameter, int number)
-{
-	kn_want_requester();
-	return kb_fixup_text_target3(parameter, number);
-}
-
 /* -- for KEMI -- */
 
 static struct kn_entry entry_of(const char *function, const str *bucket, const str *key)

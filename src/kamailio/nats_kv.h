@@ -19,8 +19,6 @@ int kn_kv_create(struct sip_msg *msg, char *bucket, char *key, char *value);
 int kn_kv_update(struct sip_msg *msg, char *bucket, char *key, char *value, char *revision);
 int kn_kv_delete2(struct sip_msg *msg, char *bucket, char *key);
 int kn_kv_delete3(struct sip_msg *msg, char *bucket, char *key, char *revision);
-int kn_fixup_kv(void **parameter, int number);
-int kn_fixup_kv_get(void **parameter, int number);
 
 int kn_kemi_kv_get(struct sip_msg *msg, str *bucket, str *key);
 int kn_kemi_kv_put(struct sip_msg *msg, str *bucket, str *key, str *value);

@@ -101,12 +101,6 @@ int kn_request3(struct sip_msg *msg, char *subject, char *payload, char *target)
 	return kn_request5(msg, subject, payload, target, NULL, NULL);
 }
 
-int kn_fixup_request(void **parameter, int number)
-{
-	kn_want_requester();
-	return kb_fixup_text_target3(parameter, number);
-}
-
 int kn_kemi_request_headers(struct sip_msg *msg, str *subject, str *payload, int timeout_ms, str *headers)
 {
 	(void)msg;

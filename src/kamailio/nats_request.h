@@ -21,13 +21,10 @@ enum kn_outcome { KN_ANSWERED = 1, KN_FAILED = -1, KN_TIMEOUT = -2, KN_NO_RESPON
 /* -- the processes (nats_requester.c): one with a connection for questions and their answers, and those that go on with
  * transactions -- */
 
-/* In fix-ups, before the start: the configuration uses a function that asks, or one that suspends transactions. Without
- * either, none of them is there. What a KEMI script does cannot be known beforehand, so with KEMI all are. */
-void kn_want_requester(void);
-void kn_want_resumer(void);
-
-/* In mod_init: how many processes there may be. In child_init(PROC_INIT), after the fix-ups: the memory. In
- * child_init(PROC_MAIN): those that are wanted. */
+/* In mod_init: how many processes there may be. In child_init(PROC_INIT): which of them are wanted, and their memory.
+ * In child_init(PROC_MAIN): those that are. The routes of the configuration tell: without a call that asks none is
+ * there, and without one that suspends transactions nobody who goes on with them. What a KEMI script does cannot be
+ * known beforehand, so with KEMI all are. */
 int kn_requester_processes(void);
 bool kn_requester_init(void);
 bool kn_requester_fork(void);
@@ -80,7 +77,6 @@ int kn_refuse(void);
 int kn_request3(struct sip_msg *msg, char *subject, char *payload, char *target);
 int kn_request4(struct sip_msg *msg, char *subject, char *payload, char *target, char *timeout);
 int kn_request5(struct sip_msg *msg, char *subject, char *payload, char *target, char *timeout, char *headers);
-int kn_fixup_request(void **parameter, int number);
 int kn_kemi_request(struct sip_msg *msg, str *subject, str *payload, int timeout_ms);
 int kn_kemi_request_headers(struct sip_msg *msg, str *subject, str *payload, int timeout_ms, str *headers);
 
@@ -101,7 +97,6 @@ int kn_request_async5(
 	struct sip_msg *msg, char *subject, char *payload, char *on_answer, char *on_failure, char *timeout);
 int kn_request_async6(
 	struct sip_msg *msg, char *subject, char *payload, char *on_answer, char *on_failure, char *timeout, char *headers);
-int kn_fixup_request_async(void **parameter, int number);
 int kn_kemi_request_async(
 	struct sip_msg *msg, str *subject, str *payload, str *on_answer, str *on_failure, int timeout_ms);
 

@@ -16,6 +16,7 @@
 #include "kamailio/nats_module.h"
 #include "kamailio/nats_stats.h"
 #include "kamailio/process.h"
+#include "kamailio/route_calls.h"
 #include "kamailio/script.h"
 
 enum {
@@ -31,23 +32,16 @@ static char inbox[KN_INBOX_BYTES];
 
 /* -- what is wanted -- */
 
-void kn_want_requester(void)
+/* What a KEMI script will call is not known before it does. False and a log line: tm is missing. */
+static bool look_what_is_wanted(void)
 {
-	want_requester = true;
-}
-
-void kn_want_resumer(void)
-{
-	want_requester = want_resumer = true;
-}
-
-/* What a KEMI script will call is not known before it does. */
-static void look_for_kemi(void)
-{
-	if (!kb_kemi_is_there())
-		return;
-	want_requester = true;
-	want_resumer = want_resumer || (module_loaded("tm") && kb_suspend_load(KN_REQUEST_ASYNC));
+	static const char *const suspending[] = {KN_REQUEST_ASYNC, NULL};
+	static const char *const waiting[] = {
+		"nats_request", "nats_kv_get", "nats_kv_put", "nats_kv_create", "nats_kv_update", "nats_kv_delete", NULL};
+	if (!kb_suspend_init(KN_REQUEST_ASYNC, suspending, &want_resumer))
+		return false;
+	want_requester = want_resumer || kn_settings()->n_buckets || kb_kemi_is_there() || kb_routes_call(waiting);
+	return true;
 }
 
 struct kb_outbox *kn_question_outbox(void)
@@ -69,8 +63,8 @@ bool kn_requester_init(void)
 {
 	char id[KB_SHORT_ID_CHARS];
 	size_t processes = (size_t)get_max_procs();
-	look_for_kemi();
-	want_requester = want_requester || kn_settings()->n_buckets;
+	if (!look_what_is_wanted())
+		return false;
 	size_t suspended = want_resumer ? (size_t)kn_settings()->async_requests : 0;
 	if (!want_requester)
 		return true;

@@ -14,24 +14,18 @@
 #include "kamailio/nats_request.h"
 #include "kamailio/nats_stats.h"
 #include "kamailio/process.h"
+#include "kamailio/route_calls.h"
 #include "kamailio/script.h"
 
 enum { BATCH = 64 }; /* messages of one SIP worker before the next has its turn */
 
 static const char publishing[] = "nats_js_publish", waiting[] = "nats_js_publish_wait";
-static bool wanted;
 static struct kb_outbox *outbox;
-
-int kn_fixup_stream(void **parameter, int number)
-{
-	wanted = true;
-	return kb_fixup_text(parameter, number);
-}
 
 bool kn_stream_init(void)
 {
-	wanted = wanted || kb_kemi_is_there();
-	if (!wanted)
+	static const char *const names[] = {publishing, waiting, NULL};
+	if (!kb_routes_call(names) && !kb_kemi_is_there())
 		return true;
 	outbox = kb_outbox_create((size_t)get_max_procs(), (size_t)kn_settings()->outbox_bytes, 1);
 	if (!outbox)

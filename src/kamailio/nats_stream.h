@@ -14,14 +14,13 @@
 
 enum { KN_STREAM_PROCESSES = 1 };
 
-/* In child_init(PROC_INIT), after the fix-ups: the memory. In child_init(PROC_MAIN): the process. */
+/* In child_init(PROC_INIT): the memory. In child_init(PROC_MAIN): the process. */
 bool kn_stream_init(void);
 bool kn_stream_fork(void);
 
 /* 1 accepted, or stored where it waits; -1 and a log line; -2: not known in time, and still being sent. */
 enum { KN_STORED = 1, KN_NOT_STORED = -1, KN_NOT_KNOWN = -2 };
 
-int kn_fixup_stream(void **parameter, int number);
 int kn_js_publish2(struct sip_msg *msg, char *subject, char *payload);
 int kn_js_publish3(struct sip_msg *msg, char *subject, char *payload, char *headers);
 int kn_js_publish_wait3(struct sip_msg *msg, char *subject, char *payload, char *timeout);

@@ -40,7 +40,7 @@ int kb_script_set_json(struct sip_msg *msg, pv_value_t *value, struct kb_json_va
 /* Assigns to a writable pseudo-variable; -1 and a log line when it cannot be. */
 int kb_script_assign(struct sip_msg *msg, pv_spec_t *target, pv_value_t *value);
 
-/* After the configuration was read: whether a KEMI script may call what no fix-up has seen. */
+/* After the configuration was read: whether a KEMI script may call what no route does. */
 bool kb_kemi_is_there(void);
 
 /* Fix-up of a parameter that is a string with pseudo-variables, or an expression, whose value may hold NUL bytes. */

@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "kamailio/event_route.h"
 #include "kamailio/process.h"
+#include "kamailio/route_calls.h"
 #include "kamailio/script.h"
 
 enum { LOOK_MS = 20 /* how late a deadline may be noticed while questions are under way */, IDLE_MS = 1000 };
@@ -21,7 +22,7 @@ static cmd_function check_trans; /* t_check_trans() of scripts, which the binds 
 
 /* -- suspending -- */
 
-bool kb_suspend_load(const char *function)
+static bool load(const char *function)
 {
 	if (!check_trans && load_tm_api(&tm) >= 0)
 		check_trans = find_export("t_check_trans", 0, 0);
@@ -29,6 +30,20 @@ bool kb_suspend_load(const char *function)
 		return true;
 	LM_ERR("%s: needs the tm module: loadmodule \"tm.so\"\n", function);
 	return false;
+}
+
+bool kb_suspend_init(const char *function, const char *const names[], bool *wanted)
+{
+	*wanted = kb_routes_call(names) || (kb_kemi_is_there() && module_loaded("tm"));
+	return !*wanted || load(function);
+}
+
+/* A call from where nobody looks, by another module's means for one. */
+bool kb_suspend_is_loaded(const char *function)
+{
+	if (!check_trans)
+		LM_ERR("%s: needs the tm module, and a server that has started\n", function);
+	return check_trans != NULL;
 }
 
 static bool find_route(
@@ -44,19 +59,6 @@ static bool find_route(
 		return true;
 	kb_log(KB_LOG_ERROR, "%s: there is no %s[%s]", function, kind, text);
 	return false;
-}
-
-void kb_suspend_load_for_kemi(const char *function)
-{
-	if (kb_kemi_is_there() && module_loaded("tm"))
-		kb_suspend_load(function);
-}
-
-bool kb_suspend_is_loaded(const char *function)
-{
-	if (!check_trans)
-		LM_ERR("%s: needs the tm module: loadmodule \"tm.so\"\n", function);
-	return check_trans != NULL;
 }
 
 bool kb_suspend_find_routes(

@@ -21,12 +21,12 @@ struct kb_suspended {
 	char about[KB_REPLY_NOTE_MAX - 2 * KB_CALLBACK_BYTES - 6 * 4]; /* what was asked, for log lines */
 };
 
-/* Finds the functions of tm, where an asynchronous function is used; false and a log line when it is not loaded. */
-bool kb_suspend_load(const char *function);
+/* In child_init(PROC_INIT): whether transactions may be suspended, because a route calls one of these functions, or a
+ * KEMI script might and tm is there. If so it finds the functions of tm, which all processes inherit; false and a log
+ * line when a route calls one and tm is not loaded. */
+bool kb_suspend_init(const char *function, const char *const names[], bool *wanted);
 
-/* After the configuration was read and before any fork, for what KEMI scripts may call: the same where tm and a KEMI
- * engine are there. And whether one of both has found them: false and a log line when not. */
-void kb_suspend_load_for_kemi(const char *function);
+/* Whether it has found them: false and a log line when not. */
 bool kb_suspend_is_loaded(const char *function);
 
 /* Finds onreply_route[on_answer] and failure_route[on_failure]; an empty name is no route. False and a log line. */
