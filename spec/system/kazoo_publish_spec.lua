@@ -33,6 +33,11 @@ local routes = {
       $(rU{s.toupper})'}");]],
   of_one_buffer = [[
     kazoo_publish("$timef(pub)", "$timef(one.buffer)", "{'a' : 1}", "$timef(b=2)");]],
+  numbers = [[
+    setflag(31); $var(digits) = "007"; $var(n) = -17;
+    kazoo_publish("pub", "$mf", "$(rb{kz.json,payload})", "digits=$(var(digits){s.int})");
+    kazoo_publish("pub", "$(var(digits){s.int})", "{'n' : 2}", "n=$var(n)");
+    kazoo_publish("pub", "$var(n)", "{'n' : 3}");]],
   mixed = [[
     kazoo_publish("pub", "mixed.$fU", "{'a' : '$fU'}", "x=$fU");]],
   in_condition = [[
@@ -261,6 +266,12 @@ describe("kazoo_publish", function()
         assert.equal("one.buffer", message.routing_key)
         assert.same({ b = "2" }, message.headers)
       end)
+    end)
+
+    it("as the texts of numbers, which may be longer than an int or begin with 0", function()
+      assert.equal("2147483648", message_of("numbers", [[{"payload":"{'n':1}"}]]).routing_key)
+      assert.equal("007", client:get(queue).routing_key)
+      assert.equal("-17", client:get(queue).routing_key)
     end)
 
     it("and serves as a condition", function()

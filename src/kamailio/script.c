@@ -55,13 +55,16 @@ static struct kb_slice number_text(int number)
 }
 
 /* Whether the text is in memory of its own, where no other variable's evaluation changes it: the body in the message,
- * and what was assigned to a $var. Any other may be in a buffer that many share, or be freed by the next reading. */
-static bool stays(const pv_spec_t *variable)
+ * and what was assigned to a $var. Any other may be in a buffer that many share, as the texts of numbers are, or be
+ * freed by the next reading. */
+static bool stays(const pv_spec_t *variable, const pv_value_t *value)
 {
-	return !variable->trans && (variable->type == PVT_MSG_BODY || variable->type == PVT_SCRIPTVAR);
+	return !variable->trans && !(value->flags & PV_VAL_INT) &&
+		   (variable->type == PVT_MSG_BODY || variable->type == PVT_SCRIPTVAR);
 }
 
-/* A lone pseudo-variable, without the core's buffer, which bounds the length (pv_buffer_size). */
+/* A lone pseudo-variable, without the core's buffer, which bounds the length (pv_buffer_size). Its text counts where it
+ * has one, as in a longer string: beside it a number may be too large for an int, or read from "007". */
 static bool variable_text(struct sip_msg *msg, pv_spec_t *variable, struct kb_slice *text)
 {
 	pv_value_t value;
@@ -69,9 +72,9 @@ static bool variable_text(struct sip_msg *msg, pv_spec_t *variable, struct kb_sl
 		return false;
 	if (value.flags & PV_VAL_NULL)
 		*text = KB_SLICE_LITERAL("<null>"); /* as inside any other text */
-	else if (!(value.flags & PV_VAL_STR) || (value.flags & PV_TYPE_INT))
+	else if (!(value.flags & PV_VAL_STR))
 		*text = number_text(value.ri);
-	else if (stays(variable))
+	else if (stays(variable, &value))
 		*text = kb_slice_of_str(&value.rs);
 	else
 		return copied(&value.rs, text);
