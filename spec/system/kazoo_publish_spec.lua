@@ -38,6 +38,8 @@ local routes = {
     kazoo_publish("pub", "$mf", "$(rb{kz.json,payload})", "digits=$(var(digits){s.int})");
     kazoo_publish("pub", "$(var(digits){s.int})", "{'n' : 2}", "n=$var(n)");
     kazoo_publish("pub", "$var(n)", "{'n' : 3}");]],
+  unreadable = [[
+    $var(rc) = kazoo_publish("pub", "unreadable", "{'a' : 1}", "$(hdr(X-Note){s.trim})");]],
   mixed = [[
     kazoo_publish("pub", "mixed.$fU", "{'a' : '$fU'}", "x=$fU");]],
   in_condition = [[
@@ -272,6 +274,12 @@ describe("kazoo_publish", function()
       assert.equal("2147483648", message_of("numbers", [[{"payload":"{'n':1}"}]]).routing_key)
       assert.equal("007", client:get(queue).routing_key)
       assert.equal("-17", client:get(queue).routing_key)
+    end)
+
+    it("as an empty text where a variable cannot be evaluated, as inside a longer string", function()
+      local message = message_of("unreadable")
+      assert.equal("unreadable", message.routing_key)
+      assert.same({}, message.headers or {})
     end)
 
     it("and serves as a condition", function()

@@ -63,15 +63,16 @@ static bool stays(const pv_spec_t *variable, const pv_value_t *value)
 		   (variable->type == PVT_MSG_BODY || variable->type == PVT_SCRIPTVAR);
 }
 
-/* A lone pseudo-variable, without the core's buffer, which bounds the length (pv_buffer_size). Its text counts where it
- * has one, as in a longer string: beside it a number may be too large for an int, or read from "007". */
+/* A lone pseudo-variable, without the core's buffer, which bounds the length (pv_buffer_size). All else is as in
+ * a longer string: one that cannot be evaluated is empty, null is a word, and a text counts more than the number beside
+ * it, which may be too large for an int or read from "007". */
 static bool variable_text(struct sip_msg *msg, pv_spec_t *variable, struct kb_slice *text)
 {
 	pv_value_t value;
-	if (pv_get_spec_value(msg, variable, &value) < 0)
-		return false;
-	if (value.flags & PV_VAL_NULL)
-		*text = KB_SLICE_LITERAL("<null>"); /* as inside any other text */
+	if (pv_get_spec_value(msg, variable, &value) != 0)
+		*text = KB_SLICE_LITERAL("");
+	else if (value.flags & PV_VAL_NULL)
+		*text = KB_SLICE_LITERAL("<null>");
 	else if (!(value.flags & PV_VAL_STR))
 		*text = number_text(value.ri);
 	else if (stays(variable, &value))
