@@ -10,7 +10,7 @@
 
 #include "core/log.h"
 
-enum { BUFFERS = 8 };
+enum { BUFFERS = 8, KEPT_BYTES = 65536 };
 
 /* Buffers that take turns. */
 struct ring {
@@ -21,6 +21,8 @@ struct ring {
 static struct kb_buf *next_of(struct ring *r)
 {
 	struct kb_buf *buffer = &r->buffers[r->turn++ % BUFFERS];
+	if (buffer->capacity > KEPT_BYTES) /* else one long text would cost each process its length eight times, for ever */
+		kb_buf_free(buffer);
 	kb_buf_clear(buffer);
 	return buffer;
 }
@@ -290,8 +292,8 @@ int kb_fixup_text_target3_free(void **parameter, int number)
 
 bool kb_kemi_is_there(void)
 {
-	static const char *const engines[] = {
-		"app_lua", "app_python", "app_python3", "app_python3s", "app_jsdt", "app_ruby", "app_ruby_proc", "app_sqlang"};
+	static const char *const engines[] = {"app_lua", "app_python", "app_python3", "app_python3s", "app_jsdt",
+		"app_ruby", "app_ruby_proc", "app_sqlang", "app_perl", "app_mono"};
 	for (size_t i = 0; i < sizeof engines / sizeof *engines; i++)
 		if (module_loaded((char *)(uintptr_t)engines[i]))
 			return true;
