@@ -113,9 +113,9 @@ end
 function kazoo.try_start(options)
   local always = { node_hostname = "spec.example", amqp_connection = options.rabbit and options.rabbit.url }
   return module.try_start("kazoo", module.merged(options, {
-    params = module.merged(always, options.params or {}), routes = module.merged(routes, options.routes or {}),
+    params = module.merged(always, options.params or {}),
     events = module.merged({ ["mod-init"] = options.mod_init }, options.events or {}),
-  }), methods)
+  }), routes, methods)
 end
 
 -- The same for a server that is expected to start.

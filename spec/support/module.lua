@@ -38,9 +38,19 @@ local function route_text(name, body)
   return ("route[%s] {\n%s\n%s\n}\n"):format(name, body, result)
 end
 
-local function routes(name, options)
+function module.merged(...)
+  local all = {}
+  for _, part in ipairs { ... } do
+    for name, value in pairs(part) do all[name] = value end
+  end
+  return all
+end
+
+-- Those of the module's support come with the route that runs them.
+local function routes(name, options, common_routes)
   local parts = { options.request_route or request_route }
-  for route, body in pairs(options.routes or {}) do parts[#parts + 1] = route_text(route, body) end
+  local called = options.request_route and {} or common_routes
+  for route, body in pairs(module.merged(called, options.routes or {})) do parts[#parts + 1] = route_text(route, body) end
   for event, body in pairs(options.events or {}) do
     parts[#parts + 1] = ("event_route[%s:%s] {\n%s\n}\n"):format(name, event, body)
   end
@@ -78,23 +88,15 @@ function methods:start_call(route, fields)
   end
 end
 
-function module.merged(...)
-  local all = {}
-  for _, part in ipairs { ... } do
-    for name, value in pairs(part) do all[name] = value end
-  end
-  return all
-end
-
 -- The options of kamailio.start, and: params (of the module, a list for several; false for none), request_route (instead
 -- of the one that runs routes by name), routes (bodies by name, see call), events (bodies by name, without "kazoo:"),
 -- before and settings (modules and their parameters, loaded before and after ours). The server with the methods above
--- and those given, or nil and its log.
-function module.try_start(name, options, more_methods)
+-- and `more_methods`, or nil and its log. `common_routes` are more routes to call by name.
+function module.try_start(name, options, common_routes, more_methods)
   local full = module.merged(options)
   full.cfg = table.concat({
     options.before or "", ('loadmodule "%s.so"'):format(name), modparams(name, options.params), options.settings or "",
-    options.lua and "" or routes(name, options),
+    options.lua and "" or routes(name, options, common_routes),
   }, "\n")
   local server, log = kamailio.start(full)
   if not server then return nil, log end

@@ -3,10 +3,12 @@ local module = require "support.module"
 
 local nats = {}
 
-local publish = [[
-  nats_publish("$hdr(X-Subject)", "$rb");
-  $var(rc) = $rc;
-]]
+local routes = {
+  publish = [[
+    nats_publish("$hdr(X-Subject)", "$rb");
+    $var(rc) = $rc;
+  ]],
+}
 
 local methods = {}
 
@@ -23,10 +25,8 @@ end
 -- The options of module.try_start, and: server (the nats-server to use). The server, or nil and its log.
 function nats.try_start(options)
   local broker = { nats_url = options.server and options.server.url }
-  return module.try_start("nats", module.merged(options, {
-    params = module.merged(broker, options.params or {}),
-    routes = module.merged({ publish = publish }, options.routes or {}),
-  }), methods)
+  return module.try_start("nats", module.merged(options, { params = module.merged(broker, options.params or {}) }), routes,
+    methods)
 end
 
 -- The same for a server that is expected to start.
