@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include "broker/consumer.h"
 #include "core/clock.h"
 
@@ -490,7 +491,7 @@ static void *settle_one_by_one(void *unused)
 {
 	struct kb_message m;
 	(void)unused;
-	for (int i = 0; i < 100; i++) {
+	for (int i = 0; i < 100 || (fake.connects < 2 && i < 5000); i++) {
 		struct kb_record *r = kb_inbox_next(inbox, 0, &m);
 		if (r)
 			kb_inbox_settle(inbox, 0, r, KB_DONE);
@@ -556,7 +557,16 @@ static void one_batch_a_call(struct kb_broker *b, unsigned call)
 	b->left = 10;
 }
 
-static uint64_t forty_batches_take_ms(unsigned prefetch)
+/* A thread that naps gives up the processor of its own will, which the kernel counts; unlike a clock that is exact on a
+ * busy machine, too. */
+static long naps(void)
+{
+	struct rusage usage;
+	getrusage(RUSAGE_THREAD, &usage);
+	return usage.ru_nvcsw;
+}
+
+static long naps_in_forty_batches(unsigned prefetch)
 {
 	begin(1);
 	subscription->no_ack = false;
@@ -566,17 +576,17 @@ static uint64_t forty_batches_take_ms(unsigned prefetch)
 	struct kb_consumer c = settings();
 	c.deliver_batch = 100;
 	c.read_timeout_ms = 0;
-	uint64_t before = kb_now_ms();
+	long before = naps();
 	kb_consumer_run(&c);
 	CHECK(fake.sent >= 400);
-	return kb_now_ms() - before;
+	return naps() - before;
 }
 
 /* What comes fast gathers for a millisecond, but where the broker waits for acknowledgements meanwhile. */
 static void test_prefetch_does_not_wait(void)
 {
-	CHECK(forty_batches_take_ms(0) >= 30);
-	CHECK(forty_batches_take_ms(10) < 30);
+	CHECK(naps_in_forty_batches(0) >= 10);
+	CHECK(naps_in_forty_batches(10) < 5);
 }
 
 /* -- 4.3: timers -- */
