@@ -13,8 +13,8 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "broker/listener.h"
-#include "broker/publisher.h"
+#include "bus/listener.h"
+#include "bus/publisher.h"
 #include "measure.h"
 
 enum { OUTBOX_BYTES = 8 * 1024 * 1024, WINDOW = 8192, WINDOWS_UNDER_WAY = 4 };

@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-#include "broker/broker.h"
-#include "broker/traffic.h"
+#include "bus/broker.h"
+#include "bus/traffic.h"
 
 enum { MESSAGES = 20000000, ROUNDS = 5 };
 

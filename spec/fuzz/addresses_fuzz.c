@@ -1,6 +1,6 @@
-/* broker/amqp_url and broker/nats_servers: addresses as configurations write them and clusters announce them. */
-#include "broker/amqp_url.h"
-#include "broker/nats_servers.h"
+/* amqp/url and nats/servers: addresses as configurations write them and clusters announce them. */
+#include "amqp/url.h"
+#include "nats/servers.h"
 #include "fuzz.h"
 
 static void reads_amqp(const char *url)

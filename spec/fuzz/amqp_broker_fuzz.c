@@ -1,8 +1,8 @@
-/* broker/amqp: frames of a broker on a connection that publishes, asks and consumes. */
+/* amqp/amqp: frames of a broker on a connection that publishes, asks and consumes. */
 #include <amqp_tcp_socket.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "broker/amqp_broker.h"
+#include "amqp/state.h"
 #include "fuzz.h"
 
 enum { OPEN_MESSAGES = 3, MESSAGE_MAX = 512, FRAME_MAX = 4096, CHANNELS = 8, BUDGET = 8, ROUNDS = 64 };

@@ -1,9 +1,9 @@
-/* broker/amqp_frames and broker/amqp_properties: a message as a script gives it. Exchange, routing key, properties and
+/* amqp/frames and amqp/properties: a message as a script gives it. Exchange, routing key, properties and
  * headers (`k=v;k2=v2`) a line each, then the payload; what is written is read again by the library. */
-#include "broker/amqp_frames.h"
+#include "amqp/frames.h"
 
-#include "broker/amqp_options.h"
-#include "broker/amqp_properties.h"
+#include "amqp/options.h"
+#include "amqp/properties.h"
 #include "fuzz.h"
 
 enum { CHANNEL = 3, FRAME_MAX = 4096 };

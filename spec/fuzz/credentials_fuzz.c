@@ -1,5 +1,5 @@
-/* broker/nats_nkey: a file that may hold a seed and a JWT. */
-#include "broker/nats_nkey.h"
+/* nats/nkey: a file that may hold a seed and a JWT. */
+#include "nats/nkey.h"
 
 #include "fuzz.h"
 

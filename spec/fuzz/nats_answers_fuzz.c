@@ -1,8 +1,8 @@
 /* What NATS servers answer: the subject that a message is acknowledged at, a status, and a payload that may be JSON, a
  * line each. */
-#include "broker/nats_js.h"
-#include "broker/nats_kv.h"
-#include "broker/nats_login.h"
+#include "nats/js.h"
+#include "nats/kv.h"
+#include "nats/login.h"
 #include "core/json.h"
 #include "fuzz.h"
 

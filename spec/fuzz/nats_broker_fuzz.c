@@ -1,9 +1,9 @@
-/* broker/nats: all that a server says on a connection with a subscription, a durable consumer, and messages that wait
+/* nats/nats: all that a server says on a connection with a subscription, a durable consumer, and messages that wait
  * for a stream and for a PONG. An input is cut where a line of it is empty; each part comes with a read of its own. */
 #include <sys/socket.h>
 #include <unistd.h>
-#include "broker/nats_broker.h"
-#include "broker/nats_message.h"
+#include "nats/state.h"
+#include "nats/message.h"
 #include "core/json.h"
 #include "core/log.h"
 #include "fuzz.h"

@@ -1,7 +1,7 @@
-/* broker/nats_wire: what a server says, as one piece and in many. */
-#include "broker/nats_wire.h"
+/* nats/wire: what a server says, as one piece and in many. */
+#include "nats/wire.h"
 
-#include "broker/nats_message.h"
+#include "nats/message.h"
 #include "fuzz.h"
 
 /* What was read, in a form that can be compared. */

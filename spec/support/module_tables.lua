@@ -29,7 +29,7 @@ end
 -- -- parameters --
 
 local prefixes = { kazoo = "kz", nats = "kn" }
-local headers = { kazoo = "kazoo.h", nats = "nats_module.h" }
+local headers = { kazoo = "kazoo/kazoo.h", nats = "nats/nats.h" }
 
 -- Constants of an enum: "enum { A = 1, B = 2 };", also "#define A 1".
 local function constants(text)
@@ -79,10 +79,10 @@ end
 
 -- By name: kind ("integer" or "string"), repeatable, default (nil: what the code works out), range, without_effect.
 function module_tables.parameters(module)
-  local text = source(module .. "_settings")
+  local text = source(module .. "/settings")
   local known = constants(read("src/kamailio/" .. headers[module]) .. text)
   known.NAME = "kamailio" -- of the core: what the server is called
-  local default, range = defaults(text, known), ranges(text .. (module == "nats" and source "nats_security" or ""), known)
+  local default, range = defaults(text, known), ranges(text .. (module == "nats" and source "nats/security" or ""), known)
   local list, found = c_table(text, prefixes[module] .. "_parameters"), {}
   local function add(name, c_type, where)
     local kind = c_type == "INT" and "integer" or "string"
@@ -104,7 +104,7 @@ end
 -- By name: a set of numbers of parameters.
 function module_tables.functions(module)
   local found = {}
-  for name, arity in c_table(source(module .. "_mod"), "functions"):gmatch('{"([%w_]+)",[^,]+,%s*(%d)') do
+  for name, arity in c_table(source(module .. "/module"), "functions"):gmatch('{"([%w_]+)",[^,]+,%s*(%d)') do
     found[name] = found[name] or {}
     found[name][tonumber(arity)] = true
   end
@@ -114,26 +114,27 @@ end
 -- By name: the number of parameters.
 function module_tables.kemi(module)
   local found = {}
-  for name, types in c_table(source(module .. "_mod"), "kemi"):gmatch('KEMI%(%s*"([%w_]+)",%s*[%w_]+,%s*(%b{})%)') do
+  for name, types in c_table(source(module .. "/module"), "kemi"):gmatch('KEMI%(%s*"([%w_]+)",%s*[%w_]+,%s*(%b{})%)') do
     found[name] = select(2, types:gsub("SR_KEMIP_", ""))
   end
   return found
 end
 
 function module_tables.variables(module)
-  return add_all({}, c_table(source(module .. "_mod"), "variables"), '{{"([%w_]+)"')
+  return add_all({}, c_table(source(module .. "/module"), "variables"), '{{"([%w_]+)"')
 end
 
 function module_tables.transformations(module)
-  local text = source(module .. "_mod")
+  local text = source(module .. "/module")
   if not text:find("transformations[]", 1, true) then return {} end
   local prefix, found = c_table(text, "transformations"):match('{{"(%w+)"'), {}
-  for name in c_table(source "transformations", "known"):gmatch('{{"([%w.]+)",') do found[prefix .. "." .. name] = true end
+  local known = c_table(source "kazoo/transformations", "known")
+  for name in known:gmatch('{{"([%w.]+)",') do found[prefix .. "." .. name] = true end
   return found
 end
 
 function module_tables.statistics(module)
-  return add_all({}, c_table(source(module .. "_stats"), prefixes[module] .. "_statistics"), '{"([%w_]+)",')
+  return add_all({}, c_table(source(module .. "/stats"), prefixes[module] .. "_statistics"), '{"([%w_]+)",')
 end
 
 -- -- RPC --
@@ -157,7 +158,7 @@ end
 
 -- By command: the set of the fields of its answer.
 function module_tables.commands(module)
-  local text, report, found = source(module .. "_rpc"), source "report", {}
+  local text, report, found = source(module .. "/rpc"), source "glue/report", {}
   local zone = module == "kazoo" and c_function(report, "add_zone") or ""
   local outcomes = module == "kazoo" and "add_queue_outcomes" or "add_stream_outcomes"
   local of_answer = {
@@ -188,9 +189,9 @@ end
 local function kazoo_events()
   local publisher, names = "", {}
   for _, part in ipairs { "", "_flights", "_lanes" } do
-    publisher = publisher .. read(("src/broker/publisher%s.c"):format(part))
+    publisher = publisher .. read(("src/bus/publisher%s.c"):format(part))
   end
-  for _, file in ipairs { "event", "subscribe" } do add_all(names, source("kazoo_" .. file), '"(kazoo:[%l-]+)"') end
+  for _, file in ipairs { "event", "subscribe" } do add_all(names, source("kazoo/" .. file), '"(kazoo:[%l-]+)"') end
   local function add(name) names["kazoo:consumer-event-" .. name] = true end
   for what in publisher:gmatch('kb_own_event_message%([^,]+, "([%l-]+)"') do add("message-" .. what) end
   for one, other in publisher:gmatch('kb_own_event_connection%([^,]+, [^?]+ %? "([%l-]+)" : "([%l-]+)"') do
@@ -202,7 +203,7 @@ local function kazoo_events()
     add(("connection-%s-%s"):format(name, open))
     add(("connection-%s-%s"):format(name, closed))
   end
-  for one, other in read("src/broker/consumer.c"):gmatch('put_event%(l, open %? "(%l+)" : "(%l+)"%)') do
+  for one, other in read("src/bus/consumer.c"):gmatch('put_event%(l, open %? "(%l+)" : "(%l+)"%)') do
     add("connection-" .. one)
     add("connection-" .. other)
   end
@@ -210,9 +211,9 @@ local function kazoo_events()
 end
 
 local function nats_events()
-  local text = source "nats_event"
+  local text = source "nats/event"
   local names = add_all({}, text, '"(nats:[%l-]+)"')
-  for name in read("src/broker/nats.c"):gmatch('kb_nats_tell%(b, "([%l-]+)"%)') do names["nats:" .. name] = true end
+  for name in read("src/nats/nats.c"):gmatch('kb_nats_tell%(b, "([%l-]+)"%)') do names["nats:" .. name] = true end
   if text:find('"nats:%s", s->routing[0]', 1, true) then names["nats:SUBJECT"] = true end
   return names
 end
@@ -223,7 +224,7 @@ end
 
 -- The fields that every payload of the module's own events has, by the kind of the event.
 function module_tables.kazoo_event_fields()
-  local text, found = read("src/broker/own_event.c"), {}
+  local text, found = read("src/bus/own_event.c"), {}
   for _, kind in ipairs { "connection", "message" } do
     local body = c_function(text, "kb_own_event_" .. kind):gsub("if %b()\n[^\n]*\n", "")
     found[kind] = add_all(add_all({}, c_function(text, "begin"), 'add%(json, "([%w_-]+)"'), body, 'add%(&json, "([%w_-]+)"')
@@ -233,9 +234,9 @@ end
 
 -- -- descriptions of kazoo_subscribe --
 
--- The fields that a reader of kazoo_description.c knows.
+-- The fields that a reader of kazoo/description.c knows.
 function module_tables.description_fields(...)
-  local text, found = source "kazoo_description", {}
+  local text, found = source "kazoo/description", {}
   for _, reader in ipairs { ... } do add_all(found, c_function(text, reader), 'IS%("([%w_-]+)"%)') end
   return found
 end
@@ -276,16 +277,18 @@ function module_tables.texts()
   return found
 end
 
--- What brokers give reason to log, from the level notice on: {path, pattern} of each line.
+-- What brokers give reason to log, from the level notice on: {folder, path, pattern} of each line.
 function module_tables.broker_log_lines()
   local found = {}
-  each_source("broker", function(path, text)
-    for arguments in text:gmatch("%f[%w_]kb_log[_%l]*(%b())") do
-      local level, format = arguments:match("KB_LOG_(%u+)"), literals(arguments)()
-      local pattern = format and level ~= "INFO" and level ~= "DEBUG" and pattern_of(format)
-      if pattern then found[#found + 1] = { path = path, pattern = pattern } end
-    end
-  end)
+  for _, folder in ipairs { "net", "bus", "amqp", "nats" } do
+    each_source(folder, function(path, text)
+      for arguments in text:gmatch("%f[%w_]kb_log[_%l]*(%b())") do
+        local level, format = arguments:match("KB_LOG_(%u+)"), literals(arguments)()
+        local pattern = format and level ~= "INFO" and level ~= "DEBUG" and pattern_of(format)
+        if pattern then found[#found + 1] = { folder = folder, path = path, pattern = pattern } end
+      end
+    end)
+  end
   return found
 end
 

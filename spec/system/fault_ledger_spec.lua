@@ -1,4 +1,4 @@
--- spec/fault/run, shortened, for the faults that kazoo_faults_spec.lua and nats_fault_spec.lua do not have.
+-- spec/fault/run, shortened, for the faults that kazoo/faults_spec.lua and nats/fault_spec.lua do not have.
 local files = require "support.files"
 
 local function has_line(output, title, verdict)
@@ -9,7 +9,7 @@ local function has_line(output, title, verdict)
 end
 
 -- Each fault has a line that begins so and says ok. A call that waits for a broker takes as long as the fault, seconds; so
--- much time a machine that is shared with others may take from any call. Of the 5 ms, kazoo_faults_spec.lua makes sure.
+-- much time a machine that is shared with others may take from any call. Of the 5 ms, kazoo/faults_spec.lua makes sure.
 local CALL_MS = 500
 
 local function finds_all_well(arguments, titles)

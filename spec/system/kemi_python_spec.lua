@@ -1,4 +1,4 @@
--- event_callback with a script in Python, whose engine has results of its own (src/kamailio/python_error.h).
+-- event_callback with a script in Python, whose engine has results of its own (src/kamailio/glue/python_error.h).
 local jetstream = require "support.jetstream"
 local kazoo = require "support.kazoo"
 local nats = require "support.nats"

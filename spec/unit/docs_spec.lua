@@ -255,7 +255,7 @@ describe("the documentation", function()
     local of = { amqp = { "kazoo" }, nats = { "nats" } } -- the loops that drive any broker belong to both
     for _, line in ipairs(tables.broker_log_lines()) do
       local found = false
-      for _, module in ipairs(of[line.path:match("/broker/(%l%l%l%l)[_.]")] or { "kazoo", "nats" }) do
+      for _, module in ipairs(of[line.folder] or { "kazoo", "nats" }) do
         found = found or has(module, line.pattern)
       end
       assert(found, ("%s: no log-lines.md has %s"):format(line.path, line.pattern))
@@ -282,7 +282,7 @@ describe("the documentation", function()
   end)
 
   it("is what the lines of the log refer to", function()
-    for _, file in ipairs { "kazoo_brokers", "kazoo_settings", "nats_security" } do
+    for _, file in ipairs { "kazoo/brokers", "kazoo/settings", "nats/security" } do
       for path in pages.read("src/kamailio/" .. file .. ".c"):gmatch("docs/[%w_/.]+") do
         assert(pages.exists(path), ("src/kamailio/%s.c: %s"):format(file, path))
       end

@@ -29,7 +29,7 @@ struct kb_message {
 	struct kb_slice key;        /* routing key, subject; for own events the subkey */
 	struct kb_slice reply;      /* reply subject */
 	struct kb_slice headers;    /* see kb_headers_next() */
-	struct kb_slice properties; /* what the protocol itself knows of a message, in the same form: amqp_properties.h */
+	struct kb_slice properties; /* what the protocol itself knows of a message, in the same form: amqp/properties.h */
 	struct kb_slice payload;
 	struct kb_origin origin;
 };

@@ -1,0 +1,358 @@
+/* bus/questions with a broker that does as it is told: when questions can be asked, where their answers go, and that
+ * nothing is read where nothing came. */
+#include "bus/questions.h"
+
+#include <unistd.h>
+#include "bus/traffic.h"
+#include "check.h"
+#include "core/clock.h"
+#include "core/inbox.h"
+
+enum { CALLS_MAX = 16 };
+
+struct kb_broker {
+	struct kb_broker_events events;
+	bool refuses;               /* the subscription */
+	unsigned stand_at, fall_at; /* number of the process() in which it comes to stand, or does no longer */
+	char queues[CALLS_MAX][64]; /* of the subscriptions, in their order */
+	unsigned fail_connects;     /* that many do */
+	unsigned n_queues, n_calls, lose_at, say_at, busy_from;
+	unsigned read_at[CALLS_MAX]; /* whether the n-th process() was to read */
+	bool open_at[CALLS_MAX];
+	const char *answer, *correlation; /* delivered in the first process() */
+	size_t too_large;                 /* bytes of an answer that is refused then, with that correlation-id */
+	bool returns;                     /* the question with that correlation-id then, or all to the exchange "x" */
+	bool invalid;                     /* what is published cannot be sent */
+	int fds[2];                       /* a pipe for the socket */
+	volatile int stop;
+};
+
+#include "fake_broker.h"
+
+static struct kb_replies *replies;
+static struct kb_outbox *outbox;
+static struct kb_connection *traffic;
+static struct kb_inbox *inbox;
+
+static enum kb_broker_result connect_at_last(struct kb_broker *b)
+{
+	return b->fail_connects && b->fail_connects-- ? KB_BROKER_LOST : KB_BROKER_OK;
+}
+
+static enum kb_broker_result fake_subscribe(struct kb_broker *b, const struct kb_subscription *s, uint32_t index)
+{
+	CHECK(strcmp(s->queue.name, s->routing[0]) == 0 && index == 0);
+	CHECK(s->queue.exclusive);
+	snprintf(b->queues[b->n_queues++], sizeof b->queues[0], "%s", s->queue.name);
+	if (b->refuses) {
+		b->events.fell(b->events.context, 0, "refused");
+		return KB_BROKER_INVALID;
+	}
+	b->events.waiting(b->events.context, 0, 0);
+	return KB_BROKER_OK;
+}
+
+static enum kb_broker_result fake_publish(struct kb_broker *b, const struct kb_message *m, uint64_t *sequence)
+{
+	(void)m;
+	*sequence = 0; /* settled */
+	return b->invalid ? KB_BROKER_INVALID : KB_BROKER_OK;
+}
+
+static void deliver(struct kb_broker *b)
+{
+	struct kb_buf properties = {0};
+	if (b->correlation)
+		kb_headers_add(&properties, KB_SLICE_LITERAL("correlation-id"), kb_slice_from(b->correlation));
+	struct kb_message m = {.properties = kb_buf_slice(&properties)};
+	if (b->too_large)
+		b->events.too_large(b->events.context, &m, b->too_large);
+	if (b->returns)
+		b->events.unroutable(b->events.context, KB_SLICE_LITERAL("x"),
+			kb_headers_find(m.properties, KB_SLICE_LITERAL("correlation-id")));
+	m.payload = kb_slice_from(b->answer ? b->answer : "");
+	CHECK(!b->answer || b->events.delivered(b->events.context, &m));
+	kb_buf_free(&properties);
+}
+
+static enum kb_broker_result fake_process(struct kb_broker *b, unsigned max)
+{
+	unsigned call = b->n_calls++;
+	char byte;
+	b->read_at[call] = max > 0;
+	b->open_at[call] = kb_replies_are_open(replies);
+	if (call == 0)
+		deliver(b);
+	if (b->stand_at && call == b->stand_at)
+		b->events.waiting(b->events.context, 0, 0);
+	if (b->fall_at && call == b->fall_at)
+		b->events.fell(b->events.context, 0, "gone");
+	if (max && call == b->say_at + 1 && b->say_at)
+		CHECK(read(b->fds[0], &byte, 1) == 1);
+	if (b->say_at && call == b->say_at)
+		CHECK(write(b->fds[1], "x", 1) == 1);
+	if (b->busy_from && call >= b->busy_from)
+		kb_outbox_put(outbox, 0, &(struct kb_message){.payload = KB_SLICE_LITERAL("{}")});
+	if (b->n_calls == 6)
+		b->stop = 1;
+	return b->lose_at && call == b->lose_at ? KB_BROKER_LOST : KB_BROKER_OK;
+}
+
+static int fake_poll_fd(const struct kb_broker *b)
+{
+	return b->fds[0];
+}
+
+static const struct kb_broker_api api = {FAKE_BROKER, .connect = connect_at_last, .subscribe = fake_subscribe,
+	.publish = fake_publish, .process = fake_process, .poll_fd = fake_poll_fd, .poll_timeout_ms = fake_short_timeout};
+
+static void begin(void)
+{
+	kb_replies_destroy(replies);
+	replies = kb_replies_create(1, 1, 1, 4096);
+	fake = (struct kb_broker){0};
+	CHECK(pipe(fake.fds) == 0);
+}
+
+static void run_with_outbox(void)
+{
+	kb_questions_run(&(struct kb_publisher){.api = &api,
+						 .config = {.traffic = traffic},
+						 .outbox = outbox,
+						 .inbox = inbox,
+						 .name = "questions",
+						 .batch = 5,
+						 .timeout_ms = 1,
+						 .stop = &fake.stop},
+		replies, "me");
+	kb_outbox_destroy(outbox);
+	close(fake.fds[0]);
+	close(fake.fds[1]);
+}
+
+static void run(void)
+{
+	outbox = kb_outbox_create(1, 65536, 1);
+	run_with_outbox();
+}
+
+static void ask(const char *id)
+{
+	CHECK(kb_reply_ask(replies, 0, kb_slice_from(id), kb_deadline_ms(60000)) == KB_REPLY_BEGUN);
+}
+
+static const char *answer_of(struct kb_slice answer)
+{
+	static char text[64];
+	snprintf(text, sizeof text, "%.*s", (int)answer.n, answer.p);
+	return text;
+}
+
+static void test_a_queue_for_each_connection(void)
+{
+	begin();
+	fake.lose_at = 2;
+	run();
+	CHECK(fake_role == (KB_ROLE_PUBLISH | KB_ROLE_CONSUME));
+	CHECK(fake.n_queues == 2);
+	CHECK_TEXT(fake.queues[0], "me-targeted-1");
+	CHECK_TEXT(fake.queues[1], "me-targeted-2");
+	CHECK_TEXT(answer_of(kb_reply_address(replies, "me")), "me-targeted-2");
+}
+
+static void test_lost_with_the_connection(void)
+{
+	struct kb_slice answer;
+	begin();
+	ask("id");
+	fake.lose_at = 2;
+	run();
+	CHECK(fake.open_at[2] && fake.open_at[3]); /* and between them not, or the question would not be lost */
+	CHECK(kb_reply_poll(replies, 0, &answer) == KB_REPLY_LOST);
+}
+
+static const char *why_closed(void)
+{
+	static char why[KB_LINE_BYTES];
+	kb_replies_why_closed(replies, why);
+	return why;
+}
+
+static const char *last_error(void)
+{
+	static char error[KB_LINE_BYTES];
+	kb_line_get(&traffic->error, error);
+	return error;
+}
+
+/* The events of the connection, in their order. */
+static const char *events(void)
+{
+	static char text[256];
+	size_t n = 0;
+	struct kb_message m;
+	text[0] = '\0';
+	while (kb_inbox_next(inbox, 0, &m))
+		n += (size_t)snprintf(text + n, sizeof text - n, "%.*s ", KB_SLICE_FMT(m.key));
+	return text;
+}
+
+/* What is said of the connection while its subscription is refused, comes to stand and falls. */
+static void test_subscription(unsigned stand_at, unsigned fall_at, enum kb_connection_state state, const char *why,
+	const char *error, const char *expected_events)
+{
+	struct kb_traffic *counts = kb_traffic_create(1, 1);
+	traffic = kb_traffic_connection(counts, "questions", "", 0);
+	inbox = kb_inbox_create(1, 65536);
+	begin();
+	CHECK_TEXT(why_closed(), "no broker is connected");
+	fake.refuses = true;
+	fake.stand_at = stand_at;
+	fake.fall_at = fall_at;
+	run();
+	for (unsigned call = 0; call < 6; call++)
+		CHECK(fake.open_at[call] == (stand_at && call > stand_at && !(fall_at && call > fall_at)));
+	CHECK(kb_counted(&traffic->state) == state);
+	CHECK_TEXT(why_closed(), why);
+	CHECK_TEXT(last_error(), error);
+	CHECK_TEXT(events(), expected_events);
+	kb_inbox_destroy(inbox);
+	kb_traffic_destroy(counts);
+	inbox = NULL;
+	traffic = NULL;
+}
+
+static void test_lost_while_refused(void)
+{
+	begin();
+	fake.refuses = true;
+	fake.lose_at = 5;
+	run();
+	CHECK_TEXT(why_closed(), "no broker is connected");
+}
+
+static void test_answer(const char *payload, const char *correlation, enum kb_reply_state expected)
+{
+	struct kb_slice answer;
+	begin();
+	ask("the id");
+	fake.answer = payload;
+	fake.correlation = correlation;
+	run();
+	CHECK(kb_reply_poll(replies, 0, &answer) == expected);
+	if (expected == KB_REPLY_ANSWERED)
+		CHECK_TEXT(answer_of(answer), payload);
+}
+
+static enum kb_reply_state outcome(void)
+{
+	struct kb_slice answer;
+	return kb_reply_poll(replies, 0, &answer);
+}
+
+static void test_too_large(const char *correlation, size_t bytes, enum kb_reply_state expected)
+{
+	begin();
+	ask("the id");
+	fake.correlation = correlation;
+	fake.too_large = bytes;
+	run();
+	CHECK(outcome() == expected);
+}
+
+static void test_unroutable(const char *correlation, const char *exchange, enum kb_reply_state expected)
+{
+	begin();
+	ask("the id");
+	kb_reply_goes_to(replies, 0, kb_slice_from(exchange));
+	fake.correlation = correlation;
+	fake.returns = true;
+	run();
+	CHECK(outcome() == expected);
+}
+
+/* Its asker need not wait for a question that never leaves; the last correlation-id is that of the question. */
+static void test_unsendable(void)
+{
+	struct kb_buf properties = {0};
+	begin();
+	ask("the id");
+	fake.invalid = true;
+	kb_headers_add(&properties, KB_SLICE_LITERAL("correlation-id"), KB_SLICE_LITERAL("of the configuration"));
+	kb_headers_add(&properties, KB_SLICE_LITERAL("correlation-id"), KB_SLICE_LITERAL("the id"));
+	outbox = kb_outbox_create(1, 65536, 1);
+	CHECK(
+		kb_outbox_put(outbox, 0, &(struct kb_message){.properties = kb_buf_slice(&properties)}) == KB_OUTBOX_ACCEPTED);
+	run_with_outbox();
+	CHECK(outcome() == KB_REPLY_UNROUTABLE);
+	kb_buf_free(&properties);
+}
+
+/* Counted on the connection, and no answer is counted twice. */
+static void test_unmatched(const char *payload, const char *correlation, uint64_t expected)
+{
+	struct kb_traffic *counts = kb_traffic_create(1, 1);
+	traffic = kb_traffic_connection(counts, "questions", "", 0);
+	begin();
+	ask("the id");
+	fake.answer = payload;
+	fake.correlation = correlation;
+	run();
+	CHECK(kb_counted(&traffic->unmatched) == expected);
+	traffic = NULL;
+	kb_traffic_destroy(counts);
+}
+
+static void test_reads_what_comes(void)
+{
+	begin();
+	fake.fail_connects = 1;
+	fake.say_at = 2;
+	run();
+	/* A new connection may have left something in the library. */
+	const unsigned expected[] = {1, 0, 0, 1, 0, 0};
+	for (unsigned i = 0; i < 6; i++)
+		CHECK(fake.read_at[i] == expected[i]);
+}
+
+/* A loop with so much to send that it never sleeps hears the broker all the same. */
+static void test_reads_while_it_sends(void)
+{
+	begin();
+	fake.busy_from = 2;
+	run();
+	const unsigned expected[] = {1, 0, 0, 1, 1, 1};
+	for (unsigned i = 0; i < 6; i++)
+		CHECK(fake.read_at[i] == expected[i]);
+}
+
+int main(void)
+{
+	test_a_queue_for_each_connection();
+	test_lost_with_the_connection();
+	test_subscription(0, 0, KB_CONNECTION_CONNECTING, "no answers can come: refused", "refused", "");
+	test_subscription(2, 0, KB_CONNECTION_OPEN, "no answers can come: refused", "refused", "questions-open ");
+	test_subscription(
+		2, 4, KB_CONNECTION_CONNECTING, "no answers can come: gone", "gone", "questions-open questions-closed ");
+	test_lost_while_refused();
+	test_answer("{\"Msg-ID\":\"the id\"}", NULL, KB_REPLY_ANSWERED);
+	test_answer("{\"no\":1}", "the id", KB_REPLY_ANSWERED);
+	test_answer("{\"Msg-ID\":\"another\"}", "the id", KB_REPLY_ANSWERED);
+	test_answer("{\"Msg-ID\":\"another\"}", "another", KB_REPLY_WAITING);
+	test_too_large("the id", 5000, KB_REPLY_TOO_LARGE);
+	test_too_large("another", 5000, KB_REPLY_WAITING);
+	test_too_large(NULL, 5000, KB_REPLY_WAITING);
+	test_unroutable("the id", "y", KB_REPLY_UNROUTABLE);
+	test_unroutable("another", "x", KB_REPLY_WAITING);
+	test_unroutable(NULL, "x", KB_REPLY_UNROUTABLE);
+	test_unroutable(NULL, "y", KB_REPLY_WAITING);
+	test_unsendable();
+	test_unmatched("{\"Msg-ID\":\"the id\"}", "the id", 0);
+	test_unmatched("{\"Msg-ID\":\"another\"}", NULL, 1);
+	test_unmatched("no JSON", "another", 1);
+	test_unmatched("no JSON", NULL, 1);
+	test_reads_what_comes();
+	test_reads_while_it_sends();
+	kb_replies_destroy(replies);
+	return check_failures != 0;
+}

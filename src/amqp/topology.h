@@ -1,0 +1,24 @@
+/* Declaring what a subscription needs, on a channel of its own. Blocks for at most the library's RPC timeout a step. */
+#ifndef KB_AMQP_TOPOLOGY_H
+#define KB_AMQP_TOPOLOGY_H
+
+#include <amqp.h>
+#include "bus/broker.h"
+
+/* How a declaration went. */
+struct kb_amqp_declared {
+	char error[500];      /* "": all stands; else what failed, for a log line */
+	bool connection_lost; /* the connection went with it; if not, the channel is closed */
+	bool offended;        /* the broker closed the connection because of what was declared (5xx, not its own fault) */
+	bool differs;         /* what was declared exists otherwise (406); then the channel is closed */
+	uint32_t waiting;     /* messages in the queue */
+};
+
+/* Opens `channel` and declares exchanges, queue, bindings and consumer. True when all stand. */
+bool kb_amqp_topology(amqp_connection_state_t connection, amqp_channel_t channel, const struct kb_subscription *s,
+	struct kb_amqp_declared *declared);
+
+/* The reason in a reply that is not normal; for a log line, valid until the next call. */
+const char *kb_amqp_reason(amqp_rpc_reply_t reply);
+
+#endif

@@ -1,0 +1,25 @@
+/* The module's own events, on their way to the workers like messages: event key and subkey, and a JSON object. */
+#ifndef KB_BUS_OWN_EVENT_H
+#define KB_BUS_OWN_EVENT_H
+
+#include "core/inbox.h"
+#include "core/log.h"
+
+/* Where the events of one connection go. Zero-initialise what is not given here. */
+struct kb_own_events {
+	struct kb_inbox *inbox; /* written by nobody else; NULL: nobody wants to know */
+	const char *zone, *address;
+	const char *connection; /* its name, in the payload of the events of the connection itself */
+	uint32_t broker;        /* as in kb_origin */
+	size_t turn;
+	struct kb_log_limit lost;
+};
+
+/* `connection` with the state as subkey, and why, or NULL. */
+void kb_own_event_connection(struct kb_own_events *events, const char *state, const char *reason);
+
+/* `message` with what became of it as subkey. A payload that does not fit is left out. */
+void kb_own_event_message(
+	struct kb_own_events *events, const char *what, const struct kb_message *m, const char *reason);
+
+#endif

@@ -1,0 +1,74 @@
+/* What a module counts, in memory that all its processes share, and the readers that its table of statistics is made
+ * of. Each module has counts of its own. Before kb_counts_init() everything reads as 0 and nothing is counted. */
+#ifndef KB_KAMAILIO_GLUE_COUNTS_H
+#define KB_KAMAILIO_GLUE_COUNTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bus/traffic.h"
+#include "core/outbox.h"
+#include "core/replies.h"
+#include "core/stats.h"
+
+/* In child_init(PROC_INIT): the memory, with that many columns for each process to count in by itself. The other two
+ * bound what connections can be told apart; they cost address space only. False and a log line on failure. */
+bool kb_counts_init(size_t columns, size_t connections_max, size_t subscriptions_max);
+
+/* Before the fork, by whoever made them: they are borrowed for good. NULL is fine. */
+enum { KB_COUNTS_OUTBOXES = 4 /* a module has fewer */ };
+void kb_counts_add_outbox(struct kb_outbox *outbox);
+void kb_counts_set_replies(const struct kb_replies *replies);
+
+/* NULL before kb_counts_init(). */
+struct kb_traffic *kb_counts_traffic(void);
+
+/* One more, in a column of this process. */
+void kb_counts_add(size_t column);
+
+/* -- questions: neighbouring columns -- */
+
+enum kb_question_column {
+	KB_QUESTIONS_ANSWERED,
+	KB_QUESTIONS_TIMEOUT,       /* no answer in time */
+	KB_QUESTIONS_LOST,          /* the broker was lost before the answer came */
+	KB_QUESTIONS_REFUSED,       /* never sent */
+	KB_QUESTIONS_NO_RESPONDERS, /* the broker said at once that nobody would answer; NATS alone */
+	KB_QUESTIONS_TOO_LARGE,     /* the answer was longer than there is room for */
+	KB_QUESTIONS_UNREADABLE,    /* the answer was no JSON; AMQP alone */
+	KB_QUESTIONS_UNROUTABLE,    /* the question reached no queue; AMQP alone */
+	KB_QUESTIONS_FORBIDDEN,     /* the account may not publish to its subject; NATS alone */
+	KB_QUESTIONS_TIME,          /* a histogram of the answers' times */
+	KB_QUESTIONS_COLUMNS = KB_QUESTIONS_TIME + KB_HISTOGRAM_COLUMNS
+};
+
+/* Counts one end; an answer has taken the time since started_us (kb_now_us()). */
+void kb_questions_ended(size_t first_column, enum kb_question_column end, int64_t started_us);
+
+/* False before kb_counts_init(). */
+bool kb_questions_times(size_t first_column, struct kb_histogram *times);
+
+/* Microseconds that so many of 100 answers took at most; 0 before kb_counts_init(). */
+uint64_t kb_questions_percentile(size_t first_column, unsigned percent);
+
+/* -- readers, for the `read` of a kb_statistic; what they are given is said by the macros below -- */
+
+uint64_t kb_counts_of_processes(size_t column);
+uint64_t kb_counts_of_outboxes(size_t offset);
+uint64_t kb_counts_of_connections(size_t offset);
+uint64_t kb_counts_of_subscriptions(size_t offset);
+uint64_t kb_counts_in_state(size_t connection_state);
+uint64_t kb_counts_outbox_messages(size_t unused); /* accepted and not settled */
+uint64_t kb_counts_refused_full(size_t unused);
+uint64_t kb_counts_reconnects(size_t unused);
+uint64_t kb_counts_under_way(size_t unused); /* questions */
+
+#define KB_OF_OUTBOXES(field) kb_counts_of_outboxes, offsetof(struct kb_outbox_totals, field)
+#define KB_OF_CONNECTIONS(field) kb_counts_of_connections, offsetof(struct kb_connection, field)
+#define KB_OF_SUBSCRIPTIONS(field) kb_counts_of_subscriptions, offsetof(struct kb_subscription_traffic, field)
+
+/* How often one connection was opened again. */
+uint64_t kb_reconnects_of(const struct kb_connection *c);
+
+#endif

@@ -1,0 +1,44 @@
+#include "kamailio/glue/policy_reload.h"
+
+#include <core/dprint.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "core/stats.h"
+
+static kb_counter *version; /* of all processes */
+static uint64_t seen;       /* by this one */
+
+bool kb_policy_reload_init(void)
+{
+	struct kb_stats *memory = kb_stats_create(1, 1);
+	if (memory)
+		version = kb_stats_row(memory, 0);
+	else
+		LM_ERR("no shared memory: %s\n", strerror(errno));
+	return memory != NULL;
+}
+
+bool kb_policy_reload_due(void)
+{
+	uint64_t now = kb_counted(version);
+	bool due = now != seen;
+	seen = now;
+	return due;
+}
+
+void kb_rpc_policy_reload(rpc_t *rpc, void *context, const char *file, bool (*loads)(struct kb_buf *why))
+{
+	struct kb_buf why = {0};
+	if (!file || !file[0]) {
+		rpc->fault(context, 400, "lua_policy is not set");
+	} else if (!loads(&why)) {
+		LM_ERR("lua_policy: the old one stays: %.*s\n", (int)why.n, why.p ? why.p : "");
+		rpc->fault(context, 500, "the old policy stays: %.*s", (int)why.n, why.p ? why.p : "");
+	} else {
+		kb_count_among(version, 1); /* several processes answer RPC */
+		rpc->rpl_printf(context, "%s loads; each process takes it before its next message, or within a second", file);
+	}
+	kb_buf_free(&why);
+}

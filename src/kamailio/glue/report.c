@@ -1,0 +1,229 @@
+#include "kamailio/glue/report.h"
+
+#include <core/counters.h>
+#include <core/dprint.h>
+
+#include <limits.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "kamailio/glue/counts.h"
+
+/* -- statistics -- */
+
+static counter_val_t read_statistic(counter_handle_t handle, void *parameter)
+{
+	const struct kb_statistic *s = parameter;
+	(void)handle;
+	return (counter_val_t)s->read(s->argument);
+}
+
+bool kb_statistics_register(const char *group, const struct kb_statistic *list)
+{
+	for (const struct kb_statistic *s = list; s->name; s++) {
+		counter_handle_t handle;
+		if (counter_register(
+				&handle, group, s->name, CNT_F_NO_RESET, read_statistic, (void *)(uintptr_t)s, s->what, 0) < 0) {
+			LM_ERR("cannot register the statistic %s:%s\n", group, s->name);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* -- answers -- */
+
+/* RPC numbers have 32 bits; what is larger goes as text. */
+void kb_rpc_number(rpc_t *rpc, void *structure, const char *name, uint64_t value)
+{
+	if (value <= INT_MAX)
+		rpc->struct_add(structure, "d", (char *)(uintptr_t)name, (int)value);
+	else
+		rpc->struct_printf(structure, (char *)(uintptr_t)name, "%llu", (unsigned long long)value);
+}
+
+static void add_line(rpc_t *rpc, void *structure, const char *name, const struct kb_line *line)
+{
+	char text[KB_LINE_BYTES];
+	kb_line_get(line, text);
+	rpc->struct_add(structure, "s", (char *)(uintptr_t)name, text);
+}
+
+/* Only where there are zones. */
+static void add_zone(rpc_t *rpc, void *structure, const struct kb_connection *c)
+{
+	char zone[KB_LINE_BYTES];
+	kb_line_get(&c->zone, zone);
+	if (zone[0])
+		rpc->struct_add(structure, "s", "zone", zone);
+}
+
+static void *add_structure(rpc_t *rpc, void *context)
+{
+	void *structure;
+	if (rpc->add(context, "{", &structure) == 0)
+		return structure;
+	rpc->fault(context, 500, "out of memory");
+	return NULL;
+}
+
+void kb_rpc_statistics(rpc_t *rpc, void *context, const struct kb_statistic *list)
+{
+	void *structure = add_structure(rpc, context);
+	for (const struct kb_statistic *s = list; structure && s->name; s++)
+		kb_rpc_number(rpc, structure, s->name, s->read(s->argument));
+}
+
+/* -- connections -- */
+
+static const char *state_name(uint64_t state)
+{
+	static const char *const names[] = {"closed", "connecting", "open", "blocked"};
+	return state < sizeof names / sizeof *names ? names[state] : "?";
+}
+
+static void add_since(rpc_t *rpc, void *structure, uint64_t since_s)
+{
+	char text[32];
+	struct tm parts;
+	time_t since = (time_t)since_s;
+	gmtime_r(&since, &parts);
+	strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+	rpc->struct_add(structure, "s", "since", text);
+}
+
+static void add_connection(rpc_t *rpc, void *structure, const struct kb_connection *c)
+{
+	uint64_t state = kb_counted(&c->state);
+	add_line(rpc, structure, "name", &c->name);
+	add_zone(rpc, structure, c);
+	add_line(rpc, structure, "address", &c->address);
+	rpc->struct_add(structure, "s", "state", (char *)(uintptr_t)state_name(state));
+	add_since(rpc, structure, kb_counted(&c->since_s));
+	kb_rpc_number(rpc, structure, "reconnects", kb_reconnects_of(c));
+	kb_rpc_number(rpc, structure, "failed_attempts", kb_counted(&c->failed));
+	add_line(rpc, structure, "last_error", &c->error);
+	kb_rpc_number(rpc, structure, "messages_in", kb_counted(&c->messages_in));
+	kb_rpc_number(rpc, structure, "bytes_in", kb_counted(&c->bytes_in));
+	kb_rpc_number(rpc, structure, "messages_out", kb_counted(&c->messages_out));
+	kb_rpc_number(rpc, structure, "bytes_out", kb_counted(&c->bytes_out));
+}
+
+void kb_rpc_connections(rpc_t *rpc, void *context)
+{
+	const struct kb_traffic *traffic = kb_counts_traffic();
+	for (size_t i = 0; i < kb_traffic_connections(traffic); i++) {
+		void *structure = add_structure(rpc, context);
+		if (!structure)
+			return;
+		add_connection(rpc, structure, kb_traffic_at(traffic, i));
+	}
+}
+
+/* -- subscriptions -- */
+
+static void add_names(rpc_t *rpc, void *structure, const struct kb_subscription_traffic *s, enum kb_report_kind kind)
+{
+	add_line(rpc, structure, kind == KB_REPORT_QUEUES ? "exchange" : "stream", &s->exchange);
+	add_line(rpc, structure, kind == KB_REPORT_QUEUES ? "routing" : "subject", &s->routing);
+	add_line(rpc, structure, kind == KB_REPORT_QUEUES ? "queue" : "group", &s->queue);
+}
+
+static void add_state(
+	rpc_t *rpc, void *structure, const struct kb_connection *c, const struct kb_subscription_traffic *s)
+{
+	bool active = kb_counted(&s->state) == KB_SUBSCRIPTION_ACTIVE;
+	add_zone(rpc, structure, c);
+	add_line(rpc, structure, "address", &c->address);
+	rpc->struct_add(structure, "s", "state", active ? "active" : "retrying");
+	add_line(rpc, structure, "reason", &s->reason);
+}
+
+static void add_queue_outcomes(rpc_t *rpc, void *structure, const struct kb_subscription_traffic *s)
+{
+	kb_rpc_number(rpc, structure, "redelivered", kb_counted(&s->redelivered));
+	kb_rpc_number(rpc, structure, "acked", kb_counted(&s->acked));
+	kb_rpc_number(rpc, structure, "rejected", kb_counted(&s->rejected));
+	kb_rpc_number(rpc, structure, "requeued", kb_counted(&s->requeued));
+	kb_rpc_number(rpc, structure, "dropped_too_large", kb_counted(&s->dropped[KB_DROP_TOO_LARGE]));
+	kb_rpc_number(rpc, structure, "dropped_unreadable", kb_counted(&s->dropped[KB_DROP_UNREADABLE]));
+}
+
+static void add_stream_outcomes(rpc_t *rpc, void *structure, const struct kb_subscription_traffic *s)
+{
+	kb_rpc_number(rpc, structure, "redelivered", kb_counted(&s->redelivered));
+	kb_rpc_number(rpc, structure, "acked", kb_counted(&s->acked));
+	kb_rpc_number(rpc, structure, "terminated", kb_counted(&s->rejected));
+	kb_rpc_number(rpc, structure, "naked", kb_counted(&s->requeued));
+	kb_rpc_number(rpc, structure, "pending", kb_counted(&s->pending));
+}
+
+static void add_subscription(rpc_t *rpc, void *context, const struct kb_connection *c,
+	const struct kb_subscription_traffic *s, enum kb_report_kind kind)
+{
+	void *structure = add_structure(rpc, context);
+	if (!structure)
+		return;
+	add_names(rpc, structure, s, kind);
+	add_state(rpc, structure, c, s);
+	kb_rpc_number(rpc, structure, "delivered", kb_counted(&s->delivered));
+	(kind == KB_REPORT_QUEUES ? add_queue_outcomes : add_stream_outcomes)(rpc, structure, s);
+	kb_rpc_number(rpc, structure, "dropped_no_route", kb_counted(&s->dropped[KB_DROP_NO_ROUTE]));
+}
+
+void kb_rpc_subscriptions(rpc_t *rpc, void *context, enum kb_report_kind kind)
+{
+	const struct kb_traffic *traffic = kb_counts_traffic();
+	for (size_t i = 0; i < kb_traffic_connections(traffic); i++) {
+		const struct kb_connection *c = kb_traffic_at(traffic, i);
+		size_t n = atomic_load_explicit(&c->subscribed, memory_order_acquire);
+		for (size_t s = 0; s < n; s++)
+			if (kb_counted(&c->first_subscription[s].state) != KB_SUBSCRIPTION_UNUSED)
+				add_subscription(rpc, context, c, &c->first_subscription[s], kind);
+	}
+}
+
+/* -- questions -- */
+
+/* Each bucket that is not empty, by the microseconds that its values are below. */
+static void add_buckets(rpc_t *rpc, void *structure, const struct kb_histogram *h)
+{
+	void *buckets;
+	char name[32];
+	if (rpc->struct_add(structure, "{", "answered_below_us", &buckets) < 0)
+		return;
+	for (size_t i = 0; i < KB_HISTOGRAM_BUCKETS; i++) {
+		if (!h->buckets[i])
+			continue;
+		snprintf(name, sizeof name, "%llu", (unsigned long long)kb_histogram_least(i + 1));
+		kb_rpc_number(rpc, buckets, name, h->buckets[i]);
+	}
+}
+
+static void add_times(rpc_t *rpc, void *structure, const struct kb_histogram *h)
+{
+	kb_rpc_number(rpc, structure, "mean_us", h->count ? h->sum_us / h->count : 0);
+	kb_rpc_number(rpc, structure, "p50_us", kb_histogram_percentile(h, 50));
+	kb_rpc_number(rpc, structure, "p90_us", kb_histogram_percentile(h, 90));
+	kb_rpc_number(rpc, structure, "p99_us", kb_histogram_percentile(h, 99));
+	add_buckets(rpc, structure, h);
+}
+
+void *kb_rpc_questions(rpc_t *rpc, void *context, size_t first_column)
+{
+	struct kb_histogram times;
+	bool ready = kb_questions_times(first_column, &times);
+	void *structure = ready ? add_structure(rpc, context) : NULL;
+	if (!ready)
+		rpc->fault(context, 500, "not ready");
+	if (!structure)
+		return NULL;
+	kb_rpc_number(rpc, structure, "under_way", kb_counts_under_way(0));
+	kb_rpc_number(rpc, structure, "answered", kb_counts_of_processes(first_column + KB_QUESTIONS_ANSWERED));
+	kb_rpc_number(rpc, structure, "timeout", kb_counts_of_processes(first_column + KB_QUESTIONS_TIMEOUT));
+	kb_rpc_number(rpc, structure, "lost", kb_counts_of_processes(first_column + KB_QUESTIONS_LOST));
+	kb_rpc_number(rpc, structure, "too_large", kb_counts_of_processes(first_column + KB_QUESTIONS_TOO_LARGE));
+	kb_rpc_number(rpc, structure, "refused", kb_counts_of_processes(first_column + KB_QUESTIONS_REFUSED));
+	add_times(rpc, structure, &times);
+	return structure;
+}

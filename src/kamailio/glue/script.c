@@ -1,0 +1,301 @@
+#include "kamailio/glue/script.h"
+
+#include <core/dprint.h>
+#include <core/kemi.h>
+#include <core/mem/mem.h>
+#include <core/pvapi.h>
+
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "core/log.h"
+
+enum { BUFFERS = 8, KEPT_BYTES = 65536 };
+
+/* Buffers that take turns. */
+struct ring {
+	struct kb_buf buffers[BUFFERS];
+	unsigned turn;
+};
+
+static struct kb_buf *next_of(struct ring *r)
+{
+	struct kb_buf *buffer = &r->buffers[r->turn++ % BUFFERS];
+	if (buffer->capacity > KEPT_BYTES) /* else one long text would cost each process its length eight times, for ever */
+		kb_buf_free(buffer);
+	kb_buf_clear(buffer);
+	return buffer;
+}
+
+struct kb_buf *kb_script_result(void)
+{
+	static struct ring results;
+	return next_of(&results);
+}
+
+/* For the text of one parameter, until a function has all of them, of which none has more than six: no variable that is
+ * evaluated for a later one writes here, as it may into the buffers of results and of the core's transformations. */
+static struct kb_buf *parameter_buffer(void)
+{
+	static struct ring parameters;
+	return next_of(&parameters);
+}
+
+static bool copied(const str *from, struct kb_slice *text)
+{
+	struct kb_buf *copy = parameter_buffer();
+	kb_buf_append_slice(copy, kb_slice_of_str(from));
+	*text = copy->n ? kb_buf_slice(copy) : kb_slice("", 0);
+	return !copy->failed;
+}
+
+static struct kb_slice number_text(int number)
+{
+	struct kb_buf *text = parameter_buffer();
+	kb_buf_printf(text, "%d", number);
+	return kb_buf_slice(text);
+}
+
+/* Whether the text is in memory of its own, where no other variable's evaluation changes it: the body in the message,
+ * and what was assigned to a $var. Any other may be in a buffer that many share, as the texts of numbers are, or be
+ * freed by the next reading. */
+static bool stays(const pv_spec_t *variable, const pv_value_t *value)
+{
+	return !variable->trans && !(value->flags & PV_VAL_INT) &&
+		   (variable->type == PVT_MSG_BODY || variable->type == PVT_SCRIPTVAR);
+}
+
+/* A lone pseudo-variable, without the core's buffer, which bounds the length (pv_buffer_size). All else is as in
+ * a longer string: one that cannot be evaluated is empty, null is a word, and a text counts more than the number beside
+ * it, which may be too large for an int or read from "007". */
+static bool variable_text(struct sip_msg *msg, pv_spec_t *variable, struct kb_slice *text)
+{
+	pv_value_t value;
+	if (pv_get_spec_value(msg, variable, &value) != 0)
+		*text = KB_SLICE_LITERAL("");
+	else if (value.flags & PV_VAL_NULL)
+		*text = KB_SLICE_LITERAL("<null>");
+	else if (!(value.flags & PV_VAL_STR))
+		*text = number_text(value.ri);
+	else if (stays(variable, &value))
+		*text = kb_slice_of_str(&value.rs);
+	else
+		return copied(&value.rs, text);
+	return true;
+}
+
+/* A string with pseudo-variables in it. The core would log three lines each time that its bound is too small, so it
+ * says nothing and we do. */
+static bool string_text(struct sip_msg *msg, pv_elem_t *parts, struct kb_slice *text, bool *too_long)
+{
+	struct kb_buf *buffer = parameter_buffer();
+	int size = pv_get_buffer_size();
+	char *to = kb_buf_reserve(buffer, (size_t)size);
+	int failed = to ? pv_printf_mode(msg, parts, 0, to, &size) : -1;
+	*too_long = failed == -2;
+	*text = kb_slice(to, failed ? 0 : (size_t)size);
+	return !failed;
+}
+
+static bool other_text(struct sip_msg *msg, fparam_t *fixed, struct kb_slice *text)
+{
+	str s = STR_NULL;
+	bool got = fixup_get_svalue(msg, (gparam_t *)fixed, &s) == 0;
+	*text = kb_slice_of_str(&s);
+	return got;
+}
+
+static void log_no_text(const char *function, const char *name, bool too_long)
+{
+	static struct kb_log_limit no_value, longer;
+	if (too_long)
+		kb_log_limited(&longer, KB_LOG_ERROR,
+			"%s: the parameter %s, a string with variables in it, is longer than pv_buffer_size allows (%d bytes)",
+			function, name, pv_get_buffer_size() - 1);
+	else
+		kb_log_limited(&no_value, KB_LOG_ERROR, "%s: the parameter %s has no value", function, name);
+}
+
+bool kb_script_get(struct sip_msg *msg, const char *function, const char *name, char *parameter, struct kb_slice *value)
+{
+	fparam_t *fixed = (fparam_t *)parameter;
+	bool got, too_long = false;
+	switch (fixed->type) {
+	case FPARAM_PVS: got = variable_text(msg, fixed->v.pvs, value); break;
+	case FPARAM_PVE: got = string_text(msg, fixed->v.pve, value, &too_long); break;
+	default: got = other_text(msg, fixed, value);
+	}
+	if (!got)
+		log_no_text(function, name, too_long);
+	return got;
+}
+
+int kb_script_set_text(pv_value_t *value, struct kb_slice text)
+{
+	memset(value, 0, sizeof *value);
+	value->rs = kb_str_of_slice(text);
+	value->flags = PV_VAL_STR;
+	return 0;
+}
+
+/* Reads an integer that Kamailio's own int holds. */
+static bool small_integer(struct kb_slice text, int *number)
+{
+	size_t digits = text.n > 0 && text.p[0] == '-' ? text.n - 1 : text.n;
+	long n = 0;
+	if (digits == 0 || digits > 10)
+		return false;
+	for (size_t i = text.n - digits; i < text.n; i++) {
+		if (text.p[i] < '0' || text.p[i] > '9')
+			return false;
+		n = n * 10 + (text.p[i] - '0');
+	}
+	n = digits < text.n ? -n : n;
+	*number = (int)n;
+	return n >= INT32_MIN && n <= INT32_MAX;
+}
+
+int kb_script_set_json(struct sip_msg *msg, pv_value_t *value, struct kb_json_value json)
+{
+	if (json.type == KB_JSON_NONE || json.type == KB_JSON_NULL)
+		return pv_get_null(msg, NULL, value);
+	struct kb_buf *text = kb_script_result();
+	kb_json_text(json, text);
+	if (text->failed)
+		return pv_get_null(msg, NULL, value);
+	kb_script_set_text(value, kb_buf_slice(text));
+	if (!value->rs.s)
+		value->rs.s = ""; /* an empty string has no memory yet, and must not look like null */
+	if (json.type == KB_JSON_NUMBER && small_integer(kb_buf_slice(text), &value->ri))
+		value->flags |= PV_VAL_INT;
+	return 0;
+}
+
+int kb_script_assign(struct sip_msg *msg, pv_spec_t *target, pv_value_t *value)
+{
+	if (!pv_is_w(target)) {
+		LM_ERR("the target is a pseudo-variable that cannot be written\n");
+		return -1;
+	}
+	return pv_set_spec_value(msg, target, 0, value) < 0 ? -1 : 1;
+}
+
+/* What the core passes to a fix-up lies inside one of these. */
+static const action_u_t *action_of(void **parameter)
+{
+	return (const action_u_t *)(const void *)((char *)parameter - offsetof(action_u_t, u));
+}
+
+static bool is_value(void **parameter)
+{
+	return action_of(parameter)->type == STRING_RVE_ST;
+}
+
+static fparam_t *new_parameter(int type, void **parameter)
+{
+	fparam_t *fixed = pkg_malloc(sizeof *fixed);
+	if (!fixed) {
+		PKG_MEM_ERROR;
+		return NULL;
+	}
+	memset(fixed, 0, sizeof *fixed);
+	fixed->type = type;
+	fixed->orig = *parameter;
+	fixed->fixed = &fixed->v;
+	return fixed;
+}
+
+/* The core has evaluated an expression. Its own fix-ups would end the value at the first NUL. */
+static int fixup_value(void **parameter)
+{
+	fparam_t *fixed = new_parameter(FPARAM_STR, parameter);
+	if (!fixed)
+		return -1;
+	fixed->v.str = action_of(parameter)->u.str;
+	*parameter = fixed;
+	return 0;
+}
+
+/* 0 when the text is one pseudo-variable and nothing else, 1 when it is something else. */
+static int fixup_variable(void **parameter)
+{
+	str text = {*parameter, (int)strlen(*parameter)};
+	pv_spec_t *variable = text.s[0] == '$' ? pkg_malloc(sizeof *variable) : NULL;
+	if (!variable)
+		return 1;
+	const char *end = pv_parse_spec2(&text, variable, 1);
+	fparam_t *fixed = end == text.s + text.len ? new_parameter(FPARAM_PVS, parameter) : NULL;
+	if (!fixed) {
+		if (end)
+			pv_spec_free(variable);
+		else
+			pkg_free(variable);
+		return 1;
+	}
+	fixed->v.pvs = variable;
+	*parameter = fixed;
+	return 0;
+}
+
+int kb_fixup_text(void **parameter, int number)
+{
+	(void)number;
+	if (is_value(parameter))
+		return fixup_value(parameter);
+	return fixup_variable(parameter) == 0 ? 0 : fixup_spve_null(parameter, 1);
+}
+
+int kb_fixup_text_free(void **parameter, int number)
+{
+	(void)number;
+	return fixup_free_spve_null(parameter, 1);
+}
+
+int kb_fixup_target(void **parameter, int number)
+{
+	if (is_value(parameter) || fixup_pvar_null(parameter, 1) != 0) {
+		LM_ERR("parameter %d must be the name of a pseudo-variable, in quotes\n", number);
+		return -1;
+	}
+	if (!pv_is_w((pv_spec_t *)*parameter)) {
+		LM_ERR("parameter %d must be a pseudo-variable that can be written\n", number);
+		return -1;
+	}
+	return 0;
+}
+
+int kb_fixup_target_free(void **parameter, int number)
+{
+	(void)number;
+	return fixup_free_pvar_null(parameter, 1);
+}
+
+int kb_fixup_text_target2(void **parameter, int number)
+{
+	return number == 2 ? kb_fixup_target(parameter, number) : kb_fixup_text(parameter, number);
+}
+
+int kb_fixup_text_target2_free(void **parameter, int number)
+{
+	return number == 2 ? kb_fixup_target_free(parameter, number) : kb_fixup_text_free(parameter, number);
+}
+
+int kb_fixup_text_target3(void **parameter, int number)
+{
+	return number == 3 ? kb_fixup_target(parameter, number) : kb_fixup_text(parameter, number);
+}
+
+int kb_fixup_text_target3_free(void **parameter, int number)
+{
+	return number == 3 ? kb_fixup_target_free(parameter, number) : kb_fixup_text_free(parameter, number);
+}
+
+bool kb_kemi_is_there(void)
+{
+	static const char *const engines[] = {"app_lua", "app_python", "app_python3", "app_python3s", "app_jsdt",
+		"app_ruby", "app_ruby_proc", "app_sqlang", "app_perl", "app_mono"};
+	for (size_t i = 0; i < sizeof engines / sizeof *engines; i++)
+		if (module_loaded((char *)(uintptr_t)engines[i]))
+			return true;
+	return sr_kemi_eng_get() != NULL;
+}

@@ -1,0 +1,193 @@
+#include "kamailio/glue/suspend.h"
+
+#include <core/dprint.h>
+#include <core/route.h>
+#include <modules/tm/tm_load.h>
+
+#include <poll.h>
+#include <stdio.h>
+
+#include "core/log.h"
+#include "kamailio/glue/event_route.h"
+#include "kamailio/glue/process.h"
+#include "kamailio/glue/route_calls.h"
+#include "kamailio/glue/script.h"
+
+enum { LOOK_MS = 20 /* how late a deadline may be noticed while questions are under way */, IDLE_MS = 1000 };
+
+_Static_assert(sizeof(struct kb_suspended) <= KB_REPLY_NOTE_MAX, "the note of a question holds it");
+
+static struct tm_binds tm;
+static cmd_function check_trans; /* t_check_trans() of scripts, which the binds lack */
+
+/* -- suspending -- */
+
+static bool load(const char *function)
+{
+	if (!check_trans && load_tm_api(&tm) >= 0)
+		check_trans = find_export("t_check_trans", 0, 0);
+	if (check_trans)
+		return true;
+	LM_ERR("%s: needs the tm module: loadmodule \"tm.so\"\n", function);
+	return false;
+}
+
+bool kb_suspend_init(const char *function, const char *const names[], bool *wanted)
+{
+	*wanted = kb_routes_call(names) || (kb_kemi_is_there() && module_loaded("tm"));
+	return !*wanted || load(function);
+}
+
+/* A call from where nobody looks, by another module's means for one. */
+bool kb_suspend_is_loaded(const char *function)
+{
+	if (!check_trans)
+		LM_ERR("%s: needs the tm module, and a server that has started\n", function);
+	return check_trans != NULL;
+}
+
+static bool find_route(
+	const char *function, struct route_list *list, const char *kind, struct kb_slice name, int *index)
+{
+	char text[256];
+	*index = -1;
+	if (name.n == 0)
+		return true;
+	snprintf(text, sizeof text, "%.*s", (int)(name.n < sizeof text ? name.n : sizeof text - 1), name.p);
+	*index = route_lookup(list, text);
+	if (*index >= 0 && list->rlist[*index])
+		return true;
+	kb_log(KB_LOG_ERROR, "%s: there is no %s[%s]", function, kind, text);
+	return false;
+}
+
+bool kb_suspend_find_routes(
+	const char *function, struct kb_slice on_answer, struct kb_slice on_failure, struct kb_suspended *s)
+{
+	return find_route(function, &onreply_rt, "onreply_route", on_answer, &s->on_answer) &&
+		   find_route(function, &failure_rt, "failure_route", on_failure, &s->on_failure);
+}
+
+static bool name_callback(const char *function, struct kb_slice name, char to[KB_CALLBACK_BYTES])
+{
+	if (name.n >= KB_CALLBACK_BYTES) {
+		kb_log(KB_LOG_ERROR, "%s: the name of the function \"%.*s\" is longer than %d bytes", function,
+			KB_SLICE_FMT(name), KB_CALLBACK_BYTES - 1);
+		return false;
+	}
+	if (name.n)
+		memcpy(to, name.p, name.n);
+	to[name.n] = '\0';
+	return true;
+}
+
+bool kb_suspend_name_callbacks(
+	const char *function, struct kb_slice on_answer, struct kb_slice on_failure, struct kb_suspended *s)
+{
+	s->on_answer = s->on_failure = -1;
+	return name_callback(function, on_answer, s->answer_callback) &&
+		   name_callback(function, on_failure, s->failure_callback);
+}
+
+/* The transaction that the script has made. */
+static bool has_transaction(void)
+{
+	tm_cell_t *t = tm.t_gett();
+	return t && t != T_UNDEFINED;
+}
+
+enum kb_suspending kb_suspend_look(const char *function, struct sip_msg *msg)
+{
+	static struct kb_log_limit faked;
+	if (kb_event_is_faked(msg)) {
+		kb_log_limited(&faked, KB_LOG_ERROR,
+			"%s: there is no SIP request to suspend, as in event routes and timers: nothing is asked", function);
+		return KB_NOT_SUSPENDED;
+	}
+	/* It sends the last reply again, as t_newtran() does, and makes nothing. */
+	return !has_transaction() && check_trans(msg, NULL, NULL) == 0 ? KB_SUSPENDED_BEFORE : KB_SUSPENDED;
+}
+
+static enum kb_suspending make_transaction(const char *function, struct sip_msg *msg)
+{
+	int made = tm.t_newtran(msg);
+	if (made < 0)
+		LM_ERR("%s: cannot create a transaction\n", function);
+	return made < 0 ? KB_NOT_SUSPENDED : made == 0 ? KB_SUSPENDED_BEFORE : KB_SUSPENDED;
+}
+
+enum kb_suspending kb_suspend(const char *function, struct sip_msg *msg, struct kb_suspended *s)
+{
+	enum kb_suspending found = has_transaction() ? KB_SUSPENDED : make_transaction(function, msg);
+	if (found != KB_SUSPENDED)
+		return found;
+	int failed = tm.t_suspend(msg, &s->index, &s->label);
+	if (failed > 0)
+		LM_INFO("%s: nothing is asked for a transaction that was cancelled\n", function);
+	else if (failed < 0)
+		LM_ERR("%s: cannot suspend the transaction\n", function);
+	return failed ? KB_NOT_SUSPENDED : KB_SUSPENDED;
+}
+
+void kb_suspend_cancel(const struct kb_suspended *s)
+{
+	tm.t_cancel_suspend(s->index, s->label);
+}
+
+/* -- going on -- */
+
+static void resume(const struct kb_resumer *r, struct kb_suspended *s, bool answered)
+{
+	static struct kb_log_limit gone;
+	int route = answered ? s->on_answer : s->on_failure, result;
+	char *callback = answered ? s->answer_callback : s->failure_callback;
+	if (callback[0]) {
+		str name = {callback, (int)strlen(callback)}, parameter = str_init("");
+		result = tm.t_continue_cb(s->index, s->label, &name, &parameter);
+	} else {
+		struct action *actions = route < 0 ? NULL : answered ? onreply_rt.rlist[route] : failure_rt.rlist[route];
+		result = tm.t_continue(s->index, s->label, actions);
+	}
+	if (result < 0) /* its caller has hung up, for one */
+		kb_log_limited(&gone, KB_LOG_INFO, "%s: the transaction %u:%u is gone before its answer came", r->function,
+			s->index, s->label);
+}
+
+/* True while the question in the slot still waits. */
+static bool look_at(const struct kb_resumer *r, size_t slot)
+{
+	struct kb_slice answer = {NULL, 0};
+	struct kb_suspended s;
+	if (!kb_reply_is_handed_over(r->replies, slot))
+		return false;
+	enum kb_reply_state state = kb_reply_poll(r->replies, slot, &answer);
+	if (state == KB_REPLY_FREE || state == KB_REPLY_WAITING)
+		return state == KB_REPLY_WAITING;
+	memcpy(&s, kb_reply_note(r->replies, slot), sizeof s);
+	bool answered = r->ended(state, answer, &s);
+	kb_reply_end(r->replies, slot);
+	resume(r, &s, answered);
+	r->forget();
+	return false;
+}
+
+static bool look_at_all(const struct kb_resumer *r)
+{
+	bool waiting = false;
+	for (size_t i = r->share; i < kb_replies_claimable(r->replies); i += kb_replies_shares(r->replies))
+		waiting |= look_at(r, kb_replies_first_claimable(r->replies) + i);
+	return waiting;
+}
+
+void kb_resumer_run(const struct kb_resumer *r)
+{
+	struct kb_wake *wake = kb_replies_wake(r->replies, r->share);
+	for (;;) {
+		kb_process_tick(NULL);
+		kb_wake_arm(wake);
+		bool waiting = look_at_all(r);
+		struct pollfd p = {kb_wake_fd(wake), POLLIN, 0};
+		poll(&p, 1, waiting ? LOOK_MS : IDLE_MS);
+		kb_wake_disarm(wake);
+	}
+}

@@ -1,0 +1,24 @@
+#include "kamailio/glue/tls_settings.h"
+
+#include <core/dprint.h>
+
+#include "net/tls_options.h"
+
+bool kb_tls_settings_check(
+	const struct kb_broker_tls *tls, const char *prefix, const char *verify_peer, const char *verify_name)
+{
+	const char *wrong = kb_tls_check(tls);
+	if (wrong)
+		LM_ERR("%s: %s\n", prefix, wrong);
+	if (tls->any_peer)
+		LM_WARN(
+			"%s is 0: whoever answers at the address of a broker gets its password and all messages\n", verify_peer);
+	else if (tls->any_name)
+		LM_WARN("%s is 0: whoever has any certificate of the CA can stand in for a broker\n", verify_name);
+	return !wrong;
+}
+
+const char *kb_tls_file(const char *name)
+{
+	return name && name[0] ? name : NULL;
+}

@@ -1,0 +1,187 @@
+/* The processes that talk to the brokers: a publisher and a consumer for each zone, and one that asks questions. */
+#include "kamailio/kazoo/kazoo.h"
+
+#include <core/dprint.h>
+
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "bus/consumer.h"
+#include "bus/questions.h"
+#include "kamailio/kazoo/query.h"
+#include "kamailio/kazoo/stats.h"
+#include "kamailio/glue/process.h"
+#include "kamailio/glue/settings.h"
+#include "kamailio/glue/tls_settings.h"
+
+enum { NAME_BYTES = 300 };
+
+static struct kb_broker_tls tls_of_settings(void)
+{
+	const struct kz_settings *s = kz_settings();
+	return (struct kb_broker_tls){.ca_file = kb_tls_file(s->tls_ca),
+		.cert_file = kb_tls_file(s->tls_cert),
+		.key_file = kb_tls_file(s->tls_key),
+		.any_peer = !s->tls_verify_peer,
+		.any_name = !s->tls_verify_hostname,
+		.ca_name = "amqps_ca_cert",
+		.cert_name = "amqps_cert",
+		.key_name = "amqps_key"};
+}
+
+static struct kb_broker_config config_of(
+	enum kb_broker_role role, size_t zone, const char *what, struct kb_inbox *inbox, const char *name)
+{
+	const struct kz_settings *s = kz_settings();
+	return (struct kb_broker_config){.urls = kz_zone(zone)->urls,
+		.n_urls = kz_zone(zone)->n_urls,
+		.client_name = name,
+		.role = role,
+		.connect_timeout_ms = s->connect_timeout_sec * 1000 + s->connect_timeout_micro / 1000,
+		.heartbeat_s = s->heartbeats,
+		.tls = tls_of_settings(),
+		.message_max = kb_inbox_message_max(inbox) / 2,
+		.index = (uint32_t)zone,
+		.common_address = kz_zone(zone)->address,
+		.traffic = kz_stats_connection(what, zone)};
+}
+
+/* What the broker's own tools show: the zone only where there is a choice. */
+static void name_connection(char name[NAME_BYTES], const char *what, size_t zone)
+{
+	const char *node = kz_settings()->node_hostname;
+	if (zone == KZ_PRIMARY)
+		snprintf(name, NAME_BYTES, "kamailio@%.200s %s", node, what);
+	else
+		snprintf(name, NAME_BYTES, "kamailio@%.200s zone %s %s", node, kz_zone(zone)->name, what);
+}
+
+/* What the publisher of a zone and the process that asks have in common. */
+static struct kb_publisher publisher_of(size_t zone, const char *what, enum kz_source source, const char *name)
+{
+	return (struct kb_publisher){.api = &kb_amqp,
+		.config = config_of(KB_ROLE_PUBLISH, zone, what, kz_inbox(source, zone), name),
+		.outbox = kz_outbox(),
+		.inbox = kz_inbox(source, zone),
+		.zone = kz_zone(zone)->name,
+		.name = what,
+		.batch = (unsigned)kz_settings()->internal_loop_count,
+		.timeout_ms = kz_milliseconds(kz_settings()->interprocess_timeout),
+		.retry_ms = kz_settings()->nack_retry_ms,
+		.tick = kb_process_tick,
+		.drain_ms = KB_PROCESS_DRAIN_MS,
+		.stop = kb_process_stop};
+}
+
+static void publisher_main(void *argument)
+{
+	size_t zone = (size_t)(intptr_t)argument;
+	char name[NAME_BYTES];
+	name_connection(name, "publisher", zone);
+	struct kb_publisher p = publisher_of(zone, "publisher", KZ_FROM_PUBLISHER, name);
+	p.reader = zone;
+	if (zone == KZ_PRIMARY)
+		p.subscriptions = kz_subscriptions(&p.n_subscriptions);
+	kb_publisher_run(&p);
+}
+
+/* Questions and answers have a connection of their own: on the others they would wait behind what is published, or
+ * behind deliveries that no worker has room for. */
+static void questions_main(void *argument)
+{
+	size_t zone = (size_t)(intptr_t)argument;
+	char name[NAME_BYTES];
+	name_connection(name, "questions", zone);
+	struct kb_publisher p = publisher_of(zone, "questions", KZ_FROM_QUESTIONS, name);
+	p.reader = kz_question_reader();
+	kb_questions_run(&p, kz_replies(), kz_reply_prefix());
+}
+
+/* The subscriptions as they are in the other zones: those that are federated, perhaps to another exchange. */
+static const struct kb_subscription *subscriptions_of(size_t zone, size_t *n)
+{
+	const struct kz_settings *s = kz_settings();
+	const struct kb_subscription *all = kz_subscriptions(n);
+	if (zone == KZ_PRIMARY || !s->use_federated_exchange || *n == 0)
+		return all;
+	struct kb_subscription *copy = malloc(*n * sizeof *copy);
+	for (size_t i = 0; copy && i < *n; i++) {
+		copy[i] = all[i];
+		copy[i].exchange.name = s->federated_exchange;
+	}
+	return copy ? copy : all;
+}
+
+static void consumer_main(void *argument)
+{
+	size_t zone = (size_t)(intptr_t)argument;
+	char name[NAME_BYTES];
+	name_connection(name, "consumer", zone);
+	struct kb_consumer c = {.api = &kb_amqp,
+		.config = config_of(KB_ROLE_CONSUME, zone, "consumer", kz_inbox(KZ_FROM_CONSUMER, zone), name),
+		.inbox = kz_inbox(KZ_FROM_CONSUMER, zone),
+		.federated_only = zone != KZ_PRIMARY,
+		.ack_batch = (unsigned)kz_settings()->ack_loop_count,
+		.deliver_batch = (unsigned)kz_settings()->consumer_loop_count,
+		.ack_timeout_ms = kz_milliseconds(kz_settings()->ack_timeout),
+		.read_timeout_ms = kz_milliseconds(kz_settings()->waitframe_timeout),
+		.drain_backlog = kz_settings()->consume_messages_on_reconnect,
+		.single_worker_for_backlog = kz_settings()->single_consumer_on_reconnect,
+		.zone = kz_zone(zone)->name,
+		.tick = kb_process_tick,
+		.stop = kb_process_stop};
+	c.subscriptions = subscriptions_of(zone, &c.n_subscriptions);
+	kb_consumer_run(&c);
+}
+
+/* -- starting -- */
+
+static bool any_tls(void)
+{
+	for (size_t i = 0; i < kz_settings()->n_urls; i++)
+		if (strstr(kz_settings()->urls[i], "amqps://"))
+			return true;
+	return false;
+}
+
+/* Only when it matters: with an address that uses TLS. */
+static bool check_tls(void)
+{
+	struct kb_broker_tls tls = tls_of_settings();
+	return kb_tls_settings_check(&tls, "amqps", "amqps_verify_peer", "amqps_verify_hostname");
+}
+
+bool kz_brokers_check(void)
+{
+	size_t bad = 0;
+	struct kb_broker_config config = {.urls = kz_settings()->urls, .n_urls = kz_settings()->n_urls};
+	struct kb_broker *broker = kb_amqp.open(&config, &(struct kb_broker_events){0}, &bad);
+	if (!broker)
+		LM_ERR("amqp_connection: \"%s\" cannot be used: the line above says why\n",
+			kb_setting_without_password(config.urls[bad]));
+	kb_amqp.close(broker);
+	return broker && (!any_tls() || check_tls());
+}
+
+int kz_brokers_processes(void)
+{
+	return 2 * (int)kz_zones() + 1;
+}
+
+static bool fork_for(size_t zone, const char *what, void (*body)(void *))
+{
+	static char names[2 * KZ_ZONES_MAX + 1][64];
+	static size_t n;
+	char *name = names[n++];
+	bool primary = zone == KZ_PRIMARY;
+	snprintf(name, sizeof *names, "kazoo %s%s%.40s", what, primary ? "" : " ", primary ? "" : kz_zone(zone)->name);
+	return kb_process_fork(KB_PROCESS_BARE, name, body, (void *)(intptr_t)zone) == 0;
+}
+
+bool kz_brokers_fork(void)
+{
+	for (size_t zone = 0; zone < kz_zones(); zone++)
+		if (!fork_for(zone, "consumer", consumer_main) || !fork_for(zone, "publisher", publisher_main))
+			return false;
+	return fork_for(KZ_PRIMARY, "questions", questions_main);
+}

@@ -1,0 +1,157 @@
+#include "kamailio/kazoo/delivery.h"
+
+#include <core/dprint.h>
+
+#include "kamailio/glue/message_pv.h"
+
+static struct kz_delivery current; /* record NULL: none */
+static struct kb_message message;  /* of the current one */
+static bool settled;
+
+/* Where the parts of `message` lie once its record went back to the ring before the route was done. */
+static struct kb_buf kept;
+
+const struct kb_message *kz_delivery_begin(const struct kz_delivery *delivery)
+{
+	current = *delivery;
+	message = *delivery->message;
+	settled = false;
+	return &message;
+}
+
+void kz_delivery_end(enum kb_outcome outcome)
+{
+	if (!settled)
+		kb_inbox_settle(current.inbox, current.worker, current.record, outcome);
+	current = (struct kz_delivery){0};
+	message = (struct kb_message){0};
+}
+
+struct kb_slice kz_delivery_payload(void)
+{
+	return current.payload;
+}
+
+/* -- settling -- */
+
+static bool keep(void)
+{
+	bool raw = current.payload.p == message.payload.p;
+	size_t size = kb_message_size(&message);
+	kb_buf_clear(&kept);
+	char *copy = kb_buf_reserve(&kept, size);
+	if (!copy)
+		return false;
+	kb_message_encode(&message, copy);
+	if (!kb_message_decode(copy, size, &message))
+		return false;
+	if (raw)
+		current.payload = message.payload;
+	return true;
+}
+
+static const char *why_not(void)
+{
+	if (!current.record)
+		return "there is no message: it is for the event routes of deliveries";
+	if (settled)
+		return "the message is settled already";
+	if (!(message.origin.flags & KB_WANTS_ACK))
+		return "the message is not ours to settle: its subscription needs \"no_ack\":0 and \"wait_for_consumer_ack\":1";
+	return keep() ? NULL : "out of memory";
+}
+
+static int settle(const char *function, enum kb_outcome outcome)
+{
+	const char *problem = why_not();
+	if (problem) {
+		LM_ERR("%s: %s\n", function, problem);
+		return -1;
+	}
+	kb_inbox_settle(current.inbox, current.worker, current.record, outcome);
+	settled = true;
+	return 1;
+}
+
+int kz_kemi_ack(struct sip_msg *msg)
+{
+	(void)msg;
+	return settle("kazoo_ack", KB_DONE);
+}
+
+int kz_kemi_reject(struct sip_msg *msg)
+{
+	(void)msg;
+	return settle("kazoo_reject", KB_REJECTED);
+}
+
+int kz_kemi_requeue(struct sip_msg *msg)
+{
+	(void)msg;
+	return settle("kazoo_requeue", KB_REQUEUE);
+}
+
+int kz_ack(struct sip_msg *msg, char *unused1, char *unused2)
+{
+	(void)unused1, (void)unused2;
+	return kz_kemi_ack(msg);
+}
+
+int kz_reject(struct sip_msg *msg, char *unused1, char *unused2)
+{
+	(void)unused1, (void)unused2;
+	return kz_kemi_reject(msg);
+}
+
+int kz_requeue(struct sip_msg *msg, char *unused1, char *unused2)
+{
+	(void)unused1, (void)unused2;
+	return kz_kemi_requeue(msg);
+}
+
+/* -- pseudo-variables -- */
+
+int kz_pv_payload(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
+{
+	return kb_pv_text(msg, parameter, value, current.payload);
+}
+
+/* The module's own events came from no exchange and no queue. */
+static int text_of_delivery(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value, struct kb_slice slice)
+{
+	return current.subscription ? kb_pv_text(msg, parameter, value, slice) : pv_get_null(msg, parameter, value);
+}
+
+int kz_pv_routing_key(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
+{
+	return text_of_delivery(msg, parameter, value, message.key);
+}
+
+int kz_pv_exchange(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
+{
+	return text_of_delivery(msg, parameter, value, message.exchange);
+}
+
+int kz_pv_queue(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
+{
+	if (!current.subscription)
+		return pv_get_null(msg, parameter, value);
+	return kb_pv_text(msg, parameter, value, kb_slice_from(current.subscription->queue.name));
+}
+
+int kz_pv_redelivered(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
+{
+	if (!current.subscription)
+		return pv_get_null(msg, parameter, value);
+	return pv_get_sintval(msg, parameter, value, message.origin.flags & KB_REDELIVERED ? 1 : 0);
+}
+
+int kz_pv_header(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
+{
+	return kb_pv_entry(msg, parameter, value, message.headers);
+}
+
+int kz_pv_property(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
+{
+	return kb_pv_entry(msg, parameter, value, message.properties);
+}

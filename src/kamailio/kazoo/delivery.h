@@ -1,0 +1,45 @@
+/* The message whose route runs in this process: what routes can read of it, and what they can say about it. */
+#ifndef KB_KAMAILIO_KAZOO_DELIVERY_H
+#define KB_KAMAILIO_KAZOO_DELIVERY_H
+
+#include <core/pvar.h>
+
+#include "bus/broker.h"
+#include "core/inbox.h"
+
+/* One at a time: between these two there is a current message. `payload` is what $kzE shows and stays the caller's; the
+ * subscription is NULL for an event of the module's own. kz_delivery_begin() returns the message to use from then on,
+ * because its record may be given back before the route is done. kz_delivery_end() settles with this outcome what no
+ * route has settled. */
+struct kz_delivery {
+	struct kb_inbox *inbox;
+	size_t worker;
+	struct kb_record *record;
+	const struct kb_message *message;
+	const struct kb_subscription *subscription;
+	struct kb_slice payload;
+};
+const struct kb_message *kz_delivery_begin(const struct kz_delivery *delivery);
+void kz_delivery_end(enum kb_outcome outcome);
+
+/* What $kzE shows. */
+struct kb_slice kz_delivery_payload(void);
+
+/* kazoo_ack(), kazoo_reject(), kazoo_requeue(): at once, and only once for a message. */
+int kz_ack(struct sip_msg *msg, char *unused1, char *unused2);
+int kz_reject(struct sip_msg *msg, char *unused1, char *unused2);
+int kz_requeue(struct sip_msg *msg, char *unused1, char *unused2);
+int kz_kemi_ack(struct sip_msg *msg);
+int kz_kemi_reject(struct sip_msg *msg);
+int kz_kemi_requeue(struct sip_msg *msg);
+
+/* $kzE, $kzRK, $kzEx, $kzQueue, $kzRedelivered, $kzHdr(name), $kzProp(name): null outside of an event. */
+int kz_pv_payload(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+int kz_pv_routing_key(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+int kz_pv_exchange(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+int kz_pv_queue(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+int kz_pv_redelivered(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+int kz_pv_header(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+int kz_pv_property(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+
+#endif

@@ -1,0 +1,284 @@
+#include "kamailio/kazoo/kazoo.h"
+
+#include <core/dprint.h>
+#include <core/pt.h>
+
+#include <poll.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "core/inbox.h"
+#include "core/json.h"
+#include "core/log.h"
+#include "kamailio/glue/event_route.h"
+#include "kamailio/kazoo/delivery.h"
+#include "kamailio/kazoo/stats.h"
+#include "kamailio/glue/policy_reload.h"
+#include "kamailio/glue/process.h"
+#include "kamailio/glue/script.h"
+#include "policy/policy.h"
+
+enum { IDLE_MS = 1000, UNROUTED_PAUSE_S = 60 /* between two lines about messages without a route */ };
+
+/* By kz_source, and zone for zone. */
+static struct kb_inbox *inboxes[2 * KZ_ZONES_MAX + 1];
+static size_t n_inboxes;
+
+struct worker {
+	size_t index;
+	size_t turn; /* the inbox of the current message */
+	struct kb_policy *policy;
+	struct kb_buf payload; /* of the current message, as routes see it */
+	struct kb_log_limit unreadable, unrouted;
+};
+
+/* -- one message -- */
+
+/* The text of a second, made once for all messages in it. */
+static struct kb_slice now_text(void)
+{
+	static char text[24];
+	static time_t second;
+	static int n;
+	time_t now = time(NULL);
+	if (now != second)
+		n = snprintf(text, sizeof text, "%lld", (long long)now);
+	second = now;
+	return kb_slice(text, (size_t)n);
+}
+
+bool kz_receive_payload(size_t zone, struct kb_slice payload, struct kb_buf *out, struct kb_json_error *error)
+{
+	const struct kz_zone *from = kz_zone(zone);
+	const struct kb_json_edit edits[] = {
+		{KB_SLICE_LITERAL("AMQP-Broker-Zone"), kb_slice_from(from->name), false, KB_JSON_SET},
+		{KB_SLICE_LITERAL("AMQP-Received"), now_text(), true, KB_JSON_SET},
+		{KB_SLICE_LITERAL("Server-ID"), kb_slice_from(from->answer_prefix), false, KB_JSON_PREFIX},
+	};
+	kb_buf_clear(out);
+	return kb_json_rewrite(payload, edits, sizeof edits / sizeof *edits, out, error);
+}
+
+/* Rejected, as what is too large is: a dead-letter exchange keeps it for whoever looks for the fault. */
+static enum kb_outcome drop_unreadable(struct worker *w, const struct kb_message *m, const struct kb_json_error *error)
+{
+	kb_traffic_dropped(kb_counts_traffic(), &m->origin, KB_DROP_UNREADABLE);
+	kb_log_limited(&w->unreadable, KB_LOG_WARNING,
+		"message on exchange \"%.*s\" with routing key \"%.*s\" dropped, %s at byte %zu of %zu: %.*s",
+		KB_SLICE_FMT(m->exchange), KB_SLICE_FMT(m->key), error->what ? error->what : "the payload is unreadable",
+		error->at, m->payload.n, KB_SLICE_FMT(m->payload));
+	return KB_REJECTED;
+}
+
+/* Whoever subscribes to more than there are routes for wants no line for each, and who misspelt a name wants one. */
+static void drop_unrouted(struct worker *w, const struct kb_message *m, bool wanted)
+{
+	struct kb_buf names = {0};
+	kb_traffic_dropped(kb_counts_traffic(), &m->origin, KB_DROP_NO_ROUTE);
+	if (!wanted || m->origin.subscription == KB_ORIGIN_EVENT)
+		return;
+	if (kb_log_is_due(&w->unrouted))
+		kb_policy_tried(w->policy, &names);
+	kb_log_limited(&w->unrouted, KB_LOG_WARNING,
+		"kazoo: no event route for a message with routing key \"%.*s\": there is none of %.*s", KB_SLICE_FMT(m->key),
+		(int)(names.n < 600 ? names.n : 600), names.p ? names.p : "");
+	kb_buf_free(&names);
+}
+
+static bool has_callback(void)
+{
+	return kz_settings()->event_callback && kz_settings()->event_callback[0];
+}
+
+/* What becomes of the message unless a route has settled it. */
+static enum kb_outcome run_route(
+	struct worker *w, const struct kb_message *m, bool readable, const struct kb_json_error *error)
+{
+	if (has_callback()) {
+		if (!readable)
+			return drop_unreadable(w, m, error);
+		kb_event_callback_run(kz_settings()->event_callback, "kazoo:consumer-event");
+		return KB_DONE;
+	}
+	int route = kb_policy_route(w->policy, m, kz_delivery_payload());
+	if (route >= 0) {
+		kb_event_route_run(route);
+	} else if (!readable) {
+		return drop_unreadable(w, m, error);
+	} else {
+		drop_unrouted(w, m, route != KB_POLICY_UNWANTED);
+	}
+	return KB_DONE;
+}
+
+static const struct kb_subscription *subscription_of(const struct kb_message *m)
+{
+	size_t count;
+	const struct kb_subscription *s = kz_subscriptions(&count);
+	return m->origin.subscription < count ? &s[m->origin.subscription] : NULL;
+}
+
+static void handle(struct worker *w, struct kb_record *record, const struct kb_message *m)
+{
+	struct kb_json_error error = {0};
+	bool own_event = m->origin.subscription == KB_ORIGIN_EVENT;
+	bool readable = own_event || kz_receive_payload(m->origin.broker, m->payload, &w->payload, &error);
+	const struct kb_message *current = kz_delivery_begin(&(struct kz_delivery){.inbox = inboxes[w->turn],
+		.worker = w->index,
+		.record = record,
+		.message = m,
+		.subscription = subscription_of(m),
+		.payload = own_event || !readable ? m->payload : kb_buf_slice(&w->payload)});
+	kz_delivery_end(run_route(w, current, readable, &error));
+}
+
+/* -- the worker process -- */
+
+static struct kb_policy_config policy_config(void)
+{
+	return (struct kb_policy_config){.bus = "kazoo",
+		.file = kz_settings()->lua_policy,
+		.event_key = kz_settings()->event_key,
+		.event_subkey = kz_settings()->event_subkey,
+		.route_index = kb_event_route_index};
+}
+
+static struct kb_policy *open_policy(void)
+{
+	struct kb_buf error = {0};
+	struct kb_policy_config config = policy_config();
+	struct kb_policy *policy = kb_policy_open(&config, &error);
+	if (!policy)
+		LM_ERR("lua_policy: %.*s\n", (int)error.n, error.p ? error.p : "");
+	kb_buf_free(&error);
+	return policy;
+}
+
+static bool introduce_subscriptions(struct kb_policy *policy)
+{
+	size_t count;
+	const struct kb_subscription *s = kz_subscriptions(&count);
+	for (size_t i = 0; i < count; i++) {
+		struct kb_policy_subscription seen = {.event_key = s[i].event_key,
+			.event_subkey = s[i].event_subkey,
+			.exchange = s[i].exchange.name,
+			.queue = s[i].queue.name};
+		if (!kb_policy_add_subscription(policy, (uint32_t)i, &seen))
+			return false;
+	}
+	return true;
+}
+
+/* The old policy stays when the new one fails, which the RPC command has ruled out unless the file changed again. */
+static void reload_policy(struct worker *w)
+{
+	struct kb_policy *policy = open_policy();
+	if (policy && introduce_subscriptions(policy)) {
+		kb_policy_close(w->policy);
+		w->policy = policy;
+		LM_NOTICE("lua_policy: loaded anew\n");
+	} else {
+		kb_policy_close(policy);
+	}
+}
+
+/* From each inbox in turn, so that no zone starves another. */
+static struct kb_record *next_message(struct worker *w, struct kb_message *m)
+{
+	for (size_t i = 0; i < n_inboxes; i++) {
+		w->turn = (w->turn + 1) % n_inboxes;
+		struct kb_record *record = kb_inbox_next(inboxes[w->turn], w->index, m);
+		if (record)
+			return record;
+	}
+	return NULL;
+}
+
+static bool has_next(const struct worker *w)
+{
+	for (size_t i = 0; i < n_inboxes; i++)
+		if (kb_inbox_has_next(inboxes[i], w->index))
+			return true;
+	return false;
+}
+
+static void wait_for_message(struct worker *w)
+{
+	struct kb_wake *wake = kb_inbox_worker_wake(inboxes[0], w->index);
+	kb_wake_arm(wake);
+	if (!has_next(w)) {
+		struct pollfd p = {kb_wake_fd(wake), POLLIN, 0};
+		poll(&p, 1, IDLE_MS);
+	}
+	kb_wake_disarm(wake);
+}
+
+static void worker_main(void *argument)
+{
+	struct worker w = {
+		.index = (size_t)(intptr_t)argument, .policy = open_policy(), .unrouted = {.pause = UNROUTED_PAUSE_S}};
+	if (!w.policy || !introduce_subscriptions(w.policy))
+		return;
+	for (;;) {
+		struct kb_message m;
+		kb_process_tick(NULL); /* costs two comparisons */
+		if (kb_policy_reload_due())
+			reload_policy(&w);
+		struct kb_record *record = next_message(&w, &m);
+		if (record)
+			handle(&w, record, &m);
+		else
+			wait_for_message(&w);
+	}
+}
+
+/* -- starting -- */
+
+bool kz_event_policy_loads(struct kb_buf *why)
+{
+	struct kb_policy_config config = policy_config();
+	struct kb_policy *policy = kb_policy_open(&config, why);
+	kb_policy_close(policy);
+	return policy != NULL;
+}
+
+bool kz_event_check_policy(void)
+{
+	const char *file = kz_settings()->lua_policy;
+	struct kb_policy *policy = open_policy();
+	if (policy && file && file[0] && has_callback())
+		LM_WARN("lua_policy: \"%s\" is never asked: event_callback \"%s\" gets all events\n", file,
+			kz_settings()->event_callback);
+	kb_policy_close(policy);
+	return policy != NULL;
+}
+
+struct kb_inbox *kz_inbox(enum kz_source source, size_t zone)
+{
+	return inboxes[(size_t)source * kz_zones() + zone];
+}
+
+bool kz_event_init(void)
+{
+	size_t bytes = (size_t)kz_settings()->inbox_bytes;
+	for (n_inboxes = 0; n_inboxes < 2 * kz_zones() + 1; n_inboxes++) {
+		inboxes[n_inboxes] = n_inboxes ? kb_inbox_create_beside(inboxes[0], bytes)
+									   : kb_inbox_create((size_t)kz_settings()->workers, bytes);
+		if (!inboxes[n_inboxes]) {
+			LM_ERR("amqp_inbox_size: no shared memory for %d rings of %zu bytes\n", kz_settings()->workers, bytes);
+			return false;
+		}
+	}
+	return true;
+}
+
+bool kz_event_fork(void)
+{
+	static char names[512][32];
+	for (int i = 0; i < kz_settings()->workers; i++) {
+		snprintf(names[i], sizeof names[i], "kazoo worker %d", i);
+		if (kb_process_fork(KB_PROCESS_ROUTES, names[i], worker_main, (void *)(intptr_t)i) < 0)
+			return false;
+	}
+	return true;
+}

@@ -1,0 +1,126 @@
+/* The kazoo module: the names that configurations use, and the moments at which the core calls. */
+#include "kamailio/kazoo/kazoo.h"
+
+#include <core/dprint.h>
+#include <core/kemi.h>
+
+#include "kamailio/kazoo/delivery.h"
+#include "kamailio/kazoo/query.h"
+#include "kamailio/kazoo/stats.h"
+#include "kamailio/glue/log_sink.h"
+#include "kamailio/glue/message_pv.h"
+#include "kamailio/glue/policy_reload.h"
+#include "kamailio/glue/process.h"
+#include "kamailio/glue/script.h"
+#include "kamailio/glue/settings.h"
+#include "kamailio/kazoo/transformations.h"
+
+MODULE_VERSION
+
+static cmd_export_t functions[] = {
+	{"kazoo_publish", KB_FUNCTION(kz_publish3), 3, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
+	{"kazoo_publish", KB_FUNCTION(kz_publish4), 4, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
+	{"kazoo_publish", KB_FUNCTION(kz_publish5), 5, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
+	{"kazoo_publish_wait", KB_FUNCTION(kz_publish_wait4), 4, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
+	{"kazoo_publish_wait", KB_FUNCTION(kz_publish_wait5), 5, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
+	{"kazoo_publish_wait", KB_FUNCTION(kz_publish_wait6), 6, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
+	{"kazoo_query", KB_FUNCTION(kz_query3), 3, kz_fixup_query, kz_fixup_query_free, ANY_ROUTE},
+	{"kazoo_query", KB_FUNCTION(kz_query4), 4, kz_fixup_query, kz_fixup_query_free, ANY_ROUTE},
+	{"kazoo_query", KB_FUNCTION(kz_query5), 5, kz_fixup_query, kz_fixup_query_free, ANY_ROUTE},
+	{"kazoo_async_query", KB_FUNCTION(kz_async_query5), 5, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
+	{"kazoo_async_query", KB_FUNCTION(kz_async_query6), 6, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
+	{"kazoo_query_async", KB_FUNCTION(kz_async_query5), 5, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
+	{"kazoo_query_async", KB_FUNCTION(kz_async_query6), 6, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
+	{"kazoo_subscribe", KB_FUNCTION(kz_subscribe1), 1, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
+	{"kazoo_subscribe", KB_FUNCTION(kz_subscribe4), 4, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
+	{"kazoo_ack", kz_ack, 0, NULL, NULL, ANY_ROUTE},
+	{"kazoo_reject", kz_reject, 0, NULL, NULL, ANY_ROUTE},
+	{"kazoo_requeue", kz_requeue, 0, NULL, NULL, ANY_ROUTE},
+	{"kazoo_json", KB_FUNCTION(kz_json), 3, kb_fixup_text_target3, kb_fixup_text_target3_free, ANY_ROUTE},
+	{"kazoo_json_keys", KB_FUNCTION(kz_json_keys), 3, kb_fixup_text_target3, kb_fixup_text_target3_free, ANY_ROUTE},
+	{"kazoo_encode", KB_FUNCTION(kz_encode), 2, kb_fixup_text_target2, kb_fixup_text_target2_free, ANY_ROUTE},
+	{0, 0, 0, 0, 0, 0},
+};
+
+static pv_export_t variables[] = {
+	{{"kzE", 3}, PVT_OTHER, kz_pv_payload, 0, 0, 0, 0, 0},
+	{{"kzEx", 4}, PVT_OTHER, kz_pv_exchange, 0, 0, 0, 0, 0},
+	{{"kzHdr", 5}, PVT_OTHER, kz_pv_header, 0, kb_pv_parse_name, 0, 0, 0},
+	{{"kzProp", 6}, PVT_OTHER, kz_pv_property, 0, kb_pv_parse_name, 0, 0, 0},
+	{{"kzQueue", 7}, PVT_OTHER, kz_pv_queue, 0, 0, 0, 0, 0},
+	{{"kzR", 3}, PVT_OTHER, kz_pv_query_result, 0, 0, 0, 0, 0},
+	{{"kzRK", 4}, PVT_OTHER, kz_pv_routing_key, 0, 0, 0, 0, 0},
+	{{"kzRedelivered", 13}, PVT_OTHER, kz_pv_redelivered, 0, 0, 0, 0, 0},
+	{{0, 0}, 0, 0, 0, 0, 0, 0, 0},
+};
+
+static tr_export_t transformations[] = {
+	{{"kz", 2}, kb_parse_transformation},
+	{{0, 0}, 0},
+};
+
+#define KEMI(name, function, ...)                                                                                      \
+	{                                                                                                                  \
+		str_init("kazoo"), str_init(name), SR_KEMIP_INT, (void *)function, __VA_ARGS__                                 \
+	}
+static sr_kemi_t kemi[] = {
+	KEMI("kazoo_publish", kz_kemi_publish, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("kazoo_publish_headers", kz_kemi_publish_headers, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("kazoo_publish_properties", kz_kemi_publish_properties,
+		{SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("kazoo_publish_wait", kz_kemi_publish_wait, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_INT}),
+	KEMI("kazoo_publish_wait_properties", kz_kemi_publish_wait_properties,
+		{SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("kazoo_query", kz_kemi_query, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("kazoo_query_headers", kz_kemi_query_headers, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("kazoo_async_query", kz_kemi_async_query,
+		{SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("kazoo_query_async", kz_kemi_async_query,
+		{SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("kazoo_ack", kz_kemi_ack, {0}),
+	KEMI("kazoo_reject", kz_kemi_reject, {0}),
+	KEMI("kazoo_requeue", kz_kemi_requeue, {0}),
+	KEMI("kazoo_subscribe", kz_kemi_subscribe, {SR_KEMIP_STR}),
+	KEMI("kazoo_subscribe_simple", kz_kemi_subscribe_simple, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
+	{{0, 0}, {0, 0}, 0, NULL, {0}},
+};
+
+static int mod_init(void)
+{
+	kb_log_sink_install();
+	if (!kz_settings_check() || !kz_event_check_policy() || !kz_brokers_check() || !kz_zones_check() ||
+		!kz_event_init() || !kz_query_check() || !kz_message_check() || !kz_stats_register() ||
+		!kb_policy_reload_init())
+		return -1;
+	kb_process_announce(kz_settings()->workers + kz_query_processes() + kz_brokers_processes());
+	return 0;
+}
+
+static int child_init(int rank)
+{
+	if (rank == PROC_INIT)
+		return kz_message_init() && kz_query_init() && kz_async_init() && kz_stats_init() ? 0 : -1;
+	if (rank != PROC_MAIN)
+		return 0;
+	kz_subscribe_run_mod_init();
+	return kz_event_fork() && kz_query_fork() && kz_brokers_fork() ? 0 : -1;
+}
+
+struct module_exports exports = {
+	.name = "kazoo",
+	.cmds = functions,
+	.params = kz_parameters,
+	.pv_items = variables,
+	.init_mod_f = mod_init,
+	.init_child_f = child_init,
+};
+
+int mod_register(char *path, int *dlflags, void *reserved1, void *reserved2)
+{
+	(void)reserved1, (void)reserved2;
+	if (!kb_bound_deeply(dlflags))
+		return 0;
+	if (register_trans_mod(path, transformations) < 0)
+		return -1;
+	return sr_kemi_modules_add(kemi);
+}

@@ -1,0 +1,61 @@
+/* The RPC commands of the kazoo module. */
+#include "kamailio/kazoo/stats.h"
+
+#include <core/dprint.h>
+#include <core/rpc_lookup.h>
+
+#include "kamailio/kazoo/kazoo.h"
+#include "kamailio/glue/policy_reload.h"
+
+static void show_stats(rpc_t *rpc, void *context)
+{
+	kb_rpc_statistics(rpc, context, kz_statistics);
+}
+
+static void show_connections(rpc_t *rpc, void *context)
+{
+	kb_rpc_connections(rpc, context);
+}
+
+static void show_subscriptions(rpc_t *rpc, void *context)
+{
+	kb_rpc_subscriptions(rpc, context, KB_REPORT_QUEUES);
+}
+
+static void show_queries(rpc_t *rpc, void *context)
+{
+	void *structure = kb_rpc_questions(rpc, context, KZ_QUERIES);
+	if (!structure)
+		return;
+	kb_rpc_number(rpc, structure, "unroutable", kb_counts_of_processes(KZ_QUERIES_UNROUTABLE));
+	kb_rpc_number(rpc, structure, "unreadable", kb_counts_of_processes(KZ_QUERIES_UNREADABLE));
+	kb_rpc_number(rpc, structure, "unmatched", kb_counts_of_connections(offsetof(struct kb_connection, unmatched)));
+}
+
+static void reload_policy(rpc_t *rpc, void *context)
+{
+	kb_rpc_policy_reload(rpc, context, kz_settings()->lua_policy, kz_event_policy_loads);
+}
+
+#define DOC(text)                                                                                                      \
+	(const char *[])                                                                                                   \
+	{                                                                                                                  \
+		text, NULL                                                                                                     \
+	}
+static rpc_export_t commands[] = {
+	{"kazoo.stats", show_stats, DOC("All counters of the kazoo module."), 0},
+	{"kazoo.connections", show_connections, DOC("Each connection to a broker: address, state, traffic."), RET_ARRAY},
+	{"kazoo.subscriptions", show_subscriptions, DOC("Each subscription: state, and what became of its messages."),
+		RET_ARRAY},
+	{"kazoo.queries", show_queries, DOC("Outcomes of kazoo_query and how long the answers took."), 0},
+	{"kazoo.policy_reload", reload_policy, DOC("Loads lua_policy anew; one that fails to load changes nothing."), 0},
+	{0, 0, 0, 0},
+};
+
+bool kz_rpc_register(void)
+{
+	if (rpc_register_array(commands) == 0)
+		return true;
+	LM_ERR("cannot register the RPC commands\n");
+	return false;
+}

@@ -1,0 +1,37 @@
+/* What the kazoo module counts, and where it is read: statistics (group kazoo) and the RPC commands kazoo.*. */
+#ifndef KB_KAMAILIO_KAZOO_STATS_H
+#define KB_KAMAILIO_KAZOO_STATS_H
+
+#include <stdbool.h>
+
+#include "kamailio/glue/counts.h"
+#include "kamailio/glue/report.h"
+
+/* Columns: counted by each process for itself. */
+enum kz_stat {
+	KZ_REFUSED_INVALID, /* kazoo_publish and its like: payload, headers or names that cannot be sent */
+	KZ_QUERIES,         /* enum kb_question_column */
+	KZ_QUERIES_ANSWERED = KZ_QUERIES + KB_QUESTIONS_ANSWERED,
+	KZ_QUERIES_TIMEOUT = KZ_QUERIES + KB_QUESTIONS_TIMEOUT,
+	KZ_QUERIES_LOST = KZ_QUERIES + KB_QUESTIONS_LOST,
+	KZ_QUERIES_REFUSED = KZ_QUERIES + KB_QUESTIONS_REFUSED,
+	KZ_QUERIES_TOO_LARGE = KZ_QUERIES + KB_QUESTIONS_TOO_LARGE,
+	KZ_QUERIES_UNREADABLE = KZ_QUERIES + KB_QUESTIONS_UNREADABLE,
+	KZ_QUERIES_UNROUTABLE = KZ_QUERIES + KB_QUESTIONS_UNROUTABLE,
+	KZ_STATS = KZ_QUERIES + KB_QUESTIONS_COLUMNS
+};
+
+/* In mod_init: makes statistics and RPC commands known. In child_init(PROC_INIT): takes the memory. */
+bool kz_stats_register(void);
+bool kz_stats_init(void);
+
+/* For kb_broker_config.traffic of a process that is about to connect. */
+struct kb_connection *kz_stats_connection(const char *name, size_t zone);
+
+/* The table behind statistics and kazoo.stats, for rpc.c. */
+extern const struct kb_statistic kz_statistics[];
+
+/* rpc.c */
+bool kz_rpc_register(void);
+
+#endif

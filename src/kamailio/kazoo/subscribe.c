@@ -1,0 +1,109 @@
+#include "kamailio/kazoo/kazoo.h"
+
+#include <core/dprint.h>
+
+#include <stdlib.h>
+
+#include "core/json.h"
+#include "kamailio/glue/event_route.h"
+#include "kamailio/kazoo/description.h"
+#include "kamailio/glue/script.h"
+
+/* Filled while mod-init runs in the main process; the processes forked after it inherit it and never change it. */
+static struct kb_subscription *subscriptions;
+static size_t n_subscriptions;
+static bool in_mod_init;
+
+const struct kb_subscription *kz_subscriptions(size_t *count)
+{
+	*count = n_subscriptions;
+	return subscriptions;
+}
+
+bool kz_in_mod_init(void)
+{
+	return in_mod_init;
+}
+
+void kz_subscribe_run_mod_init(void)
+{
+	in_mod_init = true;
+	kb_event_run_by_name(kz_settings()->event_callback, "kazoo:mod-init");
+	in_mod_init = false;
+}
+
+/* -- subscribing -- */
+
+static bool allowed_now(void)
+{
+	if (in_mod_init)
+		return true;
+	LM_ERR("kazoo_subscribe: may be called only while event_route[kazoo:mod-init] runs\n");
+	return false;
+}
+
+/* The place at the end of the list counts only when it is complete. */
+static int subscribe_json(struct kb_slice json)
+{
+	if (!allowed_now())
+		return -1;
+	struct kb_subscription *more = realloc(subscriptions, (n_subscriptions + 1) * sizeof *more);
+	if (!more) {
+		LM_ERR("kazoo_subscribe: out of memory\n");
+		return -1;
+	}
+	subscriptions = more;
+	if (!kz_description_read(json, &more[n_subscriptions]))
+		return -1;
+	n_subscriptions++;
+	return 1;
+}
+
+static int subscribe_simple(
+	struct kb_slice exchange, struct kb_slice type, struct kb_slice queue, struct kb_slice routing_key)
+{
+	struct kb_buf json = {0};
+	const struct kb_slice fields[][2] = {{KB_SLICE_LITERAL("exchange"), exchange}, {KB_SLICE_LITERAL("type"), type},
+		{KB_SLICE_LITERAL("queue"), queue}, {KB_SLICE_LITERAL("routing"), routing_key}};
+	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+		kb_buf_append_byte(&json, i ? ',' : '{');
+		kb_json_quote(fields[i][0], &json);
+		kb_buf_append_byte(&json, ':');
+		kb_json_quote(fields[i][1], &json);
+	}
+	kb_buf_append_byte(&json, '}');
+	int result = json.failed ? -1 : subscribe_json(kb_buf_slice(&json));
+	kb_buf_free(&json);
+	return result;
+}
+
+int kz_subscribe1(struct sip_msg *msg, char *json, char *unused)
+{
+	struct kb_slice text;
+	(void)unused;
+	return kb_script_get(msg, "kazoo_subscribe", "json_description", json, &text) ? subscribe_json(text) : -1;
+}
+
+int kz_subscribe4(struct sip_msg *msg, char *exchange, char *type, char *queue, char *routing_key)
+{
+	struct kb_slice e, t, q, k;
+	if (!kb_script_get(msg, "kazoo_subscribe", "exchange", exchange, &e) ||
+		!kb_script_get(msg, "kazoo_subscribe", "exchange_type", type, &t) ||
+		!kb_script_get(msg, "kazoo_subscribe", "queue", queue, &q) ||
+		!kb_script_get(msg, "kazoo_subscribe", "routing_key", routing_key, &k))
+		return -1;
+	return subscribe_simple(e, t, q, k);
+}
+
+int kz_kemi_subscribe(struct sip_msg *msg, str *json)
+{
+	(void)msg;
+	return subscribe_json(kb_slice_of_str(json));
+}
+
+int kz_kemi_subscribe_simple(struct sip_msg *msg, str *exchange, str *type, str *queue, str *routing_key)
+{
+	(void)msg;
+	return subscribe_simple(
+		kb_slice_of_str(exchange), kb_slice_of_str(type), kb_slice_of_str(queue), kb_slice_of_str(routing_key));
+}

@@ -1,0 +1,99 @@
+/* amqp_connection sorted by zone: each is a failover list of its own. */
+#include "kamailio/kazoo/kazoo.h"
+
+#include <core/dprint.h>
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "amqp/url.h"
+#include "kamailio/glue/settings.h"
+
+static struct kz_zone zones[KZ_ZONES_MAX];
+static size_t n_zones;
+
+size_t kz_zones(void)
+{
+	return n_zones;
+}
+
+const struct kz_zone *kz_zone(size_t index)
+{
+	return &zones[index < n_zones ? index : KZ_PRIMARY];
+}
+
+bool kz_zone_find(struct kb_slice name, size_t *index)
+{
+	for (*index = 0; *index < n_zones; ++*index)
+		if (kb_slice_equal(kb_slice_from(zones[*index].name), name))
+			return true;
+	return false;
+}
+
+/* Its place in the list, at the end of it when it is new. */
+static struct kz_zone *zone_named(struct kb_slice name)
+{
+	size_t index;
+	if (kz_zone_find(name, &index))
+		return &zones[index];
+	struct kz_zone *zone = &zones[n_zones++];
+	snprintf(zone->name, sizeof zone->name, "%.*s", (int)name.n, name.p);
+	snprintf(zone->answer_prefix, sizeof zone->answer_prefix, "consumer://%.*s/", (int)name.n, name.p);
+	return zone;
+}
+
+/* A name becomes a part of routing keys, between slashes. */
+static bool is_zone_name(struct kb_slice name)
+{
+	return name.n > 0 && name.n < KZ_ZONE_NAME_BYTES && !memchr(name.p, '/', name.n);
+}
+
+static bool add(size_t i)
+{
+	const struct kz_settings *s = kz_settings();
+	struct kb_amqp_address address;
+	const char *wrong = kb_amqp_address_parse(s->urls[i], &address);
+	bool named = address.zone.p != NULL;
+	struct kb_slice name = named ? address.zone : kb_slice_from(s->primary_zone);
+	if (!wrong && !is_zone_name(name))
+		wrong = "the name of its zone must have 1 to 63 bytes and no slash";
+	if (wrong) {
+		LM_ERR("amqp_connection: \"%s\" cannot be used: %s\n", kb_setting_without_password(s->urls[i]), wrong);
+	} else {
+		struct kz_zone *zone = zone_named(name);
+		zone->urls[zone->n_urls++] = s->urls[i];
+	}
+	kb_amqp_address_free(&address);
+	return !wrong;
+}
+
+static bool share_addresses(void)
+{
+	_Atomic uint32_t *shared =
+		mmap(NULL, n_zones * sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED) {
+		LM_ERR("no shared memory for %zu zones: %s\n", n_zones, strerror(errno));
+		return false;
+	}
+	for (size_t i = 0; i < n_zones; i++)
+		zones[i].address = &shared[i];
+	return true;
+}
+
+bool kz_zones_check(void)
+{
+	struct kb_slice primary = kb_slice_from(kz_settings()->primary_zone);
+	if (!is_zone_name(primary)) {
+		LM_ERR("amqp_primary_zone: \"%s\" must have 1 to 63 bytes and no slash\n", kz_settings()->primary_zone);
+		return false;
+	}
+	zone_named(primary);
+	for (size_t i = 0; i < kz_settings()->n_urls; i++)
+		if (!add(i))
+			return false;
+	if (zones[KZ_PRIMARY].n_urls > 0)
+		return share_addresses();
+	LM_ERR("amqp_primary_zone: no amqp_connection is in the zone \"%s\"\n", kz_settings()->primary_zone);
+	return false;
+}

@@ -1,0 +1,80 @@
+/* Who Kamailio is to a NATS server, and how it makes sure of who the server is. */
+#include "kamailio/nats/nats.h"
+
+#include <core/dprint.h>
+
+#include <string.h>
+#include <sys/stat.h>
+
+#include "nats/login.h"
+#include "kamailio/glue/settings.h"
+#include "kamailio/glue/tls_settings.h"
+
+void kn_security_apply(struct kb_broker_config *config)
+{
+	const struct kn_settings *s = kn_settings();
+	config->login = (struct kb_broker_login){
+		.token = s->token, .creds_file = kb_tls_file(s->creds), .nkey_file = kb_tls_file(s->nkey)};
+	config->tls = (struct kb_broker_tls){.ca_file = kb_tls_file(s->tls_ca),
+		.cert_file = kb_tls_file(s->tls_cert),
+		.key_file = kb_tls_file(s->tls_key),
+		.expected_name = kb_tls_file(s->tls_expected_name),
+		.any_peer = !s->tls_verify_peer,
+		.any_name = !s->tls_verify_hostname,
+		.always = s->tls,
+		.ca_name = "tls_ca_file",
+		.cert_name = "tls_cert_file",
+		.key_name = "tls_key_file"};
+}
+
+/* -- credentials -- */
+
+static void warn_of_readers(const char *parameter, const char *file)
+{
+	struct stat s;
+	if (file && stat(file, &s) == 0 && (s.st_mode & (S_IROTH | S_IWOTH)))
+		LM_WARN("%s: \"%s\" holds a secret, and every user of this machine can read or change it\n", parameter, file);
+}
+
+static bool check_login(const struct kb_broker_login *login)
+{
+	const char *wrong;
+	bool token = login->token && login->token[0];
+	if (token + (login->creds_file != NULL) + (login->nkey_file != NULL) > 1) {
+		LM_ERR("nats_token, nats_creds, nats_nkey: at most one of them can be set\n");
+		return false;
+	}
+	wrong = kb_nats_login_check(login);
+	if (wrong)
+		LM_ERR("%s\n", wrong);
+	warn_of_readers("nats_creds", login->creds_file);
+	warn_of_readers("nats_nkey", login->nkey_file);
+	return !wrong;
+}
+
+/* -- TLS -- */
+
+static bool check_tls(const struct kb_broker_tls *tls)
+{
+	if (tls->key_file && !tls->cert_file) {
+		LM_ERR("tls_key_file is set, and tls_cert_file is not\n");
+		return false;
+	}
+	if (!kb_tls_settings_check(tls, "nats", "tls_verify_peer", "tls_verify_hostname"))
+		return false;
+	warn_of_readers(tls->key_file ? "tls_key_file" : "tls_cert_file", tls->key_file ? tls->key_file : tls->cert_file);
+	return true;
+}
+
+bool kn_security_check(void)
+{
+	struct kb_broker_config config = {0};
+	const struct kn_settings *s = kn_settings();
+	kn_security_apply(&config);
+	if (!kb_setting_in_range("tls", s->tls, 0, 1) ||
+		!kb_setting_in_range("tls_verify_peer", s->tls_verify_peer, 0, 1) ||
+		!kb_setting_in_range("tls_verify_hostname", s->tls_verify_hostname, 0, 1) || !check_login(&config.login))
+		return false;
+	/* A server can want TLS of any address, so what is set must be right in any case. */
+	return check_tls(&config.tls);
+}

@@ -1,0 +1,98 @@
+/* What an event route says about the message of a durable consumer that it handles. */
+#include "kamailio/nats/stream.h"
+
+#include <core/dprint.h>
+
+#include "core/log.h"
+#include "bus/listener.h"
+#include "kamailio/nats/nats.h"
+#include "kamailio/nats/request.h"
+#include "kamailio/glue/script.h"
+
+static bool is_of_stream(const char *function)
+{
+	const struct kb_message *m = kn_current();
+	if (!m)
+		LM_ERR("%s: only in the event route of a message\n", function);
+	else if (!kb_headers_find(m->properties, KB_SLICE_LITERAL("stream")).p)
+		kb_log(KB_LOG_ERROR, "%s: the message on \"%.*s\" comes from no stream: there is nothing to acknowledge",
+			function, KB_SLICE_FMT(m->key));
+	else
+		return true;
+	return false;
+}
+
+static int settle(const char *function, enum kb_outcome outcome, unsigned delay_ms)
+{
+	if (!is_of_stream(function))
+		return -1;
+	if (kb_delivery_settle(kn_current_delivery(), outcome, delay_ms))
+		return 1;
+	LM_ERR("%s: the message is settled already, or the connection is lost\n", function);
+	return -1;
+}
+
+int kn_kemi_ack(struct sip_msg *msg)
+{
+	(void)msg;
+	return settle("nats_ack", KB_DONE, 0);
+}
+
+/* A delay that is none must not have the message acknowledged, so it comes again at once. */
+int kn_kemi_nak(struct sip_msg *msg, int delay_ms)
+{
+	(void)msg;
+	bool delayed = delay_ms && kn_timeout_in_range("nats_nak", delay_ms);
+	return settle("nats_nak", KB_REQUEUE, delayed ? (unsigned)delay_ms : 0);
+}
+
+int kn_kemi_term(struct sip_msg *msg)
+{
+	(void)msg;
+	return settle("nats_term", KB_REJECTED, 0);
+}
+
+int kn_kemi_progress(struct sip_msg *msg)
+{
+	(void)msg;
+	if (!is_of_stream("nats_progress"))
+		return -1;
+	if (kb_delivery_progress(kn_current_delivery()))
+		return 1;
+	LM_ERR("nats_progress: the message is settled already, or the connection is lost\n");
+	return -1;
+}
+
+int kn_ack(struct sip_msg *msg, char *unused1, char *unused2)
+{
+	(void)unused1, (void)unused2;
+	return kn_kemi_ack(msg);
+}
+
+int kn_nak0(struct sip_msg *msg, char *unused1, char *unused2)
+{
+	(void)unused1, (void)unused2;
+	return kn_kemi_nak(msg, 0);
+}
+
+int kn_nak1(struct sip_msg *msg, char *delay, char *unused)
+{
+	struct kb_slice text;
+	unsigned delay_ms;
+	(void)unused;
+	bool delayed = kb_script_get(msg, "nats_nak", "delay", delay, &text) &&
+				   !kb_slice_equal(text, KB_SLICE_LITERAL("0")) && kn_read_timeout("nats_nak", text, &delay_ms);
+	return kn_kemi_nak(msg, delayed ? (int)delay_ms : 0);
+}
+
+int kn_term(struct sip_msg *msg, char *unused1, char *unused2)
+{
+	(void)unused1, (void)unused2;
+	return kn_kemi_term(msg);
+}
+
+int kn_progress(struct sip_msg *msg, char *unused1, char *unused2)
+{
+	(void)unused1, (void)unused2;
+	return kn_kemi_progress(msg);
+}

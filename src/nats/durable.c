@@ -1,0 +1,203 @@
+#include "nats/durable.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include "core/clock.h"
+#include "core/json.h"
+
+enum {
+	ANSWER_MS = 5000,    /* for the server to make a consumer */
+	PAUSE_MS = 1000,     /* before a refused request is tried again */
+	EXPIRES_MS = 30000,  /* how long the server keeps a request for messages */
+	HEARTBEAT_MS = 2000, /* between the server's signs of life while it has none */
+	SILENCE_MS = 3 * HEARTBEAT_MS,
+	BATCH_FIRST = 1, /* until it is known how long its routes take */
+	BATCH_MAX = 512,
+	ACK_WAIT_MS = 30000 /* the server's default */
+};
+
+static struct kb_slice inbox_of(const struct kb_nats_durable *d, char kind, char *to, size_t size)
+{
+	int n = snprintf(to, size, "%s.%c", d->inbox, kind);
+	return kb_slice(to, (size_t)n);
+}
+
+static void enter(struct kb_nats_durable *d, enum kb_nats_durable_state state, int ms)
+{
+	d->state = state;
+	d->due_ms = kb_now_ms() + ms;
+}
+
+static void ask(struct kb_nats_durable *d, struct kb_buf *out)
+{
+	char inbox[sizeof d->inbox + 2];
+	kb_nats_put_durable_query(out, d->config, inbox_of(d, 'i', inbox, sizeof inbox));
+	enter(d, KB_NATS_ASKING, ANSWER_MS);
+}
+
+static void make(struct kb_nats_durable *d, struct kb_slice config, struct kb_buf *out)
+{
+	char inbox[sizeof d->inbox + 2];
+	kb_nats_put_durable(out, d->config, config, inbox_of(d, 'c', inbox, sizeof inbox));
+	enter(d, KB_NATS_MAKING, ANSWER_MS);
+}
+
+static void pull(struct kb_nats_durable *d, struct kb_buf *out)
+{
+	char inbox[sizeof d->inbox + 2];
+	kb_nats_put_pull(out, d->config, inbox_of(d, 'p', inbox, sizeof inbox), d->batch, EXPIRES_MS, HEARTBEAT_MS);
+	d->outstanding += d->batch;
+	enter(d, KB_NATS_PULLING, SILENCE_MS);
+}
+
+static void note(struct kb_nats_durable *d, const char *why, bool *news)
+{
+	if (strncmp(d->why, why, sizeof d->why - 1) == 0)
+		return;
+	snprintf(d->why, sizeof d->why, "%s", why);
+	*news = true;
+}
+
+static void pause_for(struct kb_nats_durable *d, const char *why, bool *news)
+{
+	note(d, why, news);
+	enter(d, KB_NATS_WAITING, PAUSE_MS);
+	d->outstanding = 0;
+}
+
+void kb_nats_durable_begin(struct kb_nats_durable *d, const struct kb_durable *config, const char *inbox_prefix,
+	struct kb_buf *out, uint64_t sid)
+{
+	char pattern[sizeof d->inbox + 2];
+	*d = (struct kb_nats_durable){.config = config,
+		.ack_wait_ms = ACK_WAIT_MS,
+		.batch = BATCH_FIRST,
+		.began_ms = kb_now_ms(),
+		.why = "not made yet"};
+	kb_nats_inbox(inbox_prefix, d->inbox);
+	kb_nats_put_subscribe(out, inbox_of(d, '*', pattern, sizeof pattern), kb_slice(NULL, 0), sid);
+	ask(d, out);
+}
+
+/* -- answers -- */
+
+/* The answer to both requests holds the configuration of the consumer. */
+static void heed_config(struct kb_nats_durable *d, const struct kb_message *m, struct kb_buf *out, bool *news)
+{
+	struct kb_nats_answer answer = kb_nats_answer_read(m->payload, m->properties);
+	struct kb_slice config = kb_json_member(m->payload, KB_SLICE_LITERAL("config")).raw;
+	bool asking = d->state == KB_NATS_ASKING;
+	if (!asking && d->state != KB_NATS_MAKING)
+		return;
+	if (asking && answer.error == KB_NATS_NO_CONSUMER) {
+		make(d, kb_slice(NULL, 0), out);
+	} else if (!answer.good) {
+		pause_for(d, answer.what, news);
+	} else if (asking && kb_nats_durable_differs(d->config, config)) {
+		make(d, config, out);
+	} else {
+		uint64_t wait = kb_nats_number(kb_json_member(config, KB_SLICE_LITERAL("ack_wait")).raw) / 1000000;
+		d->ack_wait_ms = wait > 0 && wait < INT_MAX ? (int)wait : ACK_WAIT_MS;
+		d->max_deliver = kb_nats_number(kb_json_member(config, KB_SLICE_LITERAL("max_deliver")).raw);
+		note(d, "", news);
+		d->outstanding = 0;
+		pull(d, out);
+	}
+}
+
+/* How many messages of a request will not come any more; without a word about it, none will. */
+static unsigned not_coming(const struct kb_nats_durable *d, struct kb_slice headers)
+{
+	struct kb_slice left = kb_headers_find(headers, KB_SLICE_LITERAL("Nats-Pending-Messages"));
+	uint64_t n = left.n ? kb_nats_number(left) : d->outstanding;
+	return n < d->outstanding ? (unsigned)n : d->outstanding;
+}
+
+static bool says(const struct kb_message *m, const char *text)
+{
+	struct kb_slice said = kb_headers_find(m->properties, KB_SLICE_LITERAL("description"));
+	return said.n && memmem(said.p, said.n, text, strlen(text));
+}
+
+static void heed_status(struct kb_nats_durable *d, const struct kb_message *m, struct kb_buf *out, bool *news)
+{
+	enum { HEARTBEAT = 100, NO_MESSAGES = 404, EXPIRED = 408, LOST_LEADER = 409 };
+	int status = kb_nats_status(m->properties);
+	char why[200];
+	if (d->state != KB_NATS_PULLING)
+		return;
+	if (status == HEARTBEAT) {
+		enter(d, KB_NATS_PULLING, SILENCE_MS);
+	} else if (status == NO_MESSAGES || status == EXPIRED) {
+		d->outstanding -= not_coming(d, m->headers);
+		if (d->outstanding <= d->batch / 2)
+			pull(d, out);
+	} else if (status == LOST_LEADER && says(m, "Leadership Change")) {
+		d->outstanding = 0; /* the new leader knows nothing of what was asked of the old one */
+		pull(d, out);
+	} else {
+		snprintf(why, sizeof why, "the consumer does not deliver: %d %.*s", status,
+			KB_SLICE_FMT(kb_headers_find(m->properties, KB_SLICE_LITERAL("description"))));
+		pause_for(d, why, news);
+	}
+}
+
+bool kb_nats_durable_answer(struct kb_nats_durable *d, const struct kb_message *m, struct kb_buf *out, bool *news)
+{
+	size_t n = strlen(d->inbox);
+	if (m->key.n != n + 2 || memcmp(m->key.p, d->inbox, n) != 0)
+		return false;
+	if (m->key.p[n + 1] != 'p')
+		heed_config(d, m, out, news);
+	else
+		heed_status(d, m, out, news);
+	return true;
+}
+
+/* -- messages -- */
+
+/* A batch is to be handled in a fraction of the time that its messages have for their acknowledgement. */
+static void adapt(struct kb_nats_durable *d, int64_t now)
+{
+	int64_t took = now - d->began_ms;
+	if (took > d->ack_wait_ms / 4 && d->batch > 1)
+		d->batch /= 2;
+	else if (took < d->ack_wait_ms / 16 && d->batch < BATCH_MAX)
+		d->batch *= 2;
+	d->taken = 0;
+	d->began_ms = now;
+}
+
+bool kb_nats_durable_is_late(const struct kb_nats_durable *d, const struct kb_message *m, int64_t read_ms)
+{
+	if (kb_now_ms() - read_ms <= d->ack_wait_ms)
+		return false;
+	uint64_t delivered = kb_nats_number(kb_headers_find(m->properties, KB_SLICE_LITERAL("delivered")));
+	return d->max_deliver == 0 || delivered < d->max_deliver;
+}
+
+void kb_nats_durable_taken(struct kb_nats_durable *d, struct kb_buf *out)
+{
+	int64_t now = kb_now_ms();
+	if (d->outstanding)
+		d->outstanding--;
+	if (++d->taken >= d->batch)
+		adapt(d, now);
+	if (d->state != KB_NATS_PULLING)
+		return;
+	d->due_ms = now + SILENCE_MS;
+	if (d->outstanding <= d->batch / 2)
+		pull(d, out);
+}
+
+void kb_nats_durable_tick(struct kb_nats_durable *d, struct kb_buf *out, bool *news)
+{
+	if (kb_now_ms() < d->due_ms)
+		return;
+	if (d->state == KB_NATS_ASKING || d->state == KB_NATS_MAKING)
+		pause_for(d, "JetStream does not answer", news);
+	else if (d->state == KB_NATS_PULLING)
+		pause_for(d, "the consumer has fallen silent", news);
+	else
+		ask(d, out);
+}

@@ -1,0 +1,77 @@
+#include "nats/message.h"
+
+enum rules { PUBLISH, SUBSCRIBE };
+
+static const char *word_fault(const char *word, const char *end, bool last, enum rules rules)
+{
+	if (word == end)
+		return "a word between its dots is empty";
+	if (end - word > 1 || (*word != '*' && *word != '>'))
+		return NULL;
+	if (rules == PUBLISH)
+		return "wildcards are for subscriptions";
+	return *word == '>' && !last ? "the wildcard > must be its last word" : NULL;
+}
+
+static const char *fault(struct kb_slice subject, enum rules rules)
+{
+	const char *word = subject.p, *end = subject.p + subject.n, *what = NULL;
+	if (subject.n == 0)
+		return "it is empty";
+	if (subject.n > KB_NATS_LINE_MAX)
+		return "it is too long";
+	for (const char *c = subject.p; c < end && !what; c++) {
+		if (*c == '.') {
+			what = word_fault(word, c, false, rules);
+			word = c + 1;
+		} else if ((unsigned char)*c <= ' ' || *c == 0x7f) {
+			what = "it holds a blank or a control character";
+		}
+	}
+	return what ? what : word_fault(word, end, true, rules);
+}
+
+const char *kb_nats_subject_fault(struct kb_slice subject)
+{
+	return fault(subject, PUBLISH);
+}
+
+const char *kb_nats_pattern_fault(struct kb_slice pattern)
+{
+	return fault(pattern, SUBSCRIBE);
+}
+
+const char *kb_nats_word_fault(struct kb_slice word)
+{
+	return word.n && memchr(word.p, '.', word.n) ? "it holds a dot" : kb_nats_subject_fault(word);
+}
+
+bool kb_nats_is_header_name(struct kb_slice name)
+{
+	for (size_t i = 0; i < name.n; i++)
+		if ((unsigned char)name.p[i] <= ' ' || (unsigned char)name.p[i] >= 0x7f || name.p[i] == ':')
+			return false;
+	return name.n > 0;
+}
+
+static bool is_header_value(struct kb_slice value)
+{
+	for (size_t i = 0; i < value.n; i++)
+		if (value.p[i] == '\r' || value.p[i] == '\n' || value.p[i] == '\0')
+			return false;
+	return true;
+}
+
+const char *kb_nats_headers_fault(struct kb_slice headers, size_t *size)
+{
+	struct kb_slice name, value;
+	*size = headers.n ? strlen("NATS/1.0\r\n\r\n") : 0;
+	while (kb_headers_next(&headers, &name, &value)) {
+		if (!kb_nats_is_header_name(name))
+			return "a header name is empty, or holds a colon or a byte that is no visible ASCII";
+		if (!is_header_value(value))
+			return "a header value holds a line break or a NUL";
+		*size += name.n + strlen(": ") + value.n + strlen("\r\n");
+	}
+	return NULL;
+}

@@ -1,0 +1,267 @@
+/* NATS behind the contract of broker.h. Core NATS delivers at most once: what is on its way to the socket counts as
+ * sent, unless config.confirm says otherwise (receipts.h). */
+#include "nats/state.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <unistd.h>
+#include "bus/traffic.h"
+#include "core/clock.h"
+#include "core/json.h"
+
+enum {
+	LOOK_MS = 500,          /* between two looks at the time since the server was heard */
+	HELD_MS = 10,           /* a delivery that found no room is offered again */
+	LINGER_MS = 500,        /* for the last bytes to reach the server */
+	LEAVE_WITHIN_MS = 5000, /* a server that says it will close: well before it cuts off its first clients */
+	LEAVING_MS = 1000       /* for its last words then */
+};
+
+/* -- addresses and connections -- */
+
+static struct kb_broker *nats_open(
+	const struct kb_broker_config *config, const struct kb_broker_events *events, size_t *bad_url)
+{
+	const char *what;
+	struct kb_broker *b = calloc(1, sizeof *b);
+	if (!b)
+		return NULL;
+	b->config = *config;
+	b->events = *events;
+	b->store.inbox_prefix = config->inbox_prefix;
+	if (!kb_nats_servers_init(&b->servers, config->urls, config->n_urls, bad_url, &what)) {
+		kb_log(KB_LOG_ERROR, "nats: address %zu cannot be read: %s", *bad_url + 1, what);
+		kb_nats_servers_free(&b->servers);
+		free(b);
+		return NULL;
+	}
+	for (size_t i = 0; i < b->servers.n; i++)
+		b->servers.list[i].tls = b->servers.list[i].tls || config->tls.always;
+	kb_nats_server_print(&b->servers.list[0], b->address, sizeof b->address);
+	return b;
+}
+
+/* True when not just everybody has a certificate for any name of their own that we take. */
+static bool few_have_certificates(const struct kb_broker_tls *tls)
+{
+	return tls->ca_file || tls->expected_name || tls->any_name || tls->any_peer;
+}
+
+static void disconnect(struct kb_broker *b, int linger_ms)
+{
+	if (!b->link.open)
+		return;
+	kb_nats_link_close(&b->link, linger_ms);
+	kb_nats_servers_announced(&b->servers, b->link.info.servers, b->server, few_have_certificates(&b->config.tls));
+	b->n_subscriptions = 0;
+	b->unread = 0;
+	b->refused = b->held = b->lame_duck = b->renewing = false;
+	b->leave_at = b->leave_by = 0;
+	kb_nats_store_reset(&b->store);
+	kb_nats_receipts_forget(&b->receipts);
+}
+
+static void nats_close(struct kb_broker *b)
+{
+	if (!b)
+		return;
+	disconnect(b, LINGER_MS);
+	kb_nats_writer_end(b->writer);
+	kb_nats_link_free(&b->link);
+	kb_nats_servers_free(&b->servers);
+	kb_nats_store_free(&b->store);
+	kb_buf_free(&b->headers);
+	kb_buf_free(&b->properties);
+	free(b->subscriptions);
+	free(b);
+}
+
+static void log_connected(const struct kb_broker *b)
+{
+	char who[300];
+	kb_log(KB_LOG_NOTICE, "nats: connected to %s %s%s", b->address,
+		kb_nats_login_describe(b->server, &b->config.login, who, sizeof who), b->link.tls ? ", with TLS" : "");
+}
+
+static size_t announced(const struct kb_broker *b)
+{
+	return kb_json_count(kb_json_get(b->link.info.servers, kb_slice(NULL, 0), '\0'));
+}
+
+static enum kb_broker_result nats_connect(struct kb_broker *b)
+{
+	disconnect(b, 0);
+	b->server = kb_nats_servers_next(&b->servers);
+	kb_nats_server_print(b->server, b->address, sizeof b->address);
+	kb_traffic_state(b->config.traffic, KB_CONNECTION_CONNECTING, b->address, NULL);
+	if (!kb_nats_link_open(&b->link, b->server, &b->config)) {
+		kb_log(KB_LOG_ERROR, "nats: cannot connect to %s: %s", b->address, b->link.why);
+		kb_traffic_state(b->config.traffic, KB_CONNECTION_CLOSED, b->address, b->link.why);
+		return KB_BROKER_LOST;
+	}
+	b->generation++;
+	b->announced = announced(b);
+	log_connected(b);
+	return KB_BROKER_OK;
+}
+
+static const char *nats_address(const struct kb_broker *b)
+{
+	return b->address;
+}
+
+/* -- what the server says of itself -- */
+
+void kb_nats_tell(struct kb_broker *b, const char *name)
+{
+	if (b->events.notice)
+		b->events.notice(b->events.context, name);
+}
+
+void kb_nats_note_slow_consumer(struct kb_broker *b)
+{
+	kb_traffic_note(b->config.traffic, slow_consumer);
+	kb_nats_tell(b, "slow-consumer");
+}
+
+/* -- a server that is about to close -- */
+
+/* Another one for each connection: the clients of a cluster shall not all come to its other servers at once. */
+static int64_t moment_to_leave(void)
+{
+	uint32_t random = 0;
+	if (getrandom(&random, sizeof random, GRND_NONBLOCK) < 0)
+		random = (uint32_t)getpid() * 2654435761u;
+	return kb_now_ms() + random % LEAVE_WITHIN_MS;
+}
+
+/* They are tried when this one is lost. */
+static void note_cluster(struct kb_broker *b)
+{
+	size_t now = announced(b);
+	if (now > b->announced) {
+		kb_log(KB_LOG_NOTICE, "nats: the cluster of %s has %zu servers now", b->address, now);
+		kb_traffic_note(b->config.traffic, discovered);
+		kb_nats_tell(b, "discovered-servers");
+	}
+	b->announced = now;
+}
+
+void kb_nats_note_info(struct kb_broker *b, const struct kb_nats_op *op)
+{
+	kb_nats_link_note_info(&b->link, op);
+	note_cluster(b);
+	if (!b->link.info.lame_duck || b->lame_duck)
+		return;
+	b->lame_duck = true;
+	if (kb_nats_servers_others(&b->servers, b->server, b->link.info.servers, few_have_certificates(&b->config.tls)))
+		b->leave_at = moment_to_leave();
+	kb_log(KB_LOG_WARNING, "nats: %s is about to close (lame duck mode), %s", b->address,
+		b->leave_at ? "another server will take its place" : "and no other server is known");
+	kb_traffic_note(b->config.traffic, lame_duck);
+	kb_nats_tell(b, "lame-duck");
+}
+
+/* Nothing more is published and nothing more asked for, so with the PONG nothing is on its way in either direction. */
+static void begin_to_leave(struct kb_broker *b)
+{
+	for (size_t i = 0; i < b->n_subscriptions; i++)
+		kb_nats_put_unsubscribe(&b->link.out, i + 1);
+	kb_nats_receipts_ask(&b->receipts, &b->link, true);
+	kb_nats_link_ping(&b->link);
+	b->leave_by = kb_now_ms() + LEAVING_MS;
+	if (b->events.blocked)
+		b->events.blocked(b->events.context, true, "lame duck mode");
+}
+
+static bool leaves_now(const struct kb_broker *b)
+{
+	bool all_said =
+		!kb_nats_link_awaits_pong(&b->link) && b->store.oldest == b->store.next && !kb_nats_receipts_open(&b->receipts);
+	return b->leave_by && !b->held && (all_said || kb_now_ms() >= b->leave_by);
+}
+
+static enum kb_broker_result leave(struct kb_broker *b)
+{
+	kb_log(KB_LOG_NOTICE, "nats: left %s, which is about to close", b->address);
+	kb_traffic_state(b->config.traffic, KB_CONNECTION_CLOSED, b->address, "lame duck mode");
+	disconnect(b, kb_nats_link_awaits_pong(&b->link) ? LINGER_MS : 0);
+	return KB_BROKER_LOST;
+}
+
+/* -- the connection at work -- */
+
+static enum kb_broker_result lost(struct kb_broker *b)
+{
+	if (b->link.open) {
+		kb_log(KB_LOG_ERROR, "nats: connection to %s lost: %s", b->address, b->link.why);
+		kb_traffic_state(b->config.traffic, KB_CONNECTION_CLOSED, b->address, b->link.why);
+		if (b->link.cut_off)
+			kb_nats_note_slow_consumer(b);
+		disconnect(b, 0);
+	}
+	return KB_BROKER_LOST;
+}
+
+static enum kb_broker_result nats_process(struct kb_broker *b, unsigned max_messages)
+{
+	if (b->refused && !b->leave_by)
+		kb_nats_retry_refused(b);
+	if (b->leave_at && !b->leave_by && kb_now_ms() >= b->leave_at)
+		begin_to_leave(b);
+	bool done = !b->link.up || kb_nats_read_and_deliver(b, max_messages);
+	if (b->renewing)
+		kb_nats_renew_now(b);
+	kb_nats_store_expire(&b->store, &b->events);
+	if (!b->leave_by)
+		kb_nats_look_after_durables(b);
+	b->published = false;
+	kb_nats_link_keep_alive(
+		&b->link, b->held || b->leave_by ? 0 : b->config.heartbeat_s * 1000, b->config.pings_out_max);
+	kb_nats_receipts_ask(&b->receipts, &b->link, b->leave_by != 0);
+	if (kb_nats_link_waiting(&b->link))
+		kb_nats_link_write(&b->link);
+	if (!b->link.up)
+		return lost(b);
+	if (done && leaves_now(b))
+		return leave(b);
+	return done || b->held ? KB_BROKER_OK : KB_BROKER_AGAIN;
+}
+
+/* -- waiting -- */
+
+static short nats_poll_events(const struct kb_broker *b)
+{
+	return kb_nats_link_poll_events(&b->link, !b->held);
+}
+
+static int nats_poll_fd(const struct kb_broker *b)
+{
+	/* A closed peer would wake a loop that asks for nothing, over and over. */
+	return b->link.open && nats_poll_events(b) ? b->link.tcp : -1;
+}
+
+static int nats_poll_timeout_ms(const struct kb_broker *b)
+{
+	int due = kb_nats_receipts_due_ms(&b->receipts), ms = b->held || b->leave_by ? HELD_MS : LOOK_MS;
+	return due >= 0 && due < ms ? due : ms;
+}
+
+const struct kb_broker_api kb_nats = {
+	.name = "nats",
+	.open = nats_open,
+	.close = nats_close,
+	.connect = nats_connect,
+	.address = nats_address,
+	.subscribe = kb_nats_subscribe,
+	.publish = kb_nats_publish,
+	.renew = kb_nats_renew,
+	.settle = kb_nats_settle,
+	.settle_now = kb_nats_settle_now,
+	.progress = kb_nats_progress,
+	.process = nats_process,
+	.poll_fd = nats_poll_fd,
+	.poll_events = nats_poll_events,
+	.poll_timeout_ms = nats_poll_timeout_ms,
+};

@@ -1,0 +1,157 @@
+#include <stdlib.h>
+#include "nats/state.h"
+#include "nats/message.h"
+#include "bus/traffic.h"
+
+enum { REFUSED_S = 30 /* until a subscription is tried again */ };
+
+static void start(struct kb_broker *b, struct kb_nats_subscription *s)
+{
+	uint64_t sid = (uint64_t)(s - b->subscriptions) + 1;
+	if (s->config->durable) {
+		kb_nats_durable_begin(&s->durable, s->config->durable, b->config.inbox_prefix, &b->link.out, sid);
+		kb_traffic_subscription(b->config.traffic, s->index, s->durable.why);
+		return;
+	}
+	kb_nats_put_subscribe(
+		&b->link.out, kb_slice_from(s->config->routing[0]), kb_slice_from(s->config->queue.name), sid);
+	kb_traffic_subscription(b->config.traffic, s->index, NULL);
+}
+
+void kb_nats_report_durable(struct kb_broker *b, const struct kb_nats_subscription *s)
+{
+	const struct kb_nats_durable *d = &s->durable;
+	bool good = !d->why[0];
+	kb_traffic_subscription(b->config.traffic, s->index, good ? NULL : d->why);
+	kb_log(good ? KB_LOG_NOTICE : KB_LOG_ERROR, "nats: consumer \"%s\" of stream \"%s\": %s", d->config->name,
+		d->config->stream, good ? "consuming" : d->why);
+}
+
+void kb_nats_look_after_durables(struct kb_broker *b)
+{
+	for (size_t i = 0; i < b->n_subscriptions; i++) {
+		struct kb_nats_subscription *s = &b->subscriptions[i];
+		bool news = false;
+		if (s->config->durable)
+			kb_nats_durable_tick(&s->durable, &b->link.out, &news);
+		if (news)
+			kb_nats_report_durable(b, s);
+	}
+}
+
+static const char *fault_of(const struct kb_subscription *config)
+{
+	const struct kb_durable *d = config->durable;
+	const char *group = config->queue.name, *fault;
+	if (d) {
+		fault = kb_nats_word_fault(kb_slice_from(d->stream)) ? "its stream is no word" : NULL;
+		fault = kb_nats_word_fault(kb_slice_from(d->name)) ? "its consumer is no word" : fault;
+		return d->filter && kb_nats_pattern_fault(kb_slice_from(d->filter)) ? "its filter is no subject" : fault;
+	}
+	fault = kb_nats_pattern_fault(kb_slice_from(config->n_routing ? config->routing[0] : ""));
+	return !fault && *group && kb_nats_subject_fault(kb_slice_from(group)) ? "its queue group is no word" : fault;
+}
+
+static struct kb_nats_subscription *add_subscription(struct kb_broker *b)
+{
+	struct kb_nats_subscription *grown = realloc(b->subscriptions, (b->n_subscriptions + 1) * sizeof *b->subscriptions);
+	if (!grown)
+		return NULL;
+	b->subscriptions = grown;
+	return &grown[b->n_subscriptions];
+}
+
+enum kb_broker_result kb_nats_subscribe(struct kb_broker *b, const struct kb_subscription *config, uint32_t index)
+{
+	if (!b->link.up)
+		return KB_BROKER_LOST;
+	const char *fault = fault_of(config);
+	if (!fault && config->durable && !b->link.info.headers)
+		fault = "a consumer of a stream needs headers, and the server has none (no_header_support)";
+	if (fault) {
+		kb_log(KB_LOG_ERROR, "nats: cannot subscribe to \"%.200s\" (queue group \"%.200s\"): %s",
+			config->n_routing ? config->routing[0] : "", config->queue.name, fault);
+		kb_traffic_subscription(b->config.traffic, index, fault);
+		return KB_BROKER_INVALID;
+	}
+	struct kb_nats_subscription *s = add_subscription(b);
+	if (!s)
+		return KB_BROKER_AGAIN;
+	*s = (struct kb_nats_subscription){.config = config, .index = index};
+	b->n_subscriptions++;
+	start(b, s);
+	kb_nats_link_write(&b->link);
+	return b->link.up ? KB_BROKER_OK : KB_BROKER_LOST;
+}
+
+static time_t now_s(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return now.tv_sec;
+}
+
+static bool begins_with(struct kb_slice text, const char *a, const char *b)
+{
+	size_t n = strlen(a), m = strlen(b);
+	return text.n >= n + m && memcmp(text.p, a, n) == 0 && memcmp(text.p + n, b, m) == 0;
+}
+
+/* `rest` follows the opening quote of the subject that was refused. */
+static bool is_it(const struct kb_nats_subscription *s, struct kb_slice rest)
+{
+	return s->config->durable ? begins_with(rest, s->durable.inbox, ".*\"")
+							  : begins_with(rest, s->config->routing[0], "\"");
+}
+
+/* Of those that somebody asked for, the server's own words say enough. */
+static void log_if_inbox(const struct kb_broker *b, const struct kb_nats_subscription *s)
+{
+	const char *prefix = b->config.inbox_prefix ? b->config.inbox_prefix : "_INBOX", *subject = s->config->routing[0];
+	size_t n = strlen(prefix);
+	if (s->config->durable)
+		subject = s->durable.inbox;
+	if (strncmp(subject, prefix, n) == 0 && subject[n] == '.')
+		kb_log(KB_LOG_ERROR,
+			"nats: no answers from %s: the account may not subscribe to \"%s%s\", and should to \"%s.>\"; next try in "
+			"%d s",
+			b->address, subject, s->config->durable ? ".*" : "", prefix, REFUSED_S);
+}
+
+/* The server's words about a subscription that it does not allow contain: Subscription to "subject". */
+void kb_nats_note_refusal(struct kb_broker *b, struct kb_slice text, const char *what)
+{
+	static const char words[] = "ubscription to \"";
+	const char *at = memmem(text.p, text.n, words, sizeof words - 1);
+	if (!at)
+		return;
+	at += sizeof words - 1;
+	struct kb_slice rest = kb_slice(at, text.n - (size_t)(at - text.p));
+	if (b->store.inbox[0] && begins_with(rest, b->store.inbox, ".*\"")) {
+		kb_nats_link_fail(&b->link, what); /* nothing that is stored would be known to be */
+		return;
+	}
+	for (size_t i = 0; i < b->n_subscriptions; i++) {
+		struct kb_nats_subscription *s = &b->subscriptions[i];
+		if (is_it(s, rest)) {
+			s->retry_at = now_s() + REFUSED_S;
+			b->refused = true;
+			kb_traffic_subscription(b->config.traffic, s->index, what);
+			log_if_inbox(b, s);
+		}
+	}
+}
+
+void kb_nats_retry_refused(struct kb_broker *b)
+{
+	time_t now = now_s();
+	b->refused = false;
+	for (size_t i = 0; i < b->n_subscriptions; i++) {
+		struct kb_nats_subscription *s = &b->subscriptions[i];
+		if (s->retry_at && s->retry_at <= now) {
+			s->retry_at = 0;
+			start(b, s);
+		}
+		b->refused |= s->retry_at != 0;
+	}
+}
