@@ -29,7 +29,6 @@ end
 -- -- parameters --
 
 local prefixes = { kazoo = "kz", nats = "kn" }
-local headers = { kazoo = "kazoo/kazoo.h", nats = "nats/nats.h" }
 
 -- Constants of an enum: "enum { A = 1, B = 2 };", also "#define A 1".
 local function constants(text)
@@ -80,7 +79,7 @@ end
 -- By name: kind ("integer" or "string"), repeatable, default (nil: what the code works out), range, without_effect.
 function module_tables.parameters(module)
   local text = source(module .. "/settings")
-  local known = constants(read("src/kamailio/" .. headers[module]) .. text)
+  local known = constants(read(("src/kamailio/%s/settings.h"):format(module)) .. text)
   known.NAME = "kamailio" -- of the core: what the server is called
   local default, range = defaults(text, known), ranges(text .. (module == "nats" and source "nats/security" or ""), known)
   local list, found = c_table(text, prefixes[module] .. "_parameters"), {}

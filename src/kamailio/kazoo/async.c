@@ -1,16 +1,16 @@
 /* kazoo_async_query: the transaction is suspended (suspend.h) until the answer is there. */
-#include "kamailio/kazoo/query.h"
-
 #include <core/dprint.h>
 #include <core/kemi.h>
 
 #include "core/clock.h"
-#include "kamailio/kazoo/kazoo.h"
-#include "kamailio/kazoo/ask.h"
-#include "kamailio/kazoo/stats.h"
 #include "kamailio/glue/process.h"
 #include "kamailio/glue/script.h"
 #include "kamailio/glue/suspend.h"
+#include "kamailio/kazoo/ask.h"
+#include "kamailio/kazoo/message.h"
+#include "kamailio/kazoo/query.h"
+#include "kamailio/kazoo/settings.h"
+#include "kamailio/kazoo/stats.h"
 
 static const char function[] = "kazoo_async_query";
 

@@ -1,5 +1,5 @@
 /* The processes that talk to the brokers: a publisher and a consumer for each zone, and one that asks questions. */
-#include "kamailio/kazoo/kazoo.h"
+#include "kamailio/kazoo/brokers.h"
 
 #include <core/dprint.h>
 
@@ -8,11 +8,16 @@
 
 #include "bus/consumer.h"
 #include "bus/questions.h"
-#include "kamailio/kazoo/query.h"
-#include "kamailio/kazoo/stats.h"
 #include "kamailio/glue/process.h"
 #include "kamailio/glue/settings.h"
 #include "kamailio/glue/tls_settings.h"
+#include "kamailio/kazoo/event.h"
+#include "kamailio/kazoo/message.h"
+#include "kamailio/kazoo/query.h"
+#include "kamailio/kazoo/settings.h"
+#include "kamailio/kazoo/stats.h"
+#include "kamailio/kazoo/subscribe.h"
+#include "kamailio/kazoo/zones.h"
 
 enum { NAME_BYTES = 300 };
 

@@ -1,4 +1,4 @@
-#include "kamailio/kazoo/kazoo.h"
+#include "kamailio/kazoo/event.h"
 
 #include <core/dprint.h>
 #include <core/pt.h>
@@ -11,11 +11,14 @@
 #include "core/json.h"
 #include "core/log.h"
 #include "kamailio/glue/event_route.h"
-#include "kamailio/kazoo/delivery.h"
-#include "kamailio/kazoo/stats.h"
 #include "kamailio/glue/policy_reload.h"
 #include "kamailio/glue/process.h"
 #include "kamailio/glue/script.h"
+#include "kamailio/kazoo/delivery.h"
+#include "kamailio/kazoo/settings.h"
+#include "kamailio/kazoo/stats.h"
+#include "kamailio/kazoo/subscribe.h"
+#include "kamailio/kazoo/zones.h"
 #include "policy/policy.h"
 
 enum { IDLE_MS = 1000, UNROUTED_PAUSE_S = 60 /* between two lines about messages without a route */ };

@@ -1,11 +1,12 @@
-#include "kamailio/kazoo/kazoo.h"
+#include "kamailio/kazoo/json.h"
 
 #include <core/dprint.h>
 
-#include "core/log.h"
 #include "core/json.h"
+#include "core/log.h"
 #include "core/routing_key.h"
 #include "kamailio/glue/script.h"
+#include "kamailio/kazoo/settings.h"
 
 int kz_json(struct sip_msg *msg, char *json, char *field, char *target)
 {

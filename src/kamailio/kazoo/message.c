@@ -1,5 +1,5 @@
 /* What goes out: a script's words made into a message, and that into the outbox. */
-#include "kamailio/kazoo/kazoo.h"
+#include "kamailio/kazoo/message.h"
 
 #include <core/dprint.h>
 #include <core/pt.h>
@@ -12,9 +12,11 @@
 #include "core/log.h"
 #include "core/routing_key.h"
 #include "core/uuid.h"
-#include "kamailio/kazoo/query.h"
-#include "kamailio/kazoo/stats.h"
 #include "kamailio/glue/script.h"
+#include "kamailio/kazoo/query.h"
+#include "kamailio/kazoo/settings.h"
+#include "kamailio/kazoo/stats.h"
+#include "kamailio/kazoo/zones.h"
 
 enum { SERVER_ID_MAX = 300 };
 

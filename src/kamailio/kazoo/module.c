@@ -1,19 +1,25 @@
 /* The kazoo module: the names that configurations use, and the moments at which the core calls. */
-#include "kamailio/kazoo/kazoo.h"
-
 #include <core/dprint.h>
 #include <core/kemi.h>
 
-#include "kamailio/kazoo/delivery.h"
-#include "kamailio/kazoo/query.h"
-#include "kamailio/kazoo/stats.h"
 #include "kamailio/glue/log_sink.h"
 #include "kamailio/glue/message_pv.h"
 #include "kamailio/glue/policy_reload.h"
 #include "kamailio/glue/process.h"
 #include "kamailio/glue/script.h"
 #include "kamailio/glue/settings.h"
+#include "kamailio/kazoo/brokers.h"
+#include "kamailio/kazoo/delivery.h"
+#include "kamailio/kazoo/event.h"
+#include "kamailio/kazoo/json.h"
+#include "kamailio/kazoo/message.h"
+#include "kamailio/kazoo/publish.h"
+#include "kamailio/kazoo/query.h"
+#include "kamailio/kazoo/settings.h"
+#include "kamailio/kazoo/stats.h"
+#include "kamailio/kazoo/subscribe.h"
 #include "kamailio/kazoo/transformations.h"
+#include "kamailio/kazoo/zones.h"
 
 MODULE_VERSION
 

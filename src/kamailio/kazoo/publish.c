@@ -1,11 +1,14 @@
 /* kazoo_publish (kazoo manual 5.1.1) and kazoo_publish_wait for kamailio.cfg and KEMI. */
-#include "kamailio/kazoo/kazoo.h"
+#include "kamailio/kazoo/publish.h"
 
 #include <core/dprint.h>
 
 #include "core/log.h"
-#include "kamailio/kazoo/stats.h"
 #include "kamailio/glue/script.h"
+#include "kamailio/kazoo/message.h"
+#include "kamailio/kazoo/settings.h"
+#include "kamailio/kazoo/stats.h"
+#include "kamailio/kazoo/subscribe.h"
 
 enum { WAIT_MAX_MS = 3600000 };
 

@@ -10,10 +10,13 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/uuid.h"
-#include "kamailio/kazoo/kazoo.h"
-#include "kamailio/kazoo/ask.h"
-#include "kamailio/kazoo/stats.h"
 #include "kamailio/glue/script.h"
+#include "kamailio/kazoo/ask.h"
+#include "kamailio/kazoo/event.h"
+#include "kamailio/kazoo/message.h"
+#include "kamailio/kazoo/settings.h"
+#include "kamailio/kazoo/stats.h"
+#include "kamailio/kazoo/zones.h"
 
 enum {
 	ANSWER_MAX = 1024 * 1024, /* bytes of address space for each question; memory is taken as answers need it */

@@ -1,11 +1,11 @@
 /* The RPC commands of the kazoo module. */
-#include "kamailio/kazoo/stats.h"
-
 #include <core/dprint.h>
 #include <core/rpc_lookup.h>
 
-#include "kamailio/kazoo/kazoo.h"
 #include "kamailio/glue/policy_reload.h"
+#include "kamailio/kazoo/event.h"
+#include "kamailio/kazoo/settings.h"
+#include "kamailio/kazoo/stats.h"
 
 static void show_stats(rpc_t *rpc, void *context)
 {

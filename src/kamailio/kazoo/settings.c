@@ -1,4 +1,4 @@
-#include "kamailio/kazoo/kazoo.h"
+#include "kamailio/kazoo/settings.h"
 
 #include <core/dprint.h>
 #include <core/kemi.h>

@@ -1,6 +1,6 @@
 #include "kamailio/kazoo/stats.h"
 
-#include "kamailio/kazoo/kazoo.h"
+#include "kamailio/kazoo/zones.h"
 
 enum { CONNECTIONS_MAX = 256, SUBSCRIPTIONS_MAX = 8192 };
 

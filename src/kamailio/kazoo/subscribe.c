@@ -1,4 +1,4 @@
-#include "kamailio/kazoo/kazoo.h"
+#include "kamailio/kazoo/subscribe.h"
 
 #include <core/dprint.h>
 
@@ -6,8 +6,9 @@
 
 #include "core/json.h"
 #include "kamailio/glue/event_route.h"
-#include "kamailio/kazoo/description.h"
 #include "kamailio/glue/script.h"
+#include "kamailio/kazoo/description.h"
+#include "kamailio/kazoo/settings.h"
 
 /* Filled while mod-init runs in the main process; the processes forked after it inherit it and never change it. */
 static struct kb_subscription *subscriptions;

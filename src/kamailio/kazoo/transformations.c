@@ -5,8 +5,8 @@
 #include <core/ut.h>
 
 #include "core/routing_key.h"
-#include "kamailio/kazoo/kazoo.h"
 #include "kamailio/glue/script.h"
+#include "kamailio/kazoo/settings.h"
 
 enum { TR_JSON, TR_JSON_COUNT, TR_ENCODE };
 

@@ -1,5 +1,5 @@
 /* amqp_connection sorted by zone: each is a failover list of its own. */
-#include "kamailio/kazoo/kazoo.h"
+#include "kamailio/kazoo/zones.h"
 
 #include <core/dprint.h>
 
@@ -9,6 +9,7 @@
 
 #include "amqp/url.h"
 #include "kamailio/glue/settings.h"
+#include "kamailio/kazoo/settings.h"
 
 static struct kz_zone zones[KZ_ZONES_MAX];
 static size_t n_zones;

@@ -1,11 +1,11 @@
 /* nats_request_async: the transaction is suspended (suspend.h) until the answer is there. */
-#include "kamailio/nats/request.h"
-
 #include <core/dprint.h>
 #include <core/kemi.h>
 
-#include "kamailio/nats/nats.h"
 #include "kamailio/glue/script.h"
+#include "kamailio/nats/publish.h"
+#include "kamailio/nats/request.h"
+#include "kamailio/nats/settings.h"
 
 static const char function[] = KN_REQUEST_ASYNC;
 

@@ -1,5 +1,5 @@
 /* nats_js_consumer: stream=NAME;durable=NAME;... */
-#include "kamailio/nats/nats.h"
+#include "kamailio/nats/consumer.h"
 
 #include <core/dprint.h>
 

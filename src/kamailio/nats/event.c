@@ -1,4 +1,4 @@
-#include "kamailio/nats/nats.h"
+#include "kamailio/nats/event.h"
 
 #include <core/dprint.h>
 
@@ -8,10 +8,11 @@
 #include "core/log.h"
 #include "kamailio/glue/event_route.h"
 #include "kamailio/glue/message_pv.h"
-#include "kamailio/nats/stats.h"
 #include "kamailio/glue/policy_reload.h"
 #include "kamailio/glue/process.h"
 #include "kamailio/glue/script.h"
+#include "kamailio/nats/settings.h"
+#include "kamailio/nats/stats.h"
 #include "policy/policy.h"
 
 /* The message whose route runs in this process; NULL outside of one. */

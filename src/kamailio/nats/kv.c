@@ -8,8 +8,8 @@
 
 #include "core/log.h"
 #include "kamailio/glue/message_pv.h"
-#include "kamailio/nats/request.h"
 #include "kamailio/glue/script.h"
+#include "kamailio/nats/request.h"
 
 static const char reading[] = "nats_kv_get", writing[] = "nats_kv_put", creating[] = "nats_kv_create",
 				  updating[] = "nats_kv_update", deleting[] = "nats_kv_delete";

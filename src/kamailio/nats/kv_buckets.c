@@ -1,17 +1,16 @@
 /* The buckets that nats_kv_bucket asks for: the requester makes them when its connection stands. */
-#include "kamailio/nats/kv.h"
-
 #include <core/dprint.h>
 #include <core/pt.h>
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "nats/kv.h"
 #include "core/clock.h"
 #include "core/log.h"
-#include "kamailio/nats/nats.h"
+#include "kamailio/nats/kv.h"
 #include "kamailio/nats/request.h"
+#include "kamailio/nats/settings.h"
+#include "nats/kv.h"
 
 enum { ASK_AGAIN_MS = 5000 };
 

@@ -1,16 +1,16 @@
 /* Entries of key-value buckets: questions to JetStream, and what the route is told of the answers. */
-#include "kamailio/nats/kv.h"
-
 #include <core/dprint.h>
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <time.h>
 
-#include "nats/kv.h"
 #include "core/log.h"
-#include "kamailio/nats/nats.h"
+#include "kamailio/nats/kv.h"
+#include "kamailio/nats/publish.h"
 #include "kamailio/nats/request.h"
+#include "kamailio/nats/settings.h"
+#include "nats/kv.h"
 
 /* What the last function has found or written. */
 static struct {

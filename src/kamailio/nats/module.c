@@ -1,18 +1,20 @@
 /* The nats module: the names that configurations use, and the moments at which the core calls. */
-#include "kamailio/nats/nats.h"
-
 #include <core/kemi.h>
 
 #include "kamailio/glue/log_sink.h"
 #include "kamailio/glue/message_pv.h"
-#include "kamailio/nats/kv.h"
-#include "kamailio/nats/request.h"
-#include "kamailio/nats/stats.h"
-#include "kamailio/nats/stream.h"
 #include "kamailio/glue/policy_reload.h"
 #include "kamailio/glue/process.h"
 #include "kamailio/glue/script.h"
 #include "kamailio/glue/settings.h"
+#include "kamailio/nats/event.h"
+#include "kamailio/nats/kv.h"
+#include "kamailio/nats/publish.h"
+#include "kamailio/nats/request.h"
+#include "kamailio/nats/security.h"
+#include "kamailio/nats/settings.h"
+#include "kamailio/nats/stats.h"
+#include "kamailio/nats/stream.h"
 
 MODULE_VERSION
 

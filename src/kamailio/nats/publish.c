@@ -1,4 +1,4 @@
-#include "kamailio/nats/nats.h"
+#include "kamailio/nats/publish.h"
 
 #include <core/dprint.h>
 #include <core/pt.h>
@@ -6,12 +6,14 @@
 #include <errno.h>
 #include <string.h>
 
-#include "nats/message.h"
 #include "bus/publisher.h"
 #include "core/log.h"
-#include "kamailio/nats/stats.h"
 #include "kamailio/glue/process.h"
 #include "kamailio/glue/script.h"
+#include "kamailio/nats/event.h"
+#include "kamailio/nats/settings.h"
+#include "kamailio/nats/stats.h"
+#include "nats/message.h"
 
 enum { BATCH = 64 }; /* messages of one SIP worker before the next has its turn */
 

@@ -1,6 +1,4 @@
 /* One question after the other: from the outbox of the requester to what the route sees of the answer. */
-#include "kamailio/nats/request.h"
-
 #include <core/dprint.h>
 #include <core/pt.h>
 
@@ -10,7 +8,9 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/uuid.h"
-#include "kamailio/nats/nats.h"
+#include "kamailio/nats/publish.h"
+#include "kamailio/nats/request.h"
+#include "kamailio/nats/settings.h"
 #include "kamailio/nats/stats.h"
 
 /* The last answer in this process, as routes see it. There are two, because the parts of a question may lie in the

@@ -5,8 +5,9 @@
 
 #include "core/log.h"
 #include "kamailio/glue/message_pv.h"
-#include "kamailio/nats/nats.h"
 #include "kamailio/glue/script.h"
+#include "kamailio/nats/publish.h"
+#include "kamailio/nats/settings.h"
 
 static const char function[] = "nats_request";
 

@@ -12,8 +12,9 @@
 #include "core/outbox.h"
 #include "core/replies.h"
 #include "core/uuid.h"
-#include "kamailio/nats/nats.h"
 #include "kamailio/glue/suspend.h"
+#include "kamailio/nats/publish.h"
+#include "kamailio/nats/settings.h"
 
 /* What becomes of a question, as scripts see it. */
 enum kn_outcome { KN_ANSWERED = 1, KN_FAILED = -1, KN_TIMEOUT = -2, KN_NO_RESPONDERS = -3 };

@@ -1,5 +1,3 @@
-#include "kamailio/nats/request.h"
-
 #include <core/dprint.h>
 #include <core/pt.h>
 #include <core/sr_module.h>
@@ -8,16 +6,17 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "nats/asked.h"
 #include "bus/publisher.h"
 #include "core/log.h"
 #include "core/uuid.h"
-#include "kamailio/nats/kv.h"
-#include "kamailio/nats/nats.h"
-#include "kamailio/nats/stats.h"
 #include "kamailio/glue/process.h"
 #include "kamailio/glue/route_calls.h"
 #include "kamailio/glue/script.h"
+#include "kamailio/nats/kv.h"
+#include "kamailio/nats/request.h"
+#include "kamailio/nats/settings.h"
+#include "kamailio/nats/stats.h"
+#include "nats/asked.h"
 
 enum {
 	ANSWER_MAX = 1024 * 1024 + 128 * 1024, /* bytes of address space for each question: max_payload, and headers */

@@ -1,11 +1,11 @@
 /* The RPC commands of the nats module. */
-#include "kamailio/nats/stats.h"
-
 #include <core/dprint.h>
 #include <core/rpc_lookup.h>
 
-#include "kamailio/nats/nats.h"
 #include "kamailio/glue/policy_reload.h"
+#include "kamailio/nats/event.h"
+#include "kamailio/nats/settings.h"
+#include "kamailio/nats/stats.h"
 
 static void show_stats(rpc_t *rpc, void *context)
 {

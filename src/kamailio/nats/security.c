@@ -1,14 +1,15 @@
 /* Who Kamailio is to a NATS server, and how it makes sure of who the server is. */
-#include "kamailio/nats/nats.h"
+#include "kamailio/nats/security.h"
 
 #include <core/dprint.h>
 
 #include <string.h>
 #include <sys/stat.h>
 
-#include "nats/login.h"
 #include "kamailio/glue/settings.h"
 #include "kamailio/glue/tls_settings.h"
+#include "kamailio/nats/settings.h"
+#include "nats/login.h"
 
 void kn_security_apply(struct kb_broker_config *config)
 {

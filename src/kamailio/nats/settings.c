@@ -1,4 +1,4 @@
-#include "kamailio/nats/nats.h"
+#include "kamailio/nats/settings.h"
 
 #include <core/dprint.h>
 
@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nats/message.h"
 #include "kamailio/glue/settings.h"
+#include "kamailio/nats/consumer.h"
+#include "kamailio/nats/security.h"
+#include "nats/message.h"
 
 static struct kn_settings settings = {
 	.publish_workers = 2,

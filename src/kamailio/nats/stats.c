@@ -1,6 +1,6 @@
 #include "kamailio/nats/stats.h"
 
-#include "kamailio/nats/nats.h"
+#include "kamailio/nats/settings.h"
 
 enum { CONNECTIONS_MAX = 1024 };
 

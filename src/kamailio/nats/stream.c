@@ -10,12 +10,13 @@
 #include "bus/retry.h"
 #include "core/log.h"
 #include "core/uuid.h"
-#include "kamailio/nats/nats.h"
-#include "kamailio/nats/request.h"
-#include "kamailio/nats/stats.h"
 #include "kamailio/glue/process.h"
 #include "kamailio/glue/route_calls.h"
 #include "kamailio/glue/script.h"
+#include "kamailio/nats/publish.h"
+#include "kamailio/nats/request.h"
+#include "kamailio/nats/settings.h"
+#include "kamailio/nats/stats.h"
 
 enum { BATCH = 64 }; /* messages of one SIP worker before the next has its turn */
 

@@ -1,0 +1,21 @@
+/* kazoo_subscribe and the event mod-init, in which alone it may be called. */
+#ifndef KB_KAMAILIO_KAZOO_SUBSCRIBE_H
+#define KB_KAMAILIO_KAZOO_SUBSCRIBE_H
+
+#include <core/parser/msg_parser.h>
+
+#include <stdbool.h>
+
+#include "bus/broker.h"
+
+/* Runs event_route[kazoo:mod-init] or its callback, where alone the subscribe functions may be called. */
+void kz_subscribe_run_mod_init(void);
+bool kz_in_mod_init(void);
+const struct kb_subscription *kz_subscriptions(size_t *count);
+
+int kz_subscribe1(struct sip_msg *msg, char *json, char *unused);
+int kz_subscribe4(struct sip_msg *msg, char *exchange, char *type, char *queue, char *routing_key);
+int kz_kemi_subscribe(struct sip_msg *msg, str *json);
+int kz_kemi_subscribe_simple(struct sip_msg *msg, str *exchange, str *type, str *queue, str *routing_key);
+
+#endif

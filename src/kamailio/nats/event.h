@@ -1,0 +1,45 @@
+/* Events: deliveries and what happens to connections, in the processes that subscribe. */
+#ifndef KB_KAMAILIO_NATS_EVENT_H
+#define KB_KAMAILIO_NATS_EVENT_H
+
+#include <core/parser/msg_parser.h>
+#include <core/pvar.h>
+
+#include <stdbool.h>
+
+#include "bus/listener.h"
+#include "core/buf.h"
+#include "core/message.h"
+
+/* In mod_init: loads the Lua policy once, so that a bad one stops the start, and warns of messages and policies for
+ * which nothing can be done. */
+bool kn_event_check_policy(void);
+
+/* Whether the policy can be loaded as it is now, and why not. */
+bool kn_event_policy_loads(struct kb_buf *why);
+bool kn_event_fork(void);
+
+/* The events of a connection, as the loops of src/broker call them; context is not used. */
+void kn_event_connection(void *context, bool open, const char *address);
+void kn_event_notice(void *context, const char *name);
+
+/* True when no process subscribes to anything and there may be a route for one of these events: then publishers run it,
+ * which begin with kn_event_begin() and tick with kn_event_tick(NULL). */
+bool kn_event_is_for_publishers(void);
+bool kn_event_begin(void); /* false and a log line: the policy does not load */
+void kn_event_tick(void *listener);
+
+/* The message whose route runs in this process; NULL outside of one. */
+const struct kb_message *kn_current(void);
+
+/* For what its route says about it (bus/listener.h); NULL outside of one. */
+struct kb_delivery *kn_current_delivery(void);
+
+/* $natsData, $natsSubject, $natsReply, $natsHdr(name), $natsProp(name): null outside of an event. */
+int kn_pv_data(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+int kn_pv_subject(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+int kn_pv_reply(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+int kn_pv_header(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+int kn_pv_property(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+
+#endif
