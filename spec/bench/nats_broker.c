@@ -15,6 +15,8 @@
 #include <unistd.h>
 #include "bus/listener.h"
 #include "bus/publisher.h"
+#include "nats/broker.h"
+#include "nats/options.h"
 #include "measure.h"
 
 enum { OUTBOX_BYTES = 8 * 1024 * 1024, WINDOW = 8192, WINDOWS_UNDER_WAY = 4 };
@@ -65,14 +67,15 @@ static double finish(pid_t pid)
 
 static struct kb_broker_config config_for(enum kb_broker_role role)
 {
+	static const struct kb_nats_options options = {.pings_out_max = 2};
 	return (struct kb_broker_config){.urls = &url,
 		.n_urls = 1,
 		.client_name = "nats_broker",
 		.role = role,
 		.connect_timeout_ms = 2000,
 		.heartbeat_s = 20,
-		.pings_out_max = 2,
-		.confirm = true};
+		.confirm = true,
+		.options = &options};
 }
 
 static void wait_until_ready(void)

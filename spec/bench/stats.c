@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-#include "bus/broker.h"
+#include "bus/subscription.h"
 #include "bus/traffic.h"
 
 enum { MESSAGES = 20000000, ROUNDS = 5 };

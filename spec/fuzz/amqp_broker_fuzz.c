@@ -2,6 +2,7 @@
 #include <amqp_tcp_socket.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "amqp/broker.h"
 #include "amqp/state.h"
 #include "fuzz.h"
 
@@ -49,7 +50,7 @@ static bool on_delivered(void *context, const struct kb_message *m)
 	check_message(m);
 	if (++offered % 3 == 0)
 		return false;
-	kb_amqp.settle(*b, &m->origin, offered % 2 ? KB_DONE : KB_REQUEUE);
+	kb_amqp.consume->settle(*b, &m->origin, offered % 2 ? KB_DONE : KB_REQUEUE);
 	return true;
 }
 
@@ -100,14 +101,15 @@ static void publish(struct kb_broker *b, uint32_t flags)
 		.key = KB_SLICE_LITERAL("k"),
 		.payload = KB_SLICE_LITERAL("{}"),
 		.origin = {.flags = flags}};
-	MUST(kb_amqp.publish(b, &m, &sequence) == KB_BROKER_OK);
+	MUST(kb_amqp.publish->publish(b, &m, &sequence) == KB_BROKER_OK);
 }
 
-static const struct kb_broker_events of_a_consumer = {.delivered = on_delivered}, of_all = {.settled = on_settled,
-																					  .requeue = on_requeue,
-																					  .delivered = on_delivered,
-																					  .returned = on_returned,
-																					  .unroutable = on_unroutable};
+static const struct kb_broker_events of_a_consumer = {.consume.delivered = on_delivered},
+									 of_all = {.publish = {.settled = on_settled,
+												   .requeue = on_requeue,
+												   .returned = on_returned},
+										 .consume.delivered = on_delivered,
+										 .request.unroutable = on_unroutable};
 
 static void publish_all(struct kb_broker *b)
 {

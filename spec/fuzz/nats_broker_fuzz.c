@@ -2,6 +2,7 @@
  * for a stream and for a PONG. An input is cut where a line of it is empty; each part comes with a read of its own. */
 #include <sys/socket.h>
 #include <unistd.h>
+#include "nats/broker.h"
 #include "nats/state.h"
 #include "nats/message.h"
 #include "core/json.h"
@@ -35,7 +36,7 @@ static bool on_delivered(void *context, const struct kb_message *m)
 	MUST(rest.n == 0);
 	if (++offered % 3 == 0)
 		return false;
-	kb_nats.settle(*b, &m->origin, KB_DONE);
+	kb_nats.consume->settle(*b, &m->origin, KB_DONE);
 	return true;
 }
 
@@ -56,15 +57,16 @@ static void publish(struct kb_broker *b, const char *subject, uint32_t flags)
 {
 	uint64_t sequence;
 	struct kb_message m = {.key = kb_slice_from(subject), .payload = KB_SLICE_LITERAL("x"), .origin = {.flags = flags}};
-	MUST(kb_nats.publish(b, &m, &sequence) == KB_BROKER_OK);
+	MUST(kb_nats.publish->publish(b, &m, &sequence) == KB_BROKER_OK);
 }
 
 static struct kb_broker *connected(int fd, struct kb_broker **context)
 {
 	static const struct kb_broker_config config = {
 		.urls = urls, .n_urls = 1, .client_name = "fuzz", .message_max = MESSAGE_MAX, .confirm = true};
-	struct kb_broker_events events = {
-		.context = context, .settled = on_settled, .requeue = on_requeue, .delivered = on_delivered};
+	struct kb_broker_events events = {.context = context,
+		.publish = {.settled = on_settled, .requeue = on_requeue},
+		.consume.delivered = on_delivered};
 	size_t bad;
 	struct kb_broker *b = kb_nats.open(&config, &events, &bad);
 	MUST(b);
@@ -73,7 +75,7 @@ static struct kb_broker *connected(int fd, struct kb_broker **context)
 	b->link.open = b->link.up = b->link.info.headers = true;
 	b->generation = 1;
 	for (uint32_t i = 0; i < 2; i++)
-		MUST(kb_nats.subscribe(b, &subscriptions[i], i) == KB_BROKER_OK);
+		MUST(kb_nats.consume->subscribe(b, &subscriptions[i], i) == KB_BROKER_OK);
 	for (int i = 0; i < OPEN_MESSAGES; i++)
 		publish(b, "a.b", 0), publish(b, "s", KB_STORED);
 	/* Names that an input can know. */

@@ -14,6 +14,7 @@
 #include "core/clock.h"
 #include "core/json.h"
 #include "core/log.h"
+#include "nats/options.h"
 
 int fixture_failures;
 
@@ -248,6 +249,7 @@ static void on_settled(void *context, uint64_t sequence, bool multiple, enum kb_
 
 void fixture_open(struct fixture_client *c, const char *const *urls, size_t n_urls, int heartbeat_s)
 {
+	static const struct kb_nats_options options = {.pings_out_max = 2};
 	size_t bad;
 	*c = (struct fixture_client){.api = &kb_nats, .room = SIZE_MAX};
 	struct kb_broker_config config = {.urls = urls,
@@ -256,9 +258,9 @@ void fixture_open(struct fixture_client *c, const char *const *urls, size_t n_ur
 		.role = KB_ROLE_PUBLISH | KB_ROLE_CONSUME,
 		.connect_timeout_ms = 500,
 		.heartbeat_s = heartbeat_s,
-		.pings_out_max = 2,
-		.message_max = 16 * 1024 * 1024};
-	struct kb_broker_events events = {.context = c, .settled = on_settled, .delivered = on_delivered};
+		.message_max = 16 * 1024 * 1024,
+		.options = &options};
+	struct kb_broker_events events = {.context = c, .publish.settled = on_settled, .consume.delivered = on_delivered};
 	c->broker = c->api->open(&config, &events, &bad);
 	if (!c->broker)
 		give_up("open() refused the addresses of the test");
@@ -283,14 +285,14 @@ enum kb_broker_result fixture_subscribe(
 		.no_ack = true,
 		.event_key = "",
 		.event_subkey = ""};
-	return c->api->subscribe(c->broker, s, index);
+	return c->api->consume->subscribe(c->broker, s, index);
 }
 
 enum kb_broker_result fixture_publish(struct fixture_client *c, const char *subject, const char *payload, size_t n)
 {
 	uint64_t sequence = 1;
 	struct kb_message m = {.key = kb_slice_from(subject), .payload = kb_slice(payload, n)};
-	enum kb_broker_result result = c->api->publish(c->broker, &m, &sequence);
+	enum kb_broker_result result = c->api->publish->publish(c->broker, &m, &sequence);
 	CHECK(result != KB_BROKER_OK || sequence == 0);
 	return result;
 }

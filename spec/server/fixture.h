@@ -6,7 +6,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include "core/clock.h"
-#include "bus/broker.h"
+#include "bus/subscription.h"
+#include "nats/broker.h"
 
 extern int fixture_failures;
 

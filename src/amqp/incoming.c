@@ -23,7 +23,7 @@ static void confirmed(struct kb_broker *b, uint64_t tag, bool multiple, enum kb_
 {
 	/* A tag of 0 with `multiple` means everything so far (1.8.3.13 of the reference). */
 	uint64_t sequence = tag || !multiple ? b->sequence_base + tag : b->next_sequence - 1;
-	b->events.settled(b->events.context, sequence, multiple, outcome,
+	b->events.publish.settled(b->events.context, sequence, multiple, outcome,
 		outcome == KB_PENDING ? "the broker refused it (basic.nack)" : NULL);
 }
 
@@ -36,7 +36,7 @@ static enum kb_broker_result replace_publish_channel(struct kb_broker *b, enum k
 	const char *failed = kb_amqp_open_publish_channel(b);
 	if (failed)
 		return kb_amqp_lost(b, failed);
-	b->events.requeue(b->events.context, cause, why);
+	b->events.publish.requeue(b->events.context, cause, why);
 	return KB_BROKER_OK;
 }
 
@@ -86,7 +86,7 @@ static enum kb_broker_result connection_closed(struct kb_broker *b, const amqp_f
 	 * that are for troubles of the broker's own. */
 	bool failed = close->reply_code == AMQP_INTERNAL_ERROR || close->reply_code == AMQP_RESOURCE_ERROR;
 	if (close->reply_code >= 500 && b->publishing)
-		b->events.requeue(b->events.context, failed ? KB_BROKER_FAILED : KB_OFFENDED, why);
+		b->events.publish.requeue(b->events.context, failed ? KB_BROKER_FAILED : KB_OFFENDED, why);
 	kb_amqp_link_flush(&b->link); /* the answer is a courtesy */
 	return kb_amqp_lost(b, why);
 }
@@ -113,8 +113,8 @@ static void queue_counted(struct kb_broker *b, const amqp_frame_t *frame)
 	if (!sub || !sub->counting)
 		return;
 	sub->counting = false;
-	if (b->events.counted)
-		b->events.counted(b->events.context, (uint32_t)(sub - b->subscriptions), declared->message_count);
+	if (b->events.consume.counted)
+		b->events.consume.counted(b->events.context, (uint32_t)(sub - b->subscriptions), declared->message_count);
 }
 
 /* The broker has nothing more to say on a channel that we closed. */
@@ -159,9 +159,9 @@ static void begin_return(struct kb_broker *b, const amqp_frame_t *frame)
 		kb_amqp_content_begin(&q->returned, false);
 		return;
 	}
-	kb_amqp_content_begin(&b->returned, !b->events.returned);
+	kb_amqp_content_begin(&b->returned, !b->events.publish.returned);
 	kb_traffic_note(b->config->traffic, returned);
-	b->back.expected = b->events.returned != NULL;
+	b->back.expected = b->events.publish.returned != NULL;
 	kb_buf_clear(&b->back.exchange);
 	kb_buf_clear(&b->back.key);
 	kb_buf_append_slice(&b->back.exchange, kb_amqp_slice(r->exchange));
@@ -219,8 +219,8 @@ static enum kb_broker_result method(struct kb_broker *b, const amqp_frame_t *fra
 
 static void tell_too_large(struct kb_broker *b, const struct kb_amqp_content *in)
 {
-	if (b->events.too_large)
-		b->events.too_large(b->events.context, &in->m, in->expected);
+	if (b->events.consume.too_large)
+		b->events.consume.too_large(b->events.context, &in->m, in->expected);
 	else
 		kb_log_limited(&b->too_large, KB_LOG_ERROR,
 			"amqp: message of %zu bytes with routing key \"%.*s\" dropped: larger than the inbox takes (%zu bytes)",
@@ -244,7 +244,7 @@ static void finish_return(struct kb_broker *b)
 	m->exchange = kb_buf_slice(&b->back.exchange);
 	m->key = kb_buf_slice(&b->back.key);
 	if (b->back.expected && !b->returned.body.failed)
-		b->events.returned(b->events.context, m, b->back.reason);
+		b->events.publish.returned(b->events.context, m, b->back.reason);
 	b->back.expected = false;
 }
 
@@ -254,7 +254,7 @@ static bool finish(struct kb_broker *b, struct kb_amqp_content *in, amqp_channel
 	bool is_return = in == &b->returned, wanted = !is_return && !in->discard && !in->body.failed;
 	if (is_return)
 		finish_return(b);
-	if (wanted && !b->events.delivered(b->events.context, &in->m)) {
+	if (wanted && !b->events.consume.delivered(b->events.context, &in->m)) {
 		b->held = in;
 		return false;
 	}

@@ -35,8 +35,8 @@ static void answer(struct kb_broker *b, bool missing, const char *why)
 {
 	bool asked = b->lookup.asked;
 	b->lookup.asked = false;
-	if (asked && b->events.exchange)
-		b->events.exchange(b->events.context, missing, why);
+	if (asked && b->events.publish.exchange)
+		b->events.publish.exchange(b->events.context, missing, why);
 }
 
 static void closed(struct kb_broker *b, const amqp_frame_t *frame)

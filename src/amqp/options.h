@@ -2,7 +2,7 @@
 #ifndef KB_AMQP_OPTIONS_H
 #define KB_AMQP_OPTIONS_H
 
-#include "bus/broker.h"
+#include "core/slice.h"
 
 /* A list of properties (properties.h). NULL, or why *name with *value, which point into the list, cannot be. */
 const char *kb_amqp_properties_check(struct kb_slice list, struct kb_slice *name, struct kb_slice *value);

@@ -72,8 +72,8 @@ struct kb_amqp_question_channel *kb_amqp_question_channel_on(struct kb_broker *b
 void kb_amqp_question_returned(struct kb_broker *b, struct kb_amqp_question_channel *q)
 {
 	struct kb_slice id = kb_headers_find(q->returned.m.properties, KB_SLICE_LITERAL("correlation-id"));
-	if (id.n && b->events.unroutable)
-		b->events.unroutable(b->events.context, kb_buf_slice(&q->exchange), id);
+	if (id.n && b->events.request.unroutable)
+		b->events.request.unroutable(b->events.context, kb_buf_slice(&q->exchange), id);
 }
 
 void kb_amqp_question_channel_closed(struct kb_broker *b, struct kb_amqp_question_channel *q, const char *why)
@@ -84,8 +84,8 @@ void kb_amqp_question_channel_closed(struct kb_broker *b, struct kb_amqp_questio
 	kb_amqp_put_method(&b->link.out, number_of(b, q), AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
 	kb_amqp_content_clear(&q->returned);
 	q->open = false;
-	if (b->events.unroutable)
-		b->events.unroutable(b->events.context, exchange, kb_slice(NULL, 0));
+	if (b->events.request.unroutable)
+		b->events.request.unroutable(b->events.context, exchange, kb_slice(NULL, 0));
 }
 
 void kb_amqp_questions_clear(struct kb_broker *b)

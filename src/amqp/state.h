@@ -1,4 +1,4 @@
-/* The inside of an AMQP broker, for amqp.c, questions.c and incoming.c alone. */
+/* The inside of an AMQP broker, for broker.c, questions.c and incoming.c alone. */
 #ifndef KB_AMQP_STATE_H
 #define KB_AMQP_STATE_H
 
@@ -6,6 +6,7 @@
 #include "amqp/link.h"
 #include "amqp/url.h"
 #include "bus/broker.h"
+#include "bus/subscription.h"
 #include "core/log.h"
 
 enum {
@@ -84,7 +85,7 @@ struct kb_broker {
 	struct kb_log_limit too_large, refused, bad_questions, odd;
 };
 
-/* -- amqp.c -- */
+/* -- broker.c -- */
 
 /* Logs, ends the connection, and returns KB_BROKER_LOST. */
 enum kb_broker_result kb_amqp_lost(struct kb_broker *b, const char *why);

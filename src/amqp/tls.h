@@ -14,7 +14,7 @@
 #define KB_AMQP_TLS_H
 
 #include <stddef.h>
-#include "bus/broker.h"
+#include "net/tls_options.h"
 
 struct kb_amqp_tls;
 

@@ -3,7 +3,7 @@
 #define KB_AMQP_TOPOLOGY_H
 
 #include <amqp.h>
-#include "bus/broker.h"
+#include "bus/subscription.h"
 
 /* How a declaration went. */
 struct kb_amqp_declared {

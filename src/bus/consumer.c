@@ -175,7 +175,7 @@ static bool on_delivered(void *context, const struct kb_message *m)
 	if (sound && after_worker)
 		l->unsettled++;
 	else if (!s->no_ack)
-		l->c->api->settle(l->broker, &m->origin, sound ? KB_DONE : KB_REJECTED);
+		l->c->api->consume->settle(l->broker, &m->origin, sound ? KB_DONE : KB_REJECTED);
 	return true;
 }
 
@@ -214,7 +214,7 @@ static bool harvest(struct loop *l)
 			n++;
 			l->unsettled--;
 			if (l->connected)
-				l->c->api->settle(l->broker, &origin, outcome);
+				l->c->api->consume->settle(l->broker, &origin, outcome);
 		}
 		more |= n == l->c->ack_batch;
 	}
@@ -255,7 +255,8 @@ static bool subscribe_all(struct loop *l)
 {
 	for (size_t i = 0; i < l->c->n_subscriptions; i++) {
 		const struct kb_subscription *s = &l->c->subscriptions[i];
-		if ((s->federate || !l->c->federated_only) && l->c->api->subscribe(l->broker, s, (uint32_t)i) == KB_BROKER_LOST)
+		if ((s->federate || !l->c->federated_only) &&
+			l->c->api->consume->subscribe(l->broker, s, (uint32_t)i) == KB_BROKER_LOST)
 			return false;
 	}
 	return true;
@@ -295,12 +296,12 @@ static int timeout_ms(const struct loop *l)
 static void count_backlogs(struct loop *l)
 {
 	int64_t now = kb_now_ms();
-	if (!l->c->api->count || !any_backlog(l) || now < l->count_at)
+	if (!l->c->api->consume->count || !any_backlog(l) || now < l->count_at)
 		return;
 	l->count_at = now + COUNT_MS;
 	for (size_t i = 0; i < l->c->n_subscriptions; i++)
 		if (l->backlogs[i].left)
-			l->c->api->count(l->broker, (uint32_t)i);
+			l->c->api->consume->count(l->broker, (uint32_t)i);
 }
 
 /* With a prefetch, the broker sends no more before it has its acknowledgements: there may be nothing to gather. */
@@ -335,8 +336,8 @@ void kb_consumer_run(const struct kb_consumer *c)
 	l->c = c;
 	for (size_t i = 0; i < c->n_subscriptions; i++)
 		l->has_prefetch |= c->subscriptions[i].prefetch && !c->subscriptions[i].no_ack;
-	struct kb_broker_events events = {
-		.context = l, .delivered = on_delivered, .waiting = on_waiting, .counted = on_counted, .fell = on_fell};
+	struct kb_broker_events events = {.context = l,
+		.consume = {.delivered = on_delivered, .waiting = on_waiting, .counted = on_counted, .fell = on_fell}};
 	l->broker = c->api->open(&c->config, &events, &bad_url);
 	kb_traffic_list(c->config.traffic, c->subscriptions, c->n_subscriptions, c->federated_only);
 	while (l->broker && !stopped(l)) {

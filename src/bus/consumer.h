@@ -4,6 +4,7 @@
 #define KB_BUS_CONSUMER_H
 
 #include "bus/broker.h"
+#include "bus/subscription.h"
 #include "core/inbox.h"
 
 struct kb_consumer {

@@ -69,12 +69,13 @@ bool kb_delivery_settle(struct kb_delivery *d, enum kb_outcome outcome, unsigned
 	if (!d->open)
 		return false;
 	d->open = false;
-	return d->api->settle_now && d->api->settle_now(d->broker, d->origin, outcome, delay_ms) == KB_BROKER_OK;
+	return d->api->consume->settle_now &&
+		   d->api->consume->settle_now(d->broker, d->origin, outcome, delay_ms) == KB_BROKER_OK;
 }
 
 bool kb_delivery_progress(struct kb_delivery *d)
 {
-	return d->open && d->api->progress && d->api->progress(d->broker, d->origin) == KB_BROKER_OK;
+	return d->open && d->api->consume->progress && d->api->consume->progress(d->broker, d->origin) == KB_BROKER_OK;
 }
 
 static bool on_delivered(void *context, const struct kb_message *m)
@@ -85,7 +86,7 @@ static bool on_delivered(void *context, const struct kb_message *m)
 	if (!l->delivered(l->context, m, &d))
 		return false;
 	if (d.open)
-		l->api->settle(loop->broker, &m->origin, KB_DONE);
+		l->api->consume->settle(loop->broker, &m->origin, KB_DONE);
 	return true;
 }
 
@@ -109,7 +110,7 @@ static bool subscribe_all(struct loop *loop)
 {
 	const struct kb_listener *l = loop->l;
 	for (size_t i = 0; i < l->n_subscriptions; i++)
-		if (l->api->subscribe(loop->broker, &l->subscriptions[i], (uint32_t)i) == KB_BROKER_LOST)
+		if (l->api->consume->subscribe(loop->broker, &l->subscriptions[i], (uint32_t)i) == KB_BROKER_LOST)
 			return false;
 	return true;
 }
@@ -152,7 +153,7 @@ static void connect_and_serve(struct loop *loop)
 void kb_listener_run(const struct kb_listener *l)
 {
 	struct loop loop = {.l = l};
-	struct kb_broker_events events = {.context = &loop, .delivered = on_delivered, .notice = on_notice};
+	struct kb_broker_events events = {.context = &loop, .notice = on_notice, .consume.delivered = on_delivered};
 	size_t bad_url;
 	loop.broker = l->api->open(&l->config, &events, &bad_url);
 	kb_traffic_list(l->config.traffic, l->subscriptions, l->n_subscriptions, false);

@@ -4,6 +4,7 @@
 #define KB_BUS_LISTENER_H
 
 #include "bus/broker.h"
+#include "bus/subscription.h"
 
 /* The delivery that is being handled, for its handler to say what is to become of it before it returns: without a word
  * it is acknowledged then, where there is anything to acknowledge. */

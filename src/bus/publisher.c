@@ -146,7 +146,7 @@ static enum kb_broker_result connect_and_subscribe(struct kb_publishing *l)
 	enum kb_broker_result result = l->p->api->connect(l->broker);
 	if (result != KB_BROKER_OK || !l->p->subscription)
 		return result;
-	return l->p->api->subscribe(l->broker, l->p->subscription(l->p->context), 0);
+	return l->p->api->consume->subscribe(l->broker, l->p->subscription(l->p->context), 0);
 }
 
 static void connect_or_wait(struct kb_publishing *l)
@@ -207,18 +207,17 @@ static struct kb_publishing *make_loop(const struct kb_publisher *p)
 	l->p = p;
 	l->lanes = calloc(writers / readers + 1, sizeof *l->lanes);
 	struct kb_broker_events events = {.context = l,
-		.settled = kb_flights_on_settled,
-		.requeue = kb_flights_on_requeue,
-		.exchange = kb_lanes_on_exchange,
-		.delivered = on_delivered,
-		.waiting = on_waiting,
-		.fell = on_fell,
-		.returned = kb_flights_on_returned,
-		.unroutable = on_unroutable,
-		.too_large = p->too_large ? on_too_large : NULL,
 		.blocked = on_blocked,
-		.forbidden = on_forbidden,
-		.notice = on_notice};
+		.notice = on_notice,
+		.publish = {.settled = kb_flights_on_settled,
+			.requeue = kb_flights_on_requeue,
+			.returned = kb_flights_on_returned,
+			.exchange = kb_lanes_on_exchange},
+		.consume = {.delivered = on_delivered,
+			.too_large = p->too_large ? on_too_large : NULL,
+			.waiting = on_waiting,
+			.fell = on_fell},
+		.request = {.unroutable = on_unroutable, .forbidden = on_forbidden}};
 	l->own = (struct kb_own_events){.inbox = p->inbox,
 		.zone = p->zone ? p->zone : "",
 		.connection = p->name ? p->name : "",

@@ -3,6 +3,7 @@
 #define KB_BUS_PUBLISHER_H
 
 #include "bus/broker.h"
+#include "bus/subscription.h"
 #include "core/outbox.h"
 
 struct kb_publisher {

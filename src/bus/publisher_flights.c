@@ -11,7 +11,7 @@ enum { DESTINATION_BYTES = 512 };
 /* Where a message goes, for log lines. */
 static const char *destination(const struct kb_publishing *l, const struct kb_message *m, char to[DESTINATION_BYTES])
 {
-	if (l->p->api->has_exchanges)
+	if (l->p->api->publish->has_exchanges)
 		snprintf(to, DESTINATION_BYTES, "exchange \"%.*s\" with routing key \"%.*s\"", KB_SLICE_FMT(m->exchange),
 			KB_SLICE_FMT(m->key));
 	else

@@ -49,7 +49,7 @@ static bool send_record(struct kb_publishing *l, struct kb_lane *lane, struct kb
 	if (good && has_no_exchange(l, lane, record, &m))
 		return !lane->waits;
 	if (good && !expired)
-		result = l->p->api->publish(l->broker, &m, &sequence);
+		result = l->p->api->publish->publish(l->broker, &m, &sequence);
 	if (result == KB_BROKER_AGAIN || result == KB_BROKER_LOST)
 		return false;
 	kb_pace_note(&l->pace, 1);
@@ -124,9 +124,9 @@ void kb_lanes_renew_when_due(struct kb_publishing *l)
 		l->renew_since = now;
 	if (l->oldest < l->next && now - l->renew_since < RENEW_PATIENCE_MS)
 		return;
-	if (l->p->api->renew) {
+	if (l->p->api->publish->renew) {
 		l->renewing = true;
-		l->p->api->renew(l->broker);
+		l->p->api->publish->renew(l->broker);
 	} else {
 		kb_flights_rewind(l);
 	}
@@ -156,7 +156,7 @@ void kb_lanes_ask_for_exchange(struct kb_publishing *l)
 	for (size_t i = 0; i < l->n_lanes; i++)
 		l->written[i] = kb_ring_written(l->lanes[i].ring);
 	kb_exchanges_asked(l->exchanges, l->written);
-	if (l->p->api->ask_exchange(l->broker, exchange) == KB_BROKER_INVALID)
+	if (l->p->api->publish->ask_exchange(l->broker, exchange) == KB_BROKER_INVALID)
 		kb_lanes_on_exchange(l, false, NULL); /* then by trying */
 }
 
@@ -173,7 +173,7 @@ void kb_lanes_expect_exchanges(struct kb_publishing *l)
 
 bool kb_lanes_make_exchanges(struct kb_publishing *l, size_t writers)
 {
-	if (!l->p->api->ask_exchange)
+	if (!l->p->api->publish->ask_exchange)
 		return true;
 	l->exchanges = kb_exchanges_new(writers, l->p->retry_ms);
 	l->written = calloc(writers, sizeof *l->written);

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <time.h>
-#include "bus/broker.h"
+#include "bus/subscription.h"
 
 struct kb_traffic {
 	size_t max_connections, max_subscriptions, total_bytes;

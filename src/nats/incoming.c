@@ -150,7 +150,7 @@ static bool offer_to(struct kb_broker *b, struct kb_nats_subscription *s, const 
 	/* The route may take long: what those before it are acknowledged with does not wait for its end. */
 	if (s->config->durable && !late && kb_nats_link_waiting(&b->link))
 		lend(b);
-	bool taken = late || b->events.delivered(b->events.context, &m);
+	bool taken = late || b->events.consume.delivered(b->events.context, &m);
 	kb_nats_writer_take_back(b->writer);
 	b->offered = kb_slice(NULL, 0);
 	if (!taken)
@@ -209,8 +209,8 @@ static void note_offence(struct kb_broker *b, struct kb_slice text, const char *
 	struct kb_slice subject = forbidden(text);
 	if (subject.n) {
 		kb_traffic_note(b->config.traffic, forbidden);
-		if (b->events.forbidden)
-			b->events.forbidden(b->events.context, subject, what);
+		if (b->events.request.forbidden)
+			b->events.request.forbidden(b->events.context, subject, what);
 	}
 	if (kb_slice_equal(subject, KB_SLICE_LITERAL("$JS.API.STREAM.NAMES"))) {
 		b->store.blind = true;
@@ -219,7 +219,7 @@ static void note_offence(struct kb_broker *b, struct kb_slice text, const char *
 	} else if (has_open_messages(b) && is_offence(what)) {
 		kb_nats_store_forget(&b->store);
 		kb_nats_receipts_offended(&b->receipts);
-		b->events.requeue(b->events.context, KB_OFFENDED, what);
+		b->events.publish.requeue(b->events.context, KB_OFFENDED, what);
 	}
 }
 

@@ -5,7 +5,8 @@
 #ifndef KB_NATS_JS_H
 #define KB_NATS_JS_H
 
-#include "bus/broker.h"
+#include "bus/subscription.h"
+#include "core/ring.h"
 #include "nats/wire.h"
 
 /* 0 when the text is no number of at most 18 digits. */

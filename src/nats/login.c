@@ -130,7 +130,7 @@ static const char *put_nkey(struct kb_buf *out, struct kb_slice text, const char
 }
 
 /* What the files of the configuration say; nothing when there are none. */
-static const char *put_files(struct kb_buf *out, const struct kb_broker_login *login, const char *nonce)
+static const char *put_files(struct kb_buf *out, const struct kb_nats_credentials *login, const char *nonce)
 {
 	struct kb_buf text = {0};
 	bool creds = login->creds_file != NULL;
@@ -146,7 +146,7 @@ static const char *put_files(struct kb_buf *out, const struct kb_broker_login *l
 
 /* An address with a user or a token of its own has precedence over the parameters. */
 static const char *put_who(struct kb_buf *out, const struct kb_nats_info *info, const struct kb_nats_server *server,
-	const struct kb_broker_login *login)
+	const struct kb_nats_credentials *login)
 {
 	if (server->user && server->password) {
 		put(out, "user", kb_slice_from(server->user));
@@ -175,12 +175,12 @@ const char *kb_nats_login_put(struct kb_buf *out, const struct kb_nats_info *inf
 		"\"protocol\":1,\"headers\":%s,\"no_responders\":%s",
 		info->tls_required || server->tls ? "true" : "false", KB_VERSION, headers, headers);
 	put(out, "name", kb_slice_from(config->client_name));
-	const char *why = put_who(out, info, server, &config->login);
+	const char *why = put_who(out, info, server, &kb_nats_options_of(config)->credentials);
 	kb_buf_append_slice(out, KB_SLICE_LITERAL("}\r\nPING\r\n"));
 	return why ? why : out->failed ? "out of memory" : NULL;
 }
 
-const char *kb_nats_login_check(const struct kb_broker_login *login)
+const char *kb_nats_login_check(const struct kb_nats_credentials *login)
 {
 	struct kb_buf ignored = {0};
 	const char *why = put_files(&ignored, login, "");
@@ -189,7 +189,7 @@ const char *kb_nats_login_check(const struct kb_broker_login *login)
 }
 
 const char *kb_nats_login_describe(
-	const struct kb_nats_server *server, const struct kb_broker_login *login, char *to, size_t size)
+	const struct kb_nats_server *server, const struct kb_nats_credentials *login, char *to, size_t size)
 {
 	if (server->user && server->password)
 		snprintf(to, size, "as user %s", server->user);

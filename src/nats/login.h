@@ -5,7 +5,7 @@
 #ifndef KB_NATS_LOGIN_H
 #define KB_NATS_LOGIN_H
 
-#include "bus/broker.h"
+#include "nats/options.h"
 #include "nats/servers.h"
 
 /* What of an INFO matters here. */
@@ -29,10 +29,10 @@ const char *kb_nats_login_put(struct kb_buf *out, const struct kb_nats_info *inf
 void kb_nats_login_wipe(struct kb_buf *out);
 
 /* The same for a configuration alone, at start: NULL, or which file cannot be used, and why. */
-const char *kb_nats_login_check(const struct kb_broker_login *login);
+const char *kb_nats_login_check(const struct kb_nats_credentials *login);
 
 /* "as user NAME", "with a token", ...: for log lines, without a secret. `to` is filled and returned. */
 const char *kb_nats_login_describe(
-	const struct kb_nats_server *server, const struct kb_broker_login *login, char *to, size_t size);
+	const struct kb_nats_server *server, const struct kb_nats_credentials *login, char *to, size_t size);
 
 #endif

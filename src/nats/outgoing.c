@@ -87,5 +87,5 @@ void kb_nats_renew_now(struct kb_broker *b)
 {
 	b->renewing = false;
 	kb_nats_store_forget(&b->store);
-	b->events.requeue(b->events.context, KB_RENEWED, NULL);
+	b->events.publish.requeue(b->events.context, KB_RENEWED, NULL);
 }

@@ -34,7 +34,7 @@ void kb_nats_receipts_heed(
 		return;
 	r->ping = 0;
 	r->oldest = r->covered;
-	events->settled(events->context, r->covered - 1, true, KB_DONE, NULL);
+	events->publish.settled(events->context, r->covered - 1, true, KB_DONE, NULL);
 }
 
 void kb_nats_receipts_offended(struct kb_nats_receipts *r)

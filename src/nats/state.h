@@ -1,10 +1,11 @@
-/* The inside of a NATS broker, for nats.c and its parts alone: subscriptions.c, outgoing.c, incoming.c.
+/* The inside of a NATS broker, for broker.c and its parts alone: subscriptions.c, outgoing.c, incoming.c.
  */
 #ifndef KB_NATS_STATE_H
 #define KB_NATS_STATE_H
 
 #include <time.h>
 #include "bus/broker.h"
+#include "bus/subscription.h"
 #include "nats/durable.h"
 #include "nats/link.h"
 #include "nats/receipts.h"
@@ -54,7 +55,7 @@ struct kb_broker {
 	struct kb_log_limit bad_subject, bad_headers, too_long, long_delivery, broken_headers, reported;
 };
 
-/* -- nats.c -- */
+/* -- broker.c -- */
 
 /* Tells the loop of something that has been logged; and what the server says of itself. */
 void kb_nats_tell(struct kb_broker *b, const char *name);
@@ -78,7 +79,7 @@ void kb_nats_report_durable(struct kb_broker *b, const struct kb_nats_subscripti
 
 enum kb_broker_result kb_nats_publish(struct kb_broker *b, const struct kb_message *m, uint64_t *sequence);
 
-/* As in broker.h; the loop is told by kb_nats_renew_now(), from process(). */
+/* As in publish_api.h; the loop is told by kb_nats_renew_now(), from process(). */
 void kb_nats_renew(struct kb_broker *b);
 void kb_nats_renew_now(struct kb_broker *b);
 

@@ -89,7 +89,7 @@ static void end(struct kb_nats_store *s, uint64_t number, enum kb_outcome outcom
 	flight(s, number)->sent_ms = 0;
 	while (s->oldest < s->next && !flight(s, s->oldest)->sent_ms)
 		s->oldest++;
-	events->settled(events->context, number, false, outcome, reason);
+	events->publish.settled(events->context, number, false, outcome, reason);
 }
 
 static void note_answer(struct kb_nats_store *s, const struct kb_nats_flight *f)

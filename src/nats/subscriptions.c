@@ -9,7 +9,7 @@ static void start(struct kb_broker *b, struct kb_nats_subscription *s)
 {
 	uint64_t sid = (uint64_t)(s - b->subscriptions) + 1;
 	if (s->config->durable) {
-		kb_nats_durable_begin(&s->durable, s->config->durable, b->config.inbox_prefix, &b->link.out, sid);
+		kb_nats_durable_begin(&s->durable, s->config->durable, b->store.inbox_prefix, &b->link.out, sid);
 		kb_traffic_subscription(b->config.traffic, s->index, s->durable.why);
 		return;
 	}
@@ -107,7 +107,7 @@ static bool is_it(const struct kb_nats_subscription *s, struct kb_slice rest)
 /* Of those that somebody asked for, the server's own words say enough. */
 static void log_if_inbox(const struct kb_broker *b, const struct kb_nats_subscription *s)
 {
-	const char *prefix = b->config.inbox_prefix ? b->config.inbox_prefix : "_INBOX", *subject = s->config->routing[0];
+	const char *prefix = b->store.inbox_prefix ? b->store.inbox_prefix : "_INBOX", *subject = s->config->routing[0];
 	size_t n = strlen(prefix);
 	if (s->config->durable)
 		subject = s->durable.inbox;

@@ -54,9 +54,9 @@ static void wrong_subjects_are_refused(const char *const *url)
 	memset(too_long, 'a', sizeof too_long - 1);
 	CHECK(fixture_publish(&c, too_long, "x", 1) == KB_BROKER_INVALID);
 	struct kb_message nul = {.key = KB_SLICE_LITERAL("a\0b")};
-	CHECK(c.api->publish(c.broker, &nul, &sequence) == KB_BROKER_INVALID);
+	CHECK(c.api->publish->publish(c.broker, &nul, &sequence) == KB_BROKER_INVALID);
 	struct kb_message reply = {.key = KB_SLICE_LITERAL("a"), .reply = KB_SLICE_LITERAL("b c")};
-	CHECK(c.api->publish(c.broker, &reply, &sequence) == KB_BROKER_INVALID);
+	CHECK(c.api->publish->publish(c.broker, &reply, &sequence) == KB_BROKER_INVALID);
 
 	too_long[4000] = '\0';
 	CHECK(fixture_publish(&c, too_long, "longest", 7) == KB_BROKER_OK);
@@ -93,7 +93,7 @@ static void replies_and_headers_pass(const char *const *url)
 		.reply = KB_SLICE_LITERAL("answers.here"),
 		.headers = kb_buf_slice(&headers),
 		.payload = KB_SLICE_LITERAL("p\0q")};
-	CHECK(c.api->publish(c.broker, &m, &sequence) == KB_BROKER_OK);
+	CHECK(c.api->publish->publish(c.broker, &m, &sequence) == KB_BROKER_OK);
 	CHECK(fixture_wait(&c, 1, 2000));
 	CHECK(strcmp(c.subject, "foo.bar") == 0 && strcmp(c.reply, "answers.here") == 0);
 	CHECK(strcmp(c.headers, "Nats-Msg-Id=4711;") == 0);
@@ -102,14 +102,14 @@ static void replies_and_headers_pass(const char *const *url)
 	kb_headers_add(&headers, KB_SLICE_LITERAL("Nats-Msg-Id"), KB_SLICE_LITERAL("4712"));
 	m.headers = kb_buf_slice(&headers);
 	m.reply = (struct kb_slice){0};
-	CHECK(c.api->publish(c.broker, &m, &sequence) == KB_BROKER_OK);
+	CHECK(c.api->publish->publish(c.broker, &m, &sequence) == KB_BROKER_OK);
 	CHECK(fixture_wait(&c, 2, 2000) && strcmp(c.reply, "") == 0);
 	CHECK(strcmp(c.headers, "Nats-Msg-Id=4711;Nats-Msg-Id=4712;") == 0);
 
 	kb_buf_clear(&headers);
 	kb_headers_add(&headers, KB_SLICE_LITERAL("A"), KB_SLICE_LITERAL("x\r\ny"));
 	m.headers = kb_buf_slice(&headers);
-	CHECK(c.api->publish(c.broker, &m, &sequence) == KB_BROKER_INVALID);
+	CHECK(c.api->publish->publish(c.broker, &m, &sequence) == KB_BROKER_INVALID);
 	kb_buf_free(&headers);
 	fixture_close(&c);
 }

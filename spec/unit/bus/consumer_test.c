@@ -45,7 +45,7 @@ static struct kb_inbox *inbox;
 static enum kb_broker_result fake_subscribe(struct kb_broker *b, const struct kb_subscription *s, uint32_t index)
 {
 	(void)s;
-	b->events.waiting(b->events.context, index, index == 0 ? b->waiting : 0);
+	b->events.consume.waiting(b->events.context, index, index == 0 ? b->waiting : 0);
 	return KB_BROKER_OK;
 }
 
@@ -77,7 +77,7 @@ static bool deliver(struct kb_broker *b)
 	const char *payload = b->payload ? b->payload(b->sent) : "{}";
 	struct kb_message m = {.payload = kb_slice_from(payload),
 		.origin = {.tag = b->sent + 1, .subscription = b->alternate ? b->sent % 2 : 0}};
-	if (!b->events.delivered(b->events.context, &m))
+	if (!b->events.consume.delivered(b->events.context, &m))
 		return false;
 	b->sent++;
 	b->left--;
@@ -99,7 +99,7 @@ static enum kb_broker_result fake_process(struct kb_broker *b, unsigned max)
 		return KB_BROKER_LOST;
 	}
 	if (b->counting)
-		b->events.counted(b->events.context, 0, b->length);
+		b->events.consume.counted(b->events.context, 0, b->length);
 	b->counting = false;
 	if (b->in_call)
 		b->in_call(b, call);
@@ -111,9 +111,9 @@ static enum kb_broker_result fake_process(struct kb_broker *b, unsigned max)
 	return KB_BROKER_OK;
 }
 
-static const struct kb_broker_api api = {FAKE_BROKER, .connect = connect_or_not, .subscribe = fake_subscribe,
-	.count = fake_count, .settle = fake_settle, .process = fake_process, .poll_fd = fake_no_fd,
-	.poll_timeout_ms = fake_no_timeout};
+static const struct kb_broker_api api = {FAKE_BROKER, .connect = connect_or_not, .process = fake_process,
+	.poll_fd = fake_no_fd, .poll_timeout_ms = fake_no_timeout,
+	.consume = &(const struct kb_consume_api){.subscribe = fake_subscribe, .count = fake_count, .settle = fake_settle}};
 
 /* -- running the loop -- */
 
@@ -248,7 +248,7 @@ static void test_backlog_after_reconnect(void)
 static void fall_in_second_call(struct kb_broker *b, unsigned call)
 {
 	if (call == 1)
-		b->events.fell(b->events.context, 0, "the queue is gone");
+		b->events.consume.fell(b->events.context, 0, "the queue is gone");
 }
 
 static void test_backlog_of_one_that_fell(void)

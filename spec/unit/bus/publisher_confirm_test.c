@@ -61,15 +61,16 @@ static enum kb_broker_result fake_process(struct kb_broker *b, unsigned max_mess
 	uint64_t open = fake.next - fake.oldest, read = fake.round % 3 ? open * 2 / 3 : open;
 	if (read) {
 		fake.oldest += read;
-		fake.events.settled(fake.events.context, fake.oldest - 1, true, KB_DONE, NULL);
+		fake.events.publish.settled(fake.events.context, fake.oldest - 1, true, KB_DONE, NULL);
 	}
 	fake.lost = fake.round % 7 == 0 && fake.connections < 6;
 	stop = (all_came() && kb_outbox_totals(outbox).bytes_used == 0) || fake.round > ROUNDS_MAX;
 	return fake.lost ? KB_BROKER_LOST : KB_BROKER_OK;
 }
 
-static const struct kb_broker_api api = {FAKE_BROKER, .connect = connect_again, .publish = fake_publish,
-	.process = fake_process, .poll_fd = fake_no_fd, .poll_timeout_ms = fake_short_timeout};
+static const struct kb_broker_api api = {FAKE_BROKER, .connect = connect_again, .process = fake_process,
+	.poll_fd = fake_no_fd, .poll_timeout_ms = fake_short_timeout,
+	.publish = &(const struct kb_publish_api){.publish = fake_publish}};
 
 static void put(size_t writer, const char *payload)
 {

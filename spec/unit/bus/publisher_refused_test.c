@@ -61,7 +61,8 @@ static void settle_one(char key)
 		take_time(SLOW_MS);
 	uint64_t sequence = fake.first_open++;
 	bool refused = refuses(key);
-	fake.events.settled(fake.events.context, sequence, false, refused ? KB_PENDING : KB_DONE, refused ? "no" : NULL);
+	fake.events.publish.settled(
+		fake.events.context, sequence, false, refused ? KB_PENDING : KB_DONE, refused ? "no" : NULL);
 	if (!refused)
 		strncat(fake.sent, &key, 1);
 }
@@ -76,7 +77,7 @@ static enum kb_broker_result fake_process(struct kb_broker *b, unsigned max_mess
 	if (fake.renewing) {
 		fake.renewing = fake.sticky = false;
 		fake.renewed++;
-		fake.events.requeue(fake.events.context, KB_RENEWED, NULL);
+		fake.events.publish.requeue(fake.events.context, KB_RENEWED, NULL);
 	}
 	if (strlen(fake.sent) >= (size_t)fake.wanted || kb_now_ms() > began + PATIENCE_MS) {
 		began = 0;
@@ -85,8 +86,9 @@ static enum kb_broker_result fake_process(struct kb_broker *b, unsigned max_mess
 	return KB_BROKER_OK;
 }
 
-static const struct kb_broker_api api = {FAKE_BROKER, .connect = fake_connect, .publish = fake_publish,
-	.renew = fake_renew, .process = fake_process, .poll_fd = fake_no_fd, .poll_timeout_ms = fake_short_timeout};
+static const struct kb_broker_api api = {FAKE_BROKER, .connect = fake_connect, .process = fake_process,
+	.poll_fd = fake_no_fd, .poll_timeout_ms = fake_short_timeout,
+	.publish = &(const struct kb_publish_api){.publish = fake_publish, .renew = fake_renew}};
 
 static void put(struct kb_outbox *outbox, size_t writer, const char *key)
 {

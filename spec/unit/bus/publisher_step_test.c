@@ -36,7 +36,7 @@ static enum kb_broker_result lose(struct kb_broker *b)
 {
 	b->lost_one = true;
 	b->first_open = b->sequence;
-	b->events.requeue(b->events.context, KB_OFFENDED, "the broker closed the connection");
+	b->events.publish.requeue(b->events.context, KB_OFFENDED, "the broker closed the connection");
 	return KB_BROKER_LOST;
 }
 
@@ -50,12 +50,13 @@ static enum kb_broker_result fake_process(struct kb_broker *b, unsigned max)
 	if (b->first_open < b->sequence)
 		b->trace[b->n++] = '|';
 	while (b->first_open < b->sequence)
-		b->events.settled(b->events.context, b->first_open++, false, KB_DONE, NULL);
+		b->events.publish.settled(b->events.context, b->first_open++, false, KB_DONE, NULL);
 	return KB_BROKER_OK;
 }
 
-static const struct kb_broker_api api = {FAKE_BROKER, .connect = fake_connect, .publish = fake_publish,
-	.process = fake_process, .poll_fd = fake_no_fd, .poll_timeout_ms = fake_short_timeout};
+static const struct kb_broker_api api = {FAKE_BROKER, .connect = fake_connect, .process = fake_process,
+	.poll_fd = fake_no_fd, .poll_timeout_ms = fake_short_timeout,
+	.publish = &(const struct kb_publish_api){.publish = fake_publish}};
 
 static const char *trace_of(const char *keys, const char *invalid)
 {

@@ -33,8 +33,9 @@ static enum kb_broker_result fake_process(struct kb_broker *b, unsigned max)
 	return KB_BROKER_OK;
 }
 
-static const struct kb_broker_api api = {FAKE_BROKER, .connect = fake_connect, .publish = fake_publish,
-	.process = fake_process, .poll_fd = fake_no_fd, .poll_timeout_ms = fake_no_timeout};
+static const struct kb_broker_api api = {FAKE_BROKER, .connect = fake_connect, .process = fake_process,
+	.poll_fd = fake_no_fd, .poll_timeout_ms = fake_no_timeout,
+	.publish = &(const struct kb_publish_api){.publish = fake_publish}};
 
 static void put(struct kb_outbox *outbox, size_t writer, const char *payload, int times)
 {

@@ -45,10 +45,10 @@ static enum kb_broker_result fake_subscribe(struct kb_broker *b, const struct kb
 	CHECK(s->queue.exclusive);
 	snprintf(b->queues[b->n_queues++], sizeof b->queues[0], "%s", s->queue.name);
 	if (b->refuses) {
-		b->events.fell(b->events.context, 0, "refused");
+		b->events.consume.fell(b->events.context, 0, "refused");
 		return KB_BROKER_INVALID;
 	}
-	b->events.waiting(b->events.context, 0, 0);
+	b->events.consume.waiting(b->events.context, 0, 0);
 	return KB_BROKER_OK;
 }
 
@@ -66,12 +66,12 @@ static void deliver(struct kb_broker *b)
 		kb_headers_add(&properties, KB_SLICE_LITERAL("correlation-id"), kb_slice_from(b->correlation));
 	struct kb_message m = {.properties = kb_buf_slice(&properties)};
 	if (b->too_large)
-		b->events.too_large(b->events.context, &m, b->too_large);
+		b->events.consume.too_large(b->events.context, &m, b->too_large);
 	if (b->returns)
-		b->events.unroutable(b->events.context, KB_SLICE_LITERAL("x"),
+		b->events.request.unroutable(b->events.context, KB_SLICE_LITERAL("x"),
 			kb_headers_find(m.properties, KB_SLICE_LITERAL("correlation-id")));
 	m.payload = kb_slice_from(b->answer ? b->answer : "");
-	CHECK(!b->answer || b->events.delivered(b->events.context, &m));
+	CHECK(!b->answer || b->events.consume.delivered(b->events.context, &m));
 	kb_buf_free(&properties);
 }
 
@@ -84,9 +84,9 @@ static enum kb_broker_result fake_process(struct kb_broker *b, unsigned max)
 	if (call == 0)
 		deliver(b);
 	if (b->stand_at && call == b->stand_at)
-		b->events.waiting(b->events.context, 0, 0);
+		b->events.consume.waiting(b->events.context, 0, 0);
 	if (b->fall_at && call == b->fall_at)
-		b->events.fell(b->events.context, 0, "gone");
+		b->events.consume.fell(b->events.context, 0, "gone");
 	if (max && call == b->say_at + 1 && b->say_at)
 		CHECK(read(b->fds[0], &byte, 1) == 1);
 	if (b->say_at && call == b->say_at)
@@ -103,8 +103,10 @@ static int fake_poll_fd(const struct kb_broker *b)
 	return b->fds[0];
 }
 
-static const struct kb_broker_api api = {FAKE_BROKER, .connect = connect_at_last, .subscribe = fake_subscribe,
-	.publish = fake_publish, .process = fake_process, .poll_fd = fake_poll_fd, .poll_timeout_ms = fake_short_timeout};
+static const struct kb_broker_api api = {FAKE_BROKER, .connect = connect_at_last, .process = fake_process,
+	.poll_fd = fake_poll_fd, .poll_timeout_ms = fake_short_timeout,
+	.publish = &(const struct kb_publish_api){.publish = fake_publish},
+	.consume = &(const struct kb_consume_api){.subscribe = fake_subscribe}};
 
 static void begin(void)
 {

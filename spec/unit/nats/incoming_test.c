@@ -2,6 +2,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "nats/broker.h"
 #include "nats/state.h"
 #include "check.h"
 
@@ -31,7 +32,7 @@ static void begin(struct scene *s)
 {
 	static const struct kb_broker_config config = {
 		.urls = urls, .n_urls = 1, .client_name = "test", .message_max = 1024, .confirm = true};
-	struct kb_broker_events events = {.context = s, .delivered = on_delivered, .requeue = on_requeue};
+	struct kb_broker_events events = {.context = s, .publish.requeue = on_requeue, .consume.delivered = on_delivered};
 	int ends[2];
 	size_t bad;
 	*s = (struct scene){.b = kb_nats.open(&config, &events, &bad)};
@@ -51,7 +52,7 @@ static void end(struct scene *s)
 
 static void subscribe(struct scene *s, const struct kb_subscription *subscription)
 {
-	CHECK(kb_nats.subscribe(s->b, subscription, 0) == KB_BROKER_OK);
+	CHECK(kb_nats.consume->subscribe(s->b, subscription, 0) == KB_BROKER_OK);
 }
 
 static void say(struct scene *s, const char *text)
@@ -91,7 +92,7 @@ static bool slow_third(struct scene *s, const struct kb_message *m)
 {
 	if (s->delivered == 3)
 		CHECK(hears(s, VERDICT(1, "+ACK", 4) VERDICT(2, "+ACK", 4), 2000));
-	return kb_nats.settle(s->b, &m->origin, KB_DONE) == KB_BROKER_OK;
+	return kb_nats.consume->settle(s->b, &m->origin, KB_DONE) == KB_BROKER_OK;
 }
 
 static void acknowledgements_do_not_wait_for_a_slow_route(void)
@@ -110,12 +111,13 @@ static void acknowledgements_do_not_wait_for_a_slow_route(void)
 static bool says_a_word_first(struct scene *s, const struct kb_message *m)
 {
 	if (s->delivered == 1) {
-		CHECK(kb_nats.progress(s->b, &m->origin) == KB_BROKER_OK && hears(s, VERDICT(1, "+WPI", 4), 0));
-		CHECK(kb_nats.settle_now(s->b, &m->origin, KB_DONE, 0) == KB_BROKER_OK && hears(s, VERDICT(1, "+ACK", 4), 0));
+		CHECK(kb_nats.consume->progress(s->b, &m->origin) == KB_BROKER_OK && hears(s, VERDICT(1, "+WPI", 4), 0));
+		CHECK(kb_nats.consume->settle_now(s->b, &m->origin, KB_DONE, 0) == KB_BROKER_OK &&
+			  hears(s, VERDICT(1, "+ACK", 4), 0));
 	} else if (s->delivered == 2) {
-		CHECK(kb_nats.settle(s->b, &m->origin, KB_DONE) == KB_BROKER_OK);
+		CHECK(kb_nats.consume->settle(s->b, &m->origin, KB_DONE) == KB_BROKER_OK);
 	} else {
-		CHECK(kb_nats.settle_now(s->b, &m->origin, KB_REQUEUE, 7) == KB_BROKER_OK);
+		CHECK(kb_nats.consume->settle_now(s->b, &m->origin, KB_REQUEUE, 7) == KB_BROKER_OK);
 		CHECK(hears(s, VERDICT(3, "-NAK {\"delay\":7000000}", 22), 0));
 	}
 	return true;
@@ -137,8 +139,8 @@ static bool slow_now_and_then(struct scene *s, const struct kb_message *m)
 	if (s->delivered % 20 == 0)
 		usleep((KB_NATS_WRITER_MS + 2) * 1000);
 	if (s->delivered % 7 == 0)
-		return kb_nats.settle_now(s->b, &m->origin, KB_DONE, 0) == KB_BROKER_OK;
-	return kb_nats.settle(s->b, &m->origin, KB_DONE) == KB_BROKER_OK;
+		return kb_nats.consume->settle_now(s->b, &m->origin, KB_DONE, 0) == KB_BROKER_OK;
+	return kb_nats.consume->settle(s->b, &m->origin, KB_DONE) == KB_BROKER_OK;
 }
 
 /* Counts acknowledgements that come in their order, and forgets what it has read of `heard` whole lines of. */
@@ -194,7 +196,7 @@ static void what_may_be_the_fault_of_a_message_has_those_on_their_way_sent_again
 		uint64_t sequence;
 		char text[100];
 		begin(&s);
-		CHECK(kb_nats.publish(s.b, &m, &sequence) == KB_BROKER_OK && sequence == 1);
+		CHECK(kb_nats.publish->publish(s.b, &m, &sequence) == KB_BROKER_OK && sequence == 1);
 		say(&s, "-ERR 'maximum subscriptions exceeded'\r\n-ERR 'Permissions Violation for Publish to \"b\"'\r\n");
 		CHECK(s.requeued == 0);
 		snprintf(text, sizeof text, "-ERR '%s'\r\n", offences[i]);

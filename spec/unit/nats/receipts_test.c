@@ -14,7 +14,7 @@ static void on_settled(void *context, uint64_t sequence, bool multiple, enum kb_
 	times++;
 }
 
-static const struct kb_broker_events events = {.settled = on_settled};
+static const struct kb_broker_events events = {.publish.settled = on_settled};
 
 struct bench {
 	struct kb_nats_receipts r;

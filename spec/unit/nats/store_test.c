@@ -19,7 +19,7 @@ static void on_settled(void *context, uint64_t sequence, bool multiple, enum kb_
 		n_done++;
 }
 
-static const struct kb_broker_events events = {.settled = on_settled};
+static const struct kb_broker_events events = {.publish.settled = on_settled};
 
 struct bench {
 	struct kb_nats_store store;

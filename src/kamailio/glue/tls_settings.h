@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "bus/broker.h"
+#include "net/tls_options.h"
 
 /* In mod_init. False and a log line when a file cannot be used. Warns of verification that is off, with the names of
  * the parameters. */

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "amqp/broker.h"
 #include "bus/consumer.h"
 #include "bus/questions.h"
 #include "kamailio/glue/process.h"
@@ -37,7 +38,9 @@ static struct kb_broker_tls tls_of_settings(void)
 static struct kb_broker_config config_of(
 	enum kb_broker_role role, size_t zone, const char *what, struct kb_inbox *inbox, const char *name)
 {
+	static struct kb_amqp_options options; /* a process has one connection */
 	const struct kz_settings *s = kz_settings();
+	options = (struct kb_amqp_options){.common_address = kz_zone(zone)->address};
 	return (struct kb_broker_config){.urls = kz_zone(zone)->urls,
 		.n_urls = kz_zone(zone)->n_urls,
 		.client_name = name,
@@ -47,8 +50,8 @@ static struct kb_broker_config config_of(
 		.tls = tls_of_settings(),
 		.message_max = kb_inbox_message_max(inbox) / 2,
 		.index = (uint32_t)zone,
-		.common_address = kz_zone(zone)->address,
-		.traffic = kz_stats_connection(what, zone)};
+		.traffic = kz_stats_connection(what, zone),
+		.options = &options};
 }
 
 /* What the broker's own tools show: the zone only where there is a choice. */

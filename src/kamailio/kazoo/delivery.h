@@ -4,7 +4,7 @@
 
 #include <core/pvar.h>
 
-#include "bus/broker.h"
+#include "bus/subscription.h"
 #include "core/inbox.h"
 
 /* One at a time: between these two there is a current message. `payload` is what $kzE shows and stays the caller's; the

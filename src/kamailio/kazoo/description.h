@@ -2,7 +2,8 @@
 #ifndef KB_KAMAILIO_KAZOO_DESCRIPTION_H
 #define KB_KAMAILIO_KAZOO_DESCRIPTION_H
 
-#include "bus/broker.h"
+#include "bus/subscription.h"
+#include "core/slice.h"
 
 /* Fills *s, defaults included. False and a log line that names the field, its value and what would be right. Strings
  * are never freed: subscriptions last as long as the server. */

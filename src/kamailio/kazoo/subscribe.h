@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-#include "bus/broker.h"
+#include "bus/subscription.h"
 
 /* Runs event_route[kazoo:mod-init] or its callback, where alone the subscribe functions may be called. */
 void kz_subscribe_run_mod_init(void);

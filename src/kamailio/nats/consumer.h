@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "bus/broker.h"
+#include "bus/subscription.h"
 
 /* Reads a nats_js_consumer, and what its events are named after. False and a log line. */
 bool kn_consumer_read(const char *value, struct kb_durable *durable, const char **event);

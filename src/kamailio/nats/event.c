@@ -14,6 +14,7 @@
 #include "kamailio/nats/settings.h"
 #include "kamailio/nats/stats.h"
 #include "policy/policy.h"
+#include "nats/broker.h"
 
 /* The message whose route runs in this process; NULL outside of one. */
 static const struct kb_message *current;

@@ -13,6 +13,7 @@
 #include "kamailio/nats/event.h"
 #include "kamailio/nats/settings.h"
 #include "kamailio/nats/stats.h"
+#include "nats/broker.h"
 #include "nats/message.h"
 
 enum { BATCH = 64 }; /* messages of one SIP worker before the next has its turn */

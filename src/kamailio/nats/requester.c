@@ -17,6 +17,7 @@
 #include "kamailio/nats/settings.h"
 #include "kamailio/nats/stats.h"
 #include "nats/asked.h"
+#include "nats/broker.h"
 
 enum {
 	ANSWER_MAX = 1024 * 1024 + 128 * 1024, /* bytes of address space for each question: max_payload, and headers */

@@ -11,12 +11,17 @@
 #include "kamailio/nats/settings.h"
 #include "nats/login.h"
 
-void kn_security_apply(struct kb_broker_config *config)
+struct kb_nats_credentials kn_security_credentials(void)
 {
 	const struct kn_settings *s = kn_settings();
-	config->login = (struct kb_broker_login){
+	return (struct kb_nats_credentials){
 		.token = s->token, .creds_file = kb_tls_file(s->creds), .nkey_file = kb_tls_file(s->nkey)};
-	config->tls = (struct kb_broker_tls){.ca_file = kb_tls_file(s->tls_ca),
+}
+
+struct kb_broker_tls kn_security_tls(void)
+{
+	const struct kn_settings *s = kn_settings();
+	return (struct kb_broker_tls){.ca_file = kb_tls_file(s->tls_ca),
 		.cert_file = kb_tls_file(s->tls_cert),
 		.key_file = kb_tls_file(s->tls_key),
 		.expected_name = kb_tls_file(s->tls_expected_name),
@@ -37,7 +42,7 @@ static void warn_of_readers(const char *parameter, const char *file)
 		LM_WARN("%s: \"%s\" holds a secret, and every user of this machine can read or change it\n", parameter, file);
 }
 
-static bool check_login(const struct kb_broker_login *login)
+static bool check_login(const struct kb_nats_credentials *login)
 {
 	const char *wrong;
 	bool token = login->token && login->token[0];
@@ -69,13 +74,13 @@ static bool check_tls(const struct kb_broker_tls *tls)
 
 bool kn_security_check(void)
 {
-	struct kb_broker_config config = {0};
 	const struct kn_settings *s = kn_settings();
-	kn_security_apply(&config);
+	struct kb_nats_credentials credentials = kn_security_credentials();
+	struct kb_broker_tls tls = kn_security_tls();
 	if (!kb_setting_in_range("tls", s->tls, 0, 1) ||
 		!kb_setting_in_range("tls_verify_peer", s->tls_verify_peer, 0, 1) ||
-		!kb_setting_in_range("tls_verify_hostname", s->tls_verify_hostname, 0, 1) || !check_login(&config.login))
+		!kb_setting_in_range("tls_verify_hostname", s->tls_verify_hostname, 0, 1) || !check_login(&credentials))
 		return false;
 	/* A server can want TLS of any address, so what is set must be right in any case. */
-	return check_tls(&config.tls);
+	return check_tls(&tls);
 }

@@ -4,12 +4,13 @@
 
 #include <stdbool.h>
 
-#include "bus/broker.h"
+#include "nats/options.h"
 
 /* In mod_init: as kn_settings_check(), for credentials and TLS; no line holds a secret. */
 bool kn_security_check(void);
 
-/* Fills config->login and config->tls. */
-void kn_security_apply(struct kb_broker_config *config);
+/* As the parameters say. The strings stay valid. */
+struct kb_nats_credentials kn_security_credentials(void);
+struct kb_broker_tls kn_security_tls(void);
 
 #endif

@@ -9,6 +9,8 @@
 #include "kamailio/glue/settings.h"
 #include "kamailio/nats/consumer.h"
 #include "kamailio/nats/security.h"
+#include "nats/broker.h"
+#include "nats/options.h"
 #include "nats/message.h"
 
 static struct kn_settings settings = {
@@ -159,17 +161,19 @@ param_export_t kn_parameters[] = {
 
 struct kb_broker_config kn_broker_config(enum kb_broker_role role, const char *name)
 {
-	struct kb_broker_config config = {.urls = settings.urls,
+	static struct kb_nats_options options; /* the same for all connections */
+	options = (struct kb_nats_options){.pings_out_max = settings.max_pings_out,
+		.inbox_prefix = settings.inbox_prefix,
+		.credentials = kn_security_credentials()};
+	return (struct kb_broker_config){.urls = settings.urls,
 		.n_urls = settings.n_urls,
 		.client_name = name,
 		.role = role,
 		.connect_timeout_ms = 2000,
 		.heartbeat_s = settings.ping_interval_s,
-		.pings_out_max = settings.max_pings_out,
 		.message_max = SIZE_MAX, /* the server's own bound, max_payload, is the only one */
-		.inbox_prefix = settings.inbox_prefix};
-	kn_security_apply(&config);
-	return config;
+		.tls = kn_security_tls(),
+		.options = &options};
 }
 
 static bool check_addresses(void)

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "bus/broker.h"
+#include "bus/subscription.h"
 #include "nats/kv.h"
 
 enum {

@@ -17,6 +17,7 @@
 #include "kamailio/nats/request.h"
 #include "kamailio/nats/settings.h"
 #include "kamailio/nats/stats.h"
+#include "nats/broker.h"
 
 enum { BATCH = 64 }; /* messages of one SIP worker before the next has its turn */
 

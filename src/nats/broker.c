@@ -1,6 +1,6 @@
-/* NATS behind the contract of broker.h. Core NATS delivers at most once: what is on its way to the socket counts as
- * sent, unless config.confirm says otherwise (receipts.h). */
-#include "nats/state.h"
+/* The connection. Core NATS delivers at most once: what is on its way to the socket counts as sent, unless
+ * config.confirm says otherwise (receipts.h). */
+#include "nats/broker.h"
 
 #include <poll.h>
 #include <stdlib.h>
@@ -9,6 +9,8 @@
 #include "bus/traffic.h"
 #include "core/clock.h"
 #include "core/json.h"
+#include "nats/options.h"
+#include "nats/state.h"
 
 enum {
 	LOOK_MS = 500,          /* between two looks at the time since the server was heard */
@@ -29,7 +31,7 @@ static struct kb_broker *nats_open(
 		return NULL;
 	b->config = *config;
 	b->events = *events;
-	b->store.inbox_prefix = config->inbox_prefix;
+	b->store.inbox_prefix = kb_nats_options_of(config)->inbox_prefix;
 	if (!kb_nats_servers_init(&b->servers, config->urls, config->n_urls, bad_url, &what)) {
 		kb_log(KB_LOG_ERROR, "nats: address %zu cannot be read: %s", *bad_url + 1, what);
 		kb_nats_servers_free(&b->servers);
@@ -81,7 +83,8 @@ static void log_connected(const struct kb_broker *b)
 {
 	char who[300];
 	kb_log(KB_LOG_NOTICE, "nats: connected to %s %s%s", b->address,
-		kb_nats_login_describe(b->server, &b->config.login, who, sizeof who), b->link.tls ? ", with TLS" : "");
+		kb_nats_login_describe(b->server, &kb_nats_options_of(&b->config)->credentials, who, sizeof who),
+		b->link.tls ? ", with TLS" : "");
 }
 
 static size_t announced(const struct kb_broker *b)
@@ -217,8 +220,8 @@ static enum kb_broker_result nats_process(struct kb_broker *b, unsigned max_mess
 	if (!b->leave_by)
 		kb_nats_look_after_durables(b);
 	b->published = false;
-	kb_nats_link_keep_alive(
-		&b->link, b->held || b->leave_by ? 0 : b->config.heartbeat_s * 1000, b->config.pings_out_max);
+	kb_nats_link_keep_alive(&b->link, b->held || b->leave_by ? 0 : b->config.heartbeat_s * 1000,
+		kb_nats_options_of(&b->config)->pings_out_max);
 	kb_nats_receipts_ask(&b->receipts, &b->link, b->leave_by != 0);
 	if (kb_nats_link_waiting(&b->link))
 		kb_nats_link_write(&b->link);
@@ -248,20 +251,28 @@ static int nats_poll_timeout_ms(const struct kb_broker *b)
 	return due >= 0 && due < ms ? due : ms;
 }
 
+static const struct kb_publish_api publishing = {
+	.publish = kb_nats_publish,
+	.renew = kb_nats_renew,
+};
+
+static const struct kb_consume_api consuming = {
+	.subscribe = kb_nats_subscribe,
+	.settle = kb_nats_settle,
+	.settle_now = kb_nats_settle_now,
+	.progress = kb_nats_progress,
+};
+
 const struct kb_broker_api kb_nats = {
 	.name = "nats",
 	.open = nats_open,
 	.close = nats_close,
 	.connect = nats_connect,
 	.address = nats_address,
-	.subscribe = kb_nats_subscribe,
-	.publish = kb_nats_publish,
-	.renew = kb_nats_renew,
-	.settle = kb_nats_settle,
-	.settle_now = kb_nats_settle_now,
-	.progress = kb_nats_progress,
 	.process = nats_process,
 	.poll_fd = nats_poll_fd,
 	.poll_events = nats_poll_events,
 	.poll_timeout_ms = nats_poll_timeout_ms,
+	.publish = &publishing,
+	.consume = &consuming,
 };

@@ -1,11 +1,12 @@
-/* AMQP 0-9-1 behind broker.h: the connection, subscriptions, publishing. What the broker says is in incoming.c. */
-#include "amqp/state.h"
+/* The connection, subscriptions, publishing. What the broker says is in incoming.c. */
+#include "amqp/broker.h"
 
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include "amqp/frames.h"
+#include "amqp/state.h"
 #include "amqp/topology.h"
 #include "bus/traffic.h"
 #include "core/clock.h"
@@ -69,10 +70,16 @@ const char *kb_amqp_open_publish_channel(struct kb_broker *b)
 	return NULL;
 }
 
+static _Atomic uint32_t *shared_address(const struct kb_broker *b)
+{
+	const struct kb_amqp_options *options = b->config->options;
+	return options ? options->common_address : NULL;
+}
+
 /* Where the other processes of the zone are; our own place when we are alone. */
 static size_t common_address(const struct kb_broker *b)
 {
-	_Atomic uint32_t *common = b->config->common_address;
+	_Atomic uint32_t *common = shared_address(b);
 	return common ? atomic_load_explicit(common, memory_order_relaxed) : b->current;
 }
 
@@ -89,8 +96,9 @@ static size_t choose_address(struct kb_broker *b)
 
 static void lead_others(struct kb_broker *b)
 {
-	if (b->config->common_address)
-		atomic_store_explicit(b->config->common_address, (uint32_t)b->current, memory_order_relaxed);
+	_Atomic uint32_t *common = shared_address(b);
+	if (common)
+		atomic_store_explicit(common, (uint32_t)b->current, memory_order_relaxed);
 	b->follow_at = kb_now_ms() + KB_AMQP_FOLLOW_MS;
 }
 
@@ -173,16 +181,16 @@ static void subscription_stands(struct kb_broker *b, struct kb_amqp_subscription
 	kb_traffic_subscription(b->config->traffic, (uint32_t)(sub - b->subscriptions), NULL);
 	kb_log(KB_LOG_INFO, "amqp: consuming queue \"%s\" of exchange \"%s\" from %s", sub->s->queue.name,
 		sub->s->exchange.name, b->address);
-	if (b->events.waiting)
-		b->events.waiting(b->events.context, (uint32_t)(sub - b->subscriptions), waiting);
+	if (b->events.consume.waiting)
+		b->events.consume.waiting(b->events.context, (uint32_t)(sub - b->subscriptions), waiting);
 }
 
 static void tell_fell(struct kb_broker *b, const struct kb_amqp_subscription *sub, const char *why)
 {
 	uint32_t index = (uint32_t)(sub - b->subscriptions);
 	kb_traffic_subscription(b->config->traffic, index, why);
-	if (b->events.fell)
-		b->events.fell(b->events.context, index, why);
+	if (b->events.consume.fell)
+		b->events.consume.fell(b->events.context, index, why);
 }
 
 void kb_amqp_subscription_fell(struct kb_broker *b, struct kb_amqp_subscription *sub, int pause_ms, const char *why)
@@ -484,21 +492,29 @@ static struct kb_broker *amqp_open(
 	return b;
 }
 
+static const struct kb_publish_api publishing = {
+	.has_exchanges = true,
+	.publish = amqp_publish,
+	.renew = amqp_renew,
+	.ask_exchange = kb_amqp_ask_exchange,
+};
+
+static const struct kb_consume_api consuming = {
+	.subscribe = amqp_subscribe,
+	.count = amqp_count,
+	.settle = kb_amqp_settle,
+};
+
 const struct kb_broker_api kb_amqp = {
 	.name = "amqp",
-	.has_exchanges = true,
 	.open = amqp_open,
 	.close = amqp_close,
 	.connect = amqp_connect,
 	.address = amqp_address,
-	.subscribe = amqp_subscribe,
-	.count = amqp_count,
-	.publish = amqp_publish,
-	.renew = amqp_renew,
-	.ask_exchange = kb_amqp_ask_exchange,
-	.settle = kb_amqp_settle,
 	.process = amqp_process,
 	.poll_fd = amqp_poll_fd,
 	.poll_events = amqp_poll_events,
 	.poll_timeout_ms = amqp_poll_timeout_ms,
+	.publish = &publishing,
+	.consume = &consuming,
 };
