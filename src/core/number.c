@@ -1,0 +1,15 @@
+#include "core/number.h"
+
+bool kb_number_read(struct kb_slice text, uint64_t max, uint64_t *number)
+{
+	uint64_t value = 0;
+	for (size_t i = 0; i < text.n; i++) {
+		unsigned digit = (unsigned char)text.p[i] - (unsigned)'0';
+		if (digit > 9 || digit > max || value > (max - digit) / 10)
+			return false;
+		value = value * 10 + digit;
+	}
+	if (text.n)
+		*number = value;
+	return text.n > 0;
+}
