@@ -1,5 +1,5 @@
 /* amqp/url and nats/servers: addresses as configurations write them and clusters announce them. */
-#include "amqp/url.h"
+#include "amqp/address.h"
 #include "nats/servers.h"
 #include "fuzz.h"
 

@@ -3,7 +3,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "amqp/broker.h"
+#include "amqp/publishing.h"
+#include "amqp/requests.h"
 #include "amqp/state.h"
+#include "amqp/subscriptions.h"
 #include "fuzz.h"
 
 enum { OPEN_MESSAGES = 3, MESSAGE_MAX = 512, FRAME_MAX = 4096, CHANNELS = 8, BUDGET = 8, ROUNDS = 64 };
@@ -113,10 +116,10 @@ static const struct kb_broker_events of_a_consumer = {.consume.delivered = on_de
 
 static void publish_all(struct kb_broker *b)
 {
-	b->publishing = true;
+	b->publishing.open = true;
 	for (int i = 0; i < OPEN_MESSAGES; i++)
 		publish(b, 0);
-	publish(b, KB_EXPIRES); /* a question, on the highest channel */
+	publish(b, KB_EXPIRES); /* a request, on the highest channel */
 }
 
 static struct kb_broker *connected(int fd, struct kb_broker **context, bool only_consumes)
@@ -143,11 +146,11 @@ static void check_content(const struct kb_amqp_content *c)
 
 static void check_contents(const struct kb_broker *b)
 {
-	check_content(&b->returned);
+	check_content(&b->publishing.returned);
 	for (size_t i = 0; i < b->n_subscriptions; i++)
 		check_content(&b->subscriptions[i].incoming);
-	for (size_t i = 0; i < KB_AMQP_QUESTION_CHANNELS; i++)
-		check_content(&b->questions[i].returned);
+	for (size_t i = 0; i < KB_AMQP_REQUEST_CHANNELS; i++)
+		check_content(&b->requests[i].returned);
 }
 
 /* The broker says no more afterwards: whoever waits for an answer does not wait. */

@@ -2,7 +2,8 @@
  * headers (`k=v;k2=v2`) a line each, then the payload; what is written is read again by the library. */
 #include "amqp/frames.h"
 
-#include "amqp/options.h"
+#include "amqp/bytes.h"
+#include "amqp/headers.h"
 #include "amqp/properties.h"
 #include "fuzz.h"
 
@@ -23,7 +24,7 @@ static void take_frame(amqp_connection_state_t connection, struct kb_slice *rest
 {
 	frame->frame_type = 0;
 	while (!frame->frame_type) {
-		int n = amqp_handle_input(connection, kb_amqp_bytes(*rest), frame);
+		int n = amqp_handle_input(connection, kb_amqp_bytes_of(*rest), frame);
 		MUST(n > 0);
 		*rest = kb_slice(rest->p + n, rest->n - (size_t)n);
 	}
@@ -68,15 +69,15 @@ static void reads_again(const struct kb_message *m, struct kb_slice frames)
 	take_frame(connection, &frames, &frame);
 	MUST(frame.frame_type == AMQP_FRAME_METHOD && frame.payload.method.id == AMQP_BASIC_PUBLISH_METHOD);
 	const amqp_basic_publish_t *publish = frame.payload.method.decoded;
-	MUST(kb_slice_equal(kb_amqp_slice(publish->exchange), m->exchange));
-	MUST(kb_slice_equal(kb_amqp_slice(publish->routing_key), m->key));
+	MUST(kb_slice_equal(kb_amqp_bytes_slice(publish->exchange), m->exchange));
+	MUST(kb_slice_equal(kb_amqp_bytes_slice(publish->routing_key), m->key));
 	take_frame(connection, &frames, &frame);
 	MUST(frame.frame_type == AMQP_FRAME_HEADER && frame.payload.properties.body_size == m->payload.n);
 	check_properties(m, frame.payload.properties.decoded);
 	check_headers(m, frame.payload.properties.decoded);
 	while (frames.n) {
 		take_frame(connection, &frames, &frame);
-		struct kb_slice part = kb_amqp_slice(frame.payload.body_fragment);
+		struct kb_slice part = kb_amqp_bytes_slice(frame.payload.body_fragment);
 		MUST(frame.frame_type == AMQP_FRAME_BODY && part.n && part.n <= left.n && part.n <= FRAME_MAX - 8);
 		MUST(memcmp(part.p, left.p, part.n) == 0);
 		left = kb_slice(left.p + part.n, left.n - part.n);
@@ -104,7 +105,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	m.headers = kb_buf_slice(&headers);
 	m.payload = rest;
 	kb_buf_append_byte(&out, 'x');
-	bool written = kb_amqp_put_publish(&out, CHANNEL, &m, FRAME_MAX);
+	bool written = kb_amqp_frames_put_publish(&out, CHANNEL, &m, FRAME_MAX);
 	MUST(!written || passes_checks(&m));
 	MUST(written || !passes_checks(&m) || size > FRAME_MAX / 4); /* header frames have a bound */
 	MUST(!out.failed && (written || out.n == 1));

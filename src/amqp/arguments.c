@@ -1,8 +1,7 @@
 #include "amqp/arguments.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include "core/json.h"
+#include "core/number.h"
 
 enum { POOL_PAGE = 4096 };
 
@@ -37,15 +36,15 @@ static bool read_text(amqp_pool_t *pool, struct kb_json_value value, amqp_field_
 
 static bool read_integer(struct kb_slice text, amqp_field_value_t *field)
 {
-	char digits[24], *end;
-	if (text.n == 0 || text.n >= sizeof digits)
+	uint64_t number;
+	bool negative = text.n && text.p[0] == '-';
+	if (negative)
+		text = kb_slice(text.p + 1, text.n - 1);
+	if (!kb_number_read(text, (uint64_t)INT64_MAX + negative, &number))
 		return false;
-	memcpy(digits, text.p, text.n);
-	digits[text.n] = '\0';
-	errno = 0;
 	field->kind = AMQP_FIELD_KIND_I64;
-	field->value.i64 = strtoll(digits, &end, 10);
-	return errno == 0 && *end == '\0';
+	field->value.i64 = (int64_t)(negative ? 0 - number : number);
+	return true;
 }
 
 static bool read_value(amqp_pool_t *pool, struct kb_json_value value, amqp_field_value_t *field)

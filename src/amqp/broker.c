@@ -1,19 +1,20 @@
-/* The connection, subscriptions, publishing. What the broker says is in incoming.c. */
 #include "amqp/broker.h"
 
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include "amqp/frames.h"
+#include "amqp/connection.h"
+#include "amqp/incoming.h"
+#include "amqp/lookup.h"
+#include "amqp/publishing.h"
+#include "amqp/requests.h"
 #include "amqp/state.h"
-#include "amqp/topology.h"
+#include "amqp/subscriptions.h"
 #include "bus/traffic.h"
 #include "core/clock.h"
 
-enum {
-	OUT_HIGH = 256 * 1024 /* bytes waiting for the socket above which publish() takes no more */
-};
+enum { FOLLOW_MS = 5000 /* that each has a connection before it follows the others again */ };
 
 static const struct kb_amqp_address *address_of(const struct kb_broker *b)
 {
@@ -26,48 +27,11 @@ static const struct kb_amqp_address *address_of(const struct kb_broker *b)
 static void drop(struct kb_broker *b)
 {
 	kb_amqp_link_drop(&b->link);
-	b->publishing = b->renewing = false;
 	b->held = NULL;
-	b->back.expected = false;
-	kb_amqp_content_clear(&b->returned);
-	kb_amqp_questions_clear(b);
-	b->lookup.open = b->lookup.asked = false;
-	for (size_t i = 0; i < b->n_subscriptions; i++) {
-		kb_amqp_content_clear(&b->subscriptions[i].incoming);
-		b->subscriptions[i].s = NULL;
-		b->subscriptions[i].generation = 0;
-		b->subscriptions[i].pause_ms = 0;
-		b->subscriptions[i].closing = b->subscriptions[i].counting = false;
-	}
-}
-
-enum kb_broker_result kb_amqp_lost(struct kb_broker *b, const char *why)
-{
-	why = kb_amqp_link_reason(&b->link, why);
-	kb_log(KB_LOG_WARNING, "amqp: connection to %s lost: %s", b->address, why);
-	kb_traffic_state(b->config->traffic, KB_CONNECTION_CLOSED, b->address, why);
-	drop(b);
-	return KB_BROKER_LOST;
-}
-
-enum kb_broker_result kb_amqp_checked(struct kb_broker *b, const char *why)
-{
-	return why ? kb_amqp_lost(b, why) : KB_BROKER_OK;
-}
-
-const char *kb_amqp_open_publish_channel(struct kb_broker *b)
-{
-	amqp_channel_open(b->link.connection, KB_AMQP_PUBLISH_CHANNEL);
-	amqp_rpc_reply_t reply = amqp_get_rpc_reply(b->link.connection);
-	if (reply.reply_type == AMQP_RESPONSE_NORMAL) {
-		amqp_confirm_select(b->link.connection, KB_AMQP_PUBLISH_CHANNEL);
-		reply = amqp_get_rpc_reply(b->link.connection);
-	}
-	if (reply.reply_type != AMQP_RESPONSE_NORMAL)
-		return kb_amqp_reason(reply);
-	b->sequence_base = b->next_sequence - 1;
-	b->publishing = true;
-	return NULL;
+	kb_amqp_publishing_clear(b);
+	kb_amqp_requests_clear(b);
+	kb_amqp_lookup_clear(b);
+	kb_amqp_subscriptions_clear(b);
 }
 
 static _Atomic uint32_t *shared_address(const struct kb_broker *b)
@@ -99,7 +63,7 @@ static void lead_others(struct kb_broker *b)
 	_Atomic uint32_t *common = shared_address(b);
 	if (common)
 		atomic_store_explicit(common, (uint32_t)b->current, memory_order_relaxed);
-	b->follow_at = kb_now_ms() + KB_AMQP_FOLLOW_MS;
+	b->follow_at = kb_now_ms() + FOLLOW_MS;
 }
 
 /* Those who cannot reach each other's brokers would lead each other for ever, if not for the pause. */
@@ -128,7 +92,7 @@ static enum kb_broker_result amqp_connect(struct kb_broker *b)
 	kb_traffic_state(b->config->traffic, KB_CONNECTION_CONNECTING, b->address, NULL);
 	const char *why = kb_amqp_link_open(&b->link, a, b->config);
 	if (!why && (b->config->role & KB_ROLE_PUBLISH))
-		why = kb_amqp_open_publish_channel(b);
+		why = kb_amqp_publishing_open(b);
 	if (why) {
 		kb_log(KB_LOG_ERROR, "amqp: cannot connect to %s vhost %s as user %s: %s", b->address, a->vhost, a->user, why);
 		kb_traffic_state(b->config->traffic, KB_CONNECTION_CLOSED, b->address, why);
@@ -146,225 +110,6 @@ static const char *amqp_address(const struct kb_broker *b)
 	return b->address;
 }
 
-/* -- subscriptions -- */
-
-amqp_channel_t kb_amqp_channel_of(size_t subscription)
-{
-	return (amqp_channel_t)(KB_AMQP_FIRST_SUBSCRIPTION_CHANNEL + subscription);
-}
-
-struct kb_amqp_subscription *kb_amqp_subscription_on(struct kb_broker *b, amqp_channel_t channel)
-{
-	size_t index = (size_t)channel - KB_AMQP_FIRST_SUBSCRIPTION_CHANNEL;
-	return channel >= KB_AMQP_FIRST_SUBSCRIPTION_CHANNEL && index < b->n_subscriptions && b->subscriptions[index].s
-			   ? &b->subscriptions[index]
-			   : NULL;
-}
-
-static struct kb_amqp_subscription *subscription_slot(struct kb_broker *b, uint32_t index)
-{
-	if (index >= b->n_subscriptions) {
-		struct kb_amqp_subscription *more = realloc(b->subscriptions, (index + 1) * sizeof *more);
-		if (!more)
-			return NULL;
-		memset(more + b->n_subscriptions, 0, (index + 1 - b->n_subscriptions) * sizeof *more);
-		b->subscriptions = more;
-		b->n_subscriptions = index + 1;
-	}
-	return &b->subscriptions[index];
-}
-
-static void subscription_stands(struct kb_broker *b, struct kb_amqp_subscription *sub, uint32_t waiting)
-{
-	static uint32_t generations; /* shared by all brokers of a process: a stale origin never matches by chance */
-	sub->generation = ++generations;
-	kb_traffic_subscription(b->config->traffic, (uint32_t)(sub - b->subscriptions), NULL);
-	kb_log(KB_LOG_INFO, "amqp: consuming queue \"%s\" of exchange \"%s\" from %s", sub->s->queue.name,
-		sub->s->exchange.name, b->address);
-	if (b->events.consume.waiting)
-		b->events.consume.waiting(b->events.context, (uint32_t)(sub - b->subscriptions), waiting);
-}
-
-static void tell_fell(struct kb_broker *b, const struct kb_amqp_subscription *sub, const char *why)
-{
-	uint32_t index = (uint32_t)(sub - b->subscriptions);
-	kb_traffic_subscription(b->config->traffic, index, why);
-	if (b->events.consume.fell)
-		b->events.consume.fell(b->events.context, index, why);
-}
-
-void kb_amqp_subscription_fell(struct kb_broker *b, struct kb_amqp_subscription *sub, int pause_ms, const char *why)
-{
-	sub->generation = 0;
-	sub->counting = false;
-	sub->retry_at = kb_now_ms() + pause_ms;
-	tell_fell(b, sub, why);
-}
-
-static void log_failed(const struct kb_amqp_subscription *sub, int next_ms, const char *why)
-{
-	kb_log(KB_LOG_ERROR, "amqp: subscription to queue \"%s\" of exchange \"%s\" failed, next try in %d s: %s",
-		sub->s->queue.name, sub->s->exchange.name, next_ms / 1000, why);
-}
-
-static int longer(int pause_ms, int first_ms, int most_ms)
-{
-	int doubled = pause_ms ? pause_ms * 2 : first_ms;
-	return doubled > most_ms ? most_ms : doubled;
-}
-
-/* The broker closed the channel over it. */
-static enum kb_broker_result subscription_refused(
-	struct kb_broker *b, struct kb_amqp_subscription *sub, amqp_channel_t channel, const char *why)
-{
-	sub->pause_ms = longer(sub->pause_ms, KB_AMQP_RESUBSCRIBE_MS, KB_AMQP_RESUBSCRIBE_MAX_MS);
-	log_failed(sub, sub->pause_ms, why);
-	kb_amqp_put_method(&b->link.out, channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
-	kb_amqp_subscription_fell(b, sub, sub->pause_ms, why);
-	return KB_BROKER_INVALID;
-}
-
-/* The broker closed the connection over it. Each further try costs the others a reconnect, too. */
-static enum kb_broker_result subscription_offended(
-	struct kb_broker *b, struct kb_amqp_subscription *sub, const char *why)
-{
-	struct kb_amqp_offence *o = &sub->offence;
-	o->pause_ms = longer(o->pause_ms, KB_AMQP_OFFENCE_MS, KB_AMQP_OFFENCE_MAX_MS);
-	o->until = kb_now_ms() + o->pause_ms;
-	snprintf(o->why, sizeof o->why, "%s", why);
-	log_failed(sub, o->pause_ms, why);
-	kb_amqp_put_method(&b->link.out, 0, AMQP_CONNECTION_CLOSE_OK_METHOD, &(amqp_connection_close_ok_t){0});
-	kb_amqp_link_flush(&b->link); /* a courtesy */
-	b->once_more = true;
-	return kb_amqp_lost(b, o->why);
-}
-
-static bool is_paused(const struct kb_amqp_subscription *sub)
-{
-	return sub->offence.until > kb_now_ms();
-}
-
-static enum kb_broker_result start_subscription(struct kb_broker *b, struct kb_amqp_subscription *sub)
-{
-	struct kb_amqp_declared declared;
-	amqp_channel_t channel = kb_amqp_channel_of((size_t)(sub - b->subscriptions));
-	if (kb_amqp_checked(b, kb_amqp_link_flush_all(&b->link)) != KB_BROKER_OK)
-		return KB_BROKER_LOST;
-	bool stands = kb_amqp_topology(b->link.connection, channel, sub->s, &declared);
-	b->link.out_at = kb_now_ms();
-	sub->retry_at = 0;
-	if (stands) {
-		sub->offence = (struct kb_amqp_offence){0};
-		sub->pause_ms = 0;
-		subscription_stands(b, sub, declared.waiting);
-		return KB_BROKER_OK;
-	}
-	if (declared.offended)
-		return subscription_offended(b, sub, declared.error);
-	return declared.connection_lost ? kb_amqp_lost(b, declared.error)
-									: subscription_refused(b, sub, channel, declared.error);
-}
-
-static enum kb_broker_result amqp_subscribe(struct kb_broker *b, const struct kb_subscription *s, uint32_t index)
-{
-	if (!b->link.connection)
-		return KB_BROKER_LOST;
-	struct kb_amqp_subscription *sub = subscription_slot(b, index);
-	if (!sub)
-		return KB_BROKER_INVALID;
-	sub->s = s;
-	if (!is_paused(sub))
-		return start_subscription(b, sub);
-	sub->retry_at = sub->offence.until;
-	tell_fell(b, sub, sub->offence.why);
-	return KB_BROKER_INVALID;
-}
-
-/* A passive declaration changes nothing and is answered with the length of the queue. A queue that the broker has named
- * is a new one, in which nothing has waited. */
-static void amqp_count(struct kb_broker *b, uint32_t index)
-{
-	amqp_channel_t channel = kb_amqp_channel_of(index);
-	struct kb_amqp_subscription *sub = b->link.connection ? kb_amqp_subscription_on(b, channel) : NULL;
-	if (!sub || !sub->generation || sub->counting || !sub->s->queue.name[0])
-		return;
-	amqp_queue_declare_t declare = {.queue = amqp_cstring_bytes(sub->s->queue.name), .passive = 1};
-	sub->counting = kb_amqp_put_method(&b->link.out, channel, AMQP_QUEUE_DECLARE_METHOD, &declare);
-}
-
-static bool retry_due(const struct kb_amqp_subscription *sub)
-{
-	return sub->s && sub->retry_at && !sub->closing && sub->retry_at <= kb_now_ms();
-}
-
-/* Not while a message is held: an answer of the broker would stand behind all that it has sent, and the library would
- * have to keep that. */
-static enum kb_broker_result retry_subscriptions(struct kb_broker *b)
-{
-	for (size_t i = 0; i < b->n_subscriptions && !b->held; i++)
-		if (retry_due(&b->subscriptions[i]) && start_subscription(b, &b->subscriptions[i]) == KB_BROKER_LOST)
-			return KB_BROKER_LOST;
-	return KB_BROKER_OK;
-}
-
-/* -- publishing and acknowledging -- */
-
-static bool put(struct kb_broker *b, const struct kb_message *m, bool question)
-{
-	if (question)
-		return kb_amqp_ask(b, m);
-	return kb_amqp_put_publish(
-		&b->link.out, KB_AMQP_PUBLISH_CHANNEL, m, (size_t)amqp_get_frame_max(b->link.connection));
-}
-
-static enum kb_broker_result amqp_publish(struct kb_broker *b, const struct kb_message *m, uint64_t *sequence)
-{
-	if (!b->link.connection || !(b->publishing || b->renewing))
-		return KB_BROKER_LOST;
-	if (kb_amqp_link_waiting(&b->link) > OUT_HIGH)
-		return KB_BROKER_AGAIN;
-	bool question = m->origin.flags & KB_EXPIRES;
-	if (!b->publishing && !question)
-		return KB_BROKER_AGAIN;
-	if (!put(b, m, question)) {
-		kb_log_limited(&b->refused, KB_LOG_ERROR,
-			"amqp: message dropped: exchange \"%.*s\", routing key \"%.*s\" (%zu bytes) or its headers are longer than "
-			"the protocol, or this broker, allows",
-			KB_SLICE_FMT(m->exchange), KB_SLICE_FMT(m->key), m->key.n);
-		return KB_BROKER_INVALID;
-	}
-	*sequence = question ? 0 : b->next_sequence++;
-	kb_traffic_sent(b->config->traffic, m->payload.n);
-	return KB_BROKER_OK;
-}
-
-static void amqp_renew(struct kb_broker *b)
-{
-	if (!b->link.connection || !b->publishing)
-		return;
-	amqp_channel_close_t close = {.reply_code = 200};
-	kb_amqp_put_method(&b->link.out, KB_AMQP_PUBLISH_CHANNEL, AMQP_CHANNEL_CLOSE_METHOD, &close);
-	b->publishing = false;
-	b->renewing = true;
-}
-
-enum kb_broker_result kb_amqp_settle(struct kb_broker *b, const struct kb_origin *origin, enum kb_outcome outcome)
-{
-	if (!b->link.connection)
-		return KB_BROKER_LOST;
-	const struct kb_amqp_subscription *sub = kb_amqp_subscription_on(b, kb_amqp_channel_of(origin->subscription));
-	if (!sub || !sub->generation || origin->generation != sub->generation)
-		return KB_BROKER_OK;
-	amqp_channel_t channel = kb_amqp_channel_of(origin->subscription);
-	kb_traffic_settled(b->config->traffic, origin, outcome);
-	if (outcome == KB_DONE)
-		kb_amqp_put_method(&b->link.out, channel, AMQP_BASIC_ACK_METHOD, &(amqp_basic_ack_t){origin->tag, 0});
-	else
-		kb_amqp_put_method(&b->link.out, channel, AMQP_BASIC_REJECT_METHOD,
-			&(amqp_basic_reject_t){origin->tag, outcome == KB_REQUEUE});
-	return KB_BROKER_OK;
-}
-
 /* -- working -- */
 
 /* What the library has got from the socket and not given to us. */
@@ -378,7 +123,7 @@ static enum kb_broker_result read_frames(struct kb_broker *b, unsigned max_messa
 {
 	static const struct timeval at_once = {0, 0};
 	unsigned delivered = 0;
-	if (max_messages == 0 || !kb_amqp_offer_held(b))
+	if (max_messages == 0 || !kb_amqp_incoming_offer_held(b))
 		return KB_BROKER_OK; /* the loop sees the held message by its own refusal */
 	while (delivered < max_messages) {
 		amqp_frame_t frame;
@@ -386,8 +131,8 @@ static enum kb_broker_result read_frames(struct kb_broker *b, unsigned max_messa
 		if (status == AMQP_STATUS_TIMEOUT)
 			return KB_BROKER_OK;
 		if (status != AMQP_STATUS_OK)
-			return kb_amqp_lost(b, amqp_error_string2(status));
-		enum kb_broker_result result = kb_amqp_dispatch(b, &frame, &delivered);
+			return kb_amqp_connection_lost(b, amqp_error_string2(status));
+		enum kb_broker_result result = kb_amqp_incoming_frame(b, &frame, &delivered);
 		if (result != KB_BROKER_OK)
 			return result == KB_BROKER_AGAIN ? KB_BROKER_OK : result;
 		if (!has_unread(b))
@@ -401,7 +146,7 @@ static enum kb_broker_result keep_alive(struct kb_broker *b)
 {
 	const char *why = kb_amqp_link_keep_alive(&b->link, !b->held);
 	b->once_more = !why;
-	return kb_amqp_checked(b, why);
+	return kb_amqp_connection_checked(b, why);
 }
 
 static enum kb_broker_result amqp_process(struct kb_broker *b, unsigned max_messages)
@@ -409,13 +154,13 @@ static enum kb_broker_result amqp_process(struct kb_broker *b, unsigned max_mess
 	if (b->link.connection && is_left_alone(b))
 		return follow_others(b);
 	b->once_more = true;
-	if (!b->link.connection || kb_amqp_checked(b, kb_amqp_link_flush(&b->link)) == KB_BROKER_LOST)
+	if (!b->link.connection || kb_amqp_connection_checked(b, kb_amqp_link_flush(&b->link)) == KB_BROKER_LOST)
 		return KB_BROKER_LOST;
 	enum kb_broker_result result = read_frames(b, max_messages);
-	if (result == KB_BROKER_LOST || retry_subscriptions(b) == KB_BROKER_LOST || keep_alive(b) == KB_BROKER_LOST)
+	if (result == KB_BROKER_LOST || kb_amqp_subscriptions_retry(b) == KB_BROKER_LOST || keep_alive(b) == KB_BROKER_LOST)
 		return KB_BROKER_LOST;
 	/* Acknowledgements of what was just read go out now, not with the next wake-up. */
-	if (kb_amqp_checked(b, kb_amqp_link_flush(&b->link)) == KB_BROKER_LOST)
+	if (kb_amqp_connection_checked(b, kb_amqp_link_flush(&b->link)) == KB_BROKER_LOST)
 		return KB_BROKER_LOST;
 	/* Subscribing again may have left something with the library, where no poll() sees it. */
 	return has_unread(b) && !b->held ? KB_BROKER_AGAIN : result;
@@ -448,14 +193,10 @@ static void amqp_close(struct kb_broker *b)
 	drop(b);
 	for (size_t i = 0; i < b->n_addresses; i++)
 		kb_amqp_address_free(&b->addresses[i]);
-	for (size_t i = 0; i < b->n_subscriptions; i++)
-		kb_amqp_content_free(&b->subscriptions[i].incoming);
-	kb_amqp_content_free(&b->returned);
-	kb_amqp_questions_free(b);
-	kb_buf_free(&b->back.exchange);
-	kb_buf_free(&b->back.key);
+	kb_amqp_publishing_free(b);
+	kb_amqp_requests_free(b);
+	kb_amqp_subscriptions_free(b);
 	kb_amqp_link_free(&b->link);
-	free(b->subscriptions);
 	free(b->addresses);
 	free(b);
 }
@@ -483,7 +224,7 @@ static struct kb_broker *amqp_open(
 		return NULL;
 	b->config = config;
 	b->events = *events;
-	b->next_sequence = 1;
+	b->publishing.next_sequence = 1;
 	b->addresses = calloc(config->n_urls, sizeof *b->addresses);
 	if (!b->addresses || !read_addresses(b, bad_url)) {
 		amqp_close(b);
@@ -491,19 +232,6 @@ static struct kb_broker *amqp_open(
 	}
 	return b;
 }
-
-static const struct kb_publish_api publishing = {
-	.has_exchanges = true,
-	.publish = amqp_publish,
-	.renew = amqp_renew,
-	.ask_exchange = kb_amqp_ask_exchange,
-};
-
-static const struct kb_consume_api consuming = {
-	.subscribe = amqp_subscribe,
-	.count = amqp_count,
-	.settle = kb_amqp_settle,
-};
 
 const struct kb_broker_api kb_amqp = {
 	.name = "amqp",
@@ -515,6 +243,6 @@ const struct kb_broker_api kb_amqp = {
 	.poll_fd = amqp_poll_fd,
 	.poll_events = amqp_poll_events,
 	.poll_timeout_ms = amqp_poll_timeout_ms,
-	.publish = &publishing,
-	.consume = &consuming,
+	.publish = &kb_amqp_publishing,
+	.consume = &kb_amqp_subscriptions,
 };

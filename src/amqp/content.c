@@ -1,6 +1,9 @@
 #include "amqp/content.h"
 
-#include "amqp/frames.h"
+#include <amqp.h>
+#include <amqp_framing.h>
+#include "amqp/bytes.h"
+#include "amqp/headers.h"
 #include "amqp/properties.h"
 
 void kb_amqp_content_clear(struct kb_amqp_content *c)
@@ -53,7 +56,7 @@ bool kb_amqp_content_header(struct kb_amqp_content *c, const amqp_frame_t *frame
 
 bool kb_amqp_content_body(struct kb_amqp_content *c, const amqp_frame_t *frame)
 {
-	struct kb_slice part = kb_amqp_slice(frame->payload.body_fragment);
+	struct kb_slice part = kb_amqp_bytes_slice(frame->payload.body_fragment);
 	if (!c->active)
 		return false;
 	if (part.n > c->expected)

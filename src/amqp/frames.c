@@ -1,6 +1,7 @@
 #include "amqp/frames.h"
 
-#include "amqp/options.h"
+#include "amqp/bytes.h"
+#include "amqp/headers.h"
 #include "amqp/properties.h"
 
 enum {
@@ -56,31 +57,15 @@ static bool put_method_frame(
 	return true;
 }
 
-bool kb_amqp_put_method(struct kb_buf *out, amqp_channel_t channel, amqp_method_number_t id, void *fields)
+bool kb_amqp_frames_put_method(struct kb_buf *out, amqp_channel_t channel, amqp_method_number_t id, void *fields)
 {
 	return put_method_frame(out, channel, id, fields, STRINGS_ROOM);
 }
 
-void kb_amqp_put_heartbeat(struct kb_buf *out)
+void kb_amqp_frames_put_heartbeat(struct kb_buf *out)
 {
 	if (kb_buf_reserve(out, FRAME_OVERHEAD))
 		close_frame(out, AMQP_FRAME_HEARTBEAT, 0, 0);
-}
-
-/* Fills the table from the message's headers; false when there are too many or a name is too long. */
-static bool read_headers(struct kb_slice headers, amqp_table_entry_t *entries, amqp_table_t *table)
-{
-	struct kb_slice name, value;
-	*table = (amqp_table_t){0, entries};
-	while (kb_headers_next(&headers, &name, &value)) {
-		if (table->num_entries == KB_AMQP_HEADERS_MAX || name.n > KB_AMQP_HEADER_NAME_MAX)
-			return false;
-		amqp_table_entry_t *entry = &entries[table->num_entries++];
-		entry->key = kb_amqp_bytes(name);
-		entry->value.kind = AMQP_FIELD_KIND_UTF8;
-		entry->value.value.bytes = kb_amqp_bytes(value);
-	}
-	return true;
 }
 
 /* What every message has unless it says otherwise. */
@@ -96,7 +81,7 @@ static bool put_content_header(struct kb_buf *out, amqp_channel_t channel, const
 {
 	amqp_table_entry_t entries[KB_AMQP_HEADERS_MAX];
 	if (m->headers.n) {
-		if (!read_headers(m->headers, entries, &properties->headers))
+		if (!kb_amqp_headers_read(m->headers, entries, &properties->headers))
 			return false;
 		properties->_flags |= AMQP_BASIC_HEADERS_FLAG;
 	}
@@ -139,7 +124,7 @@ static bool put_all(struct kb_buf *out, amqp_channel_t channel, const struct kb_
 		!kb_amqp_properties_read(m->properties, &properties, &mandatory, &bad))
 		return false;
 	amqp_basic_publish_t publish = {
-		.exchange = kb_amqp_bytes(m->exchange), .routing_key = kb_amqp_bytes(m->key), .mandatory = mandatory};
+		.exchange = kb_amqp_bytes_of(m->exchange), .routing_key = kb_amqp_bytes_of(m->key), .mandatory = mandatory};
 	if (!put_method_frame(out, channel, AMQP_BASIC_PUBLISH_METHOD, &publish, m->exchange.n + m->key.n) ||
 		!put_content_header(out, channel, m, &properties, frame_max))
 		return false;
@@ -147,7 +132,8 @@ static bool put_all(struct kb_buf *out, amqp_channel_t channel, const struct kb_
 	return !out->failed;
 }
 
-bool kb_amqp_put_publish(struct kb_buf *out, amqp_channel_t channel, const struct kb_message *m, size_t frame_max)
+bool kb_amqp_frames_put_publish(
+	struct kb_buf *out, amqp_channel_t channel, const struct kb_message *m, size_t frame_max)
 {
 	size_t before = out->n;
 	if (put_all(out, channel, m, frame_max))

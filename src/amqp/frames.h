@@ -15,22 +15,12 @@
 /* basic.publish with its header and as many body frames as frame_max (bytes, from tuning) asks for. Content-Type
  * application/json, persistent. False: exchange, routing key, headers or properties are not what the protocol allows;
  * nothing was written. */
-bool kb_amqp_put_publish(struct kb_buf *out, amqp_channel_t channel, const struct kb_message *m, size_t frame_max);
+bool kb_amqp_frames_put_publish(
+	struct kb_buf *out, amqp_channel_t channel, const struct kb_message *m, size_t frame_max);
 
 /* A method without content; false when it does not encode. */
-bool kb_amqp_put_method(struct kb_buf *out, amqp_channel_t channel, amqp_method_number_t id, void *fields);
+bool kb_amqp_frames_put_method(struct kb_buf *out, amqp_channel_t channel, amqp_method_number_t id, void *fields);
 
-void kb_amqp_put_heartbeat(struct kb_buf *out);
-
-static inline struct kb_slice kb_amqp_slice(amqp_bytes_t b)
-{
-	return kb_slice(b.bytes, b.len);
-}
-
-/* The library takes it for reading only, in spite of its type. */
-static inline amqp_bytes_t kb_amqp_bytes(struct kb_slice s)
-{
-	return (amqp_bytes_t){s.n, (void *)(uintptr_t)s.p};
-}
+void kb_amqp_frames_put_heartbeat(struct kb_buf *out);
 
 #endif

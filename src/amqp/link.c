@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <time.h>
 #include "amqp/frames.h"
-#include "amqp/topology.h"
+#include "amqp/reason.h"
 #include "core/clock.h"
 
 enum {
@@ -96,7 +96,7 @@ const char *kb_amqp_link_open(
 	amqp_set_handshake_timeout(link->connection, &timeout);
 	amqp_rpc_reply_t reply = log_in(link, address, config);
 	if (reply.reply_type != AMQP_RESPONSE_NORMAL)
-		return kb_amqp_link_reason(link, kb_amqp_reason(reply));
+		return kb_amqp_link_reason(link, kb_amqp_reason_of(reply));
 	/* The heartbeat is agreed with the broker; from here on it is ours, not the library's. */
 	link->heartbeat_s = amqp_get_heartbeat(link->connection);
 	amqp_tune_connection(
@@ -195,6 +195,6 @@ const char *kb_amqp_link_keep_alive(struct kb_amqp_link *link, bool reading)
 	if (now - link->held_at > 2 * interval && silence_ms(link) > 2 * interval)
 		return "no heartbeat";
 	if (now - link->out_at > interval / 2 && link->out.n == 0)
-		kb_amqp_put_heartbeat(&link->out);
+		kb_amqp_frames_put_heartbeat(&link->out);
 	return NULL;
 }

@@ -9,8 +9,8 @@
 #define KB_AMQP_LINK_H
 
 #include <amqp.h>
+#include "amqp/address.h"
 #include "amqp/tls.h"
-#include "amqp/url.h"
 #include "bus/broker.h"
 
 /* Zero-initialise: not connected. */

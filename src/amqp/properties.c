@@ -1,11 +1,13 @@
 #include "amqp/properties.h"
 
+#include <amqp.h>
+#include <amqp_framing.h>
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
-#include "amqp/frames.h"
-#include "amqp/options.h"
+#include "amqp/bytes.h"
 #include "core/message.h"
+#include "core/number.h"
 
 enum kind { TEXT, DIGITS /* a number in a text */, OCTET, LONG };
 
@@ -38,17 +40,6 @@ static const struct property {
 
 enum { KNOWN = sizeof known / sizeof *known, SHORT_STRING_MAX = 255 };
 
-static bool read_number(struct kb_slice text, uint64_t highest, uint64_t *number)
-{
-	*number = 0;
-	for (size_t i = 0; i < text.n; i++) {
-		if (text.p[i] < '0' || text.p[i] > '9' || *number > (highest - (uint64_t)(text.p[i] - '0')) / 10)
-			return false;
-		*number = *number * 10 + (uint64_t)(text.p[i] - '0');
-	}
-	return text.n > 0 && *number <= highest;
-}
-
 static bool set(amqp_basic_properties_t *properties, const struct property *p, struct kb_slice value)
 {
 	void *field = (char *)properties + p->at;
@@ -56,10 +47,10 @@ static bool set(amqp_basic_properties_t *properties, const struct property *p, s
 	bool text = p->kind == TEXT || p->kind == DIGITS;
 	if (text && value.n > SHORT_STRING_MAX)
 		return false;
-	if (p->kind != TEXT && (!read_number(value, p->highest, &number) || number < p->lowest))
+	if (p->kind != TEXT && (!kb_number_read(value, p->highest, &number) || number < p->lowest))
 		return false;
 	if (text)
-		*(amqp_bytes_t *)field = kb_amqp_bytes(value);
+		*(amqp_bytes_t *)field = kb_amqp_bytes_of(value);
 	else if (p->kind == OCTET)
 		*(uint8_t *)field = (uint8_t)number;
 	else
@@ -84,7 +75,7 @@ bool kb_amqp_properties_read(
 	while (kb_headers_next(&list, &name, &value)) {
 		const struct property *p = find(name);
 		bool is_mandatory = kb_slice_equal(name, KB_SLICE_LITERAL("mandatory"));
-		bool good = is_mandatory ? read_number(value, 1, &flag) : p && set(properties, p, value);
+		bool good = is_mandatory ? kb_number_read(value, 1, &flag) : p && set(properties, p, value);
 		if (!good) {
 			*bad = name;
 			return false;
@@ -111,7 +102,7 @@ const char *kb_amqp_properties_check(struct kb_slice list, struct kb_slice *name
 	while (kb_headers_next(&list, name, value)) {
 		const struct property *p = find(*name);
 		if (kb_slice_equal(*name, KB_SLICE_LITERAL("mandatory"))) {
-			if (!read_number(*value, 1, &flag))
+			if (!kb_number_read(*value, 1, &flag))
 				return "must be 0 or 1";
 		} else if (!p) {
 			return "no property of that name: there are content-type, content-encoding, delivery-mode, priority, "
@@ -123,21 +114,6 @@ const char *kb_amqp_properties_check(struct kb_slice list, struct kb_slice *name
 	return NULL;
 }
 
-const char *kb_amqp_headers_check(struct kb_slice list, struct kb_slice *name)
-{
-	struct kb_slice value;
-	size_t count = 0;
-	if (list.n > KB_AMQP_HEADERS_BYTES) {
-		*name = kb_slice(NULL, 0);
-		return "longer together than the 126976 bytes that a frame of AMQP has for them";
-	}
-	for (; kb_headers_next(&list, name, &value); count++)
-		if (name->n > KB_AMQP_HEADER_NAME_MAX)
-			return "its name is longer than the 255 bytes that AMQP allows";
-	*name = kb_slice(NULL, 0);
-	return count > KB_AMQP_HEADERS_MAX ? "more than 64" : NULL;
-}
-
 void kb_amqp_properties_list(const amqp_basic_properties_t *properties, struct kb_buf *list)
 {
 	for (size_t i = 0; i < KNOWN; i++) {
@@ -146,46 +122,11 @@ void kb_amqp_properties_list(const amqp_basic_properties_t *properties, struct k
 		if (!(properties->_flags & known[i].flag))
 			continue;
 		if (known[i].kind == TEXT || known[i].kind == DIGITS) {
-			kb_headers_add(list, known[i].name, kb_amqp_slice(*(const amqp_bytes_t *)field));
+			kb_headers_add(list, known[i].name, kb_amqp_bytes_slice(*(const amqp_bytes_t *)field));
 			continue;
 		}
 		uint64_t number = known[i].kind == OCTET ? *(const uint8_t *)field : *(const uint64_t *)field;
 		int n = snprintf(text, sizeof text, "%" PRIu64, number);
 		kb_headers_add(list, known[i].name, kb_slice(text, (size_t)n));
-	}
-}
-
-/* Bytes of `value` as text, 0 for kinds that have none. */
-static int number_text(const amqp_field_value_t *value, char *text, size_t size)
-{
-	switch (value->kind) {
-	case AMQP_FIELD_KIND_BOOLEAN: return snprintf(text, size, "%s", value->value.boolean ? "true" : "false");
-	case AMQP_FIELD_KIND_I8: return snprintf(text, size, "%d", value->value.i8);
-	case AMQP_FIELD_KIND_U8: return snprintf(text, size, "%u", value->value.u8);
-	case AMQP_FIELD_KIND_I16: return snprintf(text, size, "%d", value->value.i16);
-	case AMQP_FIELD_KIND_U16: return snprintf(text, size, "%u", value->value.u16);
-	case AMQP_FIELD_KIND_I32: return snprintf(text, size, "%" PRId32, value->value.i32);
-	case AMQP_FIELD_KIND_U32: return snprintf(text, size, "%" PRIu32, value->value.u32);
-	case AMQP_FIELD_KIND_I64: return snprintf(text, size, "%" PRId64, value->value.i64);
-	case AMQP_FIELD_KIND_U64:
-	case AMQP_FIELD_KIND_TIMESTAMP: return snprintf(text, size, "%" PRIu64, value->value.u64);
-	case AMQP_FIELD_KIND_F32: return snprintf(text, size, "%.9g", (double)value->value.f32);
-	case AMQP_FIELD_KIND_F64: return snprintf(text, size, "%.17g", value->value.f64);
-	default: return 0;
-	}
-}
-
-void kb_amqp_headers_list(const amqp_table_t *table, struct kb_buf *list)
-{
-	for (int i = 0; i < table->num_entries; i++) {
-		const amqp_table_entry_t *entry = &table->entries[i];
-		char text[40];
-		if (entry->value.kind == AMQP_FIELD_KIND_UTF8 || entry->value.kind == AMQP_FIELD_KIND_BYTES) {
-			kb_headers_add(list, kb_amqp_slice(entry->key), kb_amqp_slice(entry->value.value.bytes));
-			continue;
-		}
-		int n = number_text(&entry->value, text, sizeof text);
-		if (n > 0)
-			kb_headers_add(list, kb_amqp_slice(entry->key), kb_slice(text, (size_t)n));
 	}
 }

@@ -9,19 +9,19 @@
 #ifndef KB_AMQP_PROPERTIES_H
 #define KB_AMQP_PROPERTIES_H
 
-#include <amqp.h>
-#include <amqp_framing.h>
 #include "core/buf.h"
+
+struct amqp_basic_properties_t_; /* librabbitmq's amqp_basic_properties_t: kazoo includes this, too */
+
+/* NULL, or why *name with *value, which point into the list, cannot be. */
+const char *kb_amqp_properties_check(struct kb_slice list, struct kb_slice *name, struct kb_slice *value);
 
 /* Fills what the list names, over what is there already; strings point into the list. False: *bad names an unknown
  * property, or one whose value cannot be. */
 bool kb_amqp_properties_read(
-	struct kb_slice list, amqp_basic_properties_t *properties, bool *mandatory, struct kb_slice *bad);
+	struct kb_slice list, struct amqp_basic_properties_t_ *properties, bool *mandatory, struct kb_slice *bad);
 
 /* Appends what is set. */
-void kb_amqp_properties_list(const amqp_basic_properties_t *properties, struct kb_buf *list);
-
-/* Appends the headers table as text; nested tables and arrays are left out. */
-void kb_amqp_headers_list(const amqp_table_t *table, struct kb_buf *list);
+void kb_amqp_properties_list(const struct amqp_basic_properties_t_ *properties, struct kb_buf *list);
 
 #endif

@@ -1,27 +1,19 @@
-/* The inside of an AMQP broker, for broker.c, questions.c and incoming.c alone. */
+/* The inside of an AMQP broker, which the files of this folder share. Each part of it belongs to the file that is named
+ * like it: the others read it at most. */
 #ifndef KB_AMQP_STATE_H
 #define KB_AMQP_STATE_H
 
+#include "amqp/address.h"
 #include "amqp/content.h"
 #include "amqp/link.h"
-#include "amqp/url.h"
 #include "bus/broker.h"
 #include "bus/subscription.h"
 #include "core/log.h"
 
-enum {
-	KB_AMQP_PUBLISH_CHANNEL = 1,
-	KB_AMQP_FIRST_SUBSCRIPTION_CHANNEL = 2,
-	KB_AMQP_QUESTION_CHANNELS = 16, /* at most, from the highest number down */
-	KB_AMQP_RESUBSCRIBE_MS = 2000,  /* the first pause of a subscription that is refused; doubles */
-	KB_AMQP_RESUBSCRIBE_MAX_MS = 60000,
-	KB_AMQP_FOLLOW_MS = 5000,   /* that each has a connection before it follows the others again */
-	KB_AMQP_OFFENCE_MS = 30000, /* the first pause of a subscription that costs the connection; doubles */
-	KB_AMQP_OFFENCE_MAX_MS = 3600000
-};
+enum { KB_AMQP_REQUEST_CHANNELS = 16 /* at most */ };
 
-/* A subscription over which the broker closed the connection, and with it all others. It stays out of the connections
- * that follow until its pause is over. Outlives them. */
+/* A subscription over which the broker closed the connection, and with it all others. It stays out of the following
+ * connections until its pause is over. Outlives them. */
 struct kb_amqp_offence {
 	int64_t until; /* ms; 0: none */
 	int pause_ms;
@@ -29,21 +21,33 @@ struct kb_amqp_offence {
 };
 
 struct kb_amqp_subscription {
-	const struct kb_subscription *s;
+	const struct kb_subscription *s; /* NULL: none on this connection */
 	struct kb_amqp_content incoming;
-	int64_t retry_at;    /* ms; 0 while it stands */
-	int pause_ms;        /* the last one, on this connection; 0 once it stands */
+	int64_t retry_at;    /* ms; 0 while it is active */
+	int pause_ms;        /* the last one, on this connection; 0 once it is active */
 	uint32_t generation; /* of its channel: a tag means nothing on the next one; 0: the channel is closed */
-	bool closing;        /* we closed the channel, and its end is still to come */
-	bool counting;       /* we asked how many messages wait, and the answer is still to come */
+	bool closing;        /* we closed the channel, and the broker has not answered yet */
+	bool counting;       /* we asked how many messages wait, and the broker has not answered yet */
 	struct kb_amqp_offence offence;
 };
 
-/* For questions to one exchange: when the broker closes it, because there is no such exchange or we may not publish to
- * it, that costs no question to another one. Without confirms: a question's confirm is its answer. */
-struct kb_amqp_question_channel {
+/* The channel that messages are published on, in confirm mode. */
+struct kb_amqp_publishing {
 	bool open;
-	uint64_t used; /* number of the last question on it */
+	bool renewing; /* we closed it, and the broker has not answered yet */
+	uint64_t next_sequence;
+	uint64_t sequence_base;          /* sequence of the message before delivery tag 1 of this channel */
+	struct kb_amqp_content returned; /* or a delivery that belongs to no subscription */
+	bool return_expected;            /* `returned` is a return, for which the loop has a callback */
+	struct kb_buf exchange, key;     /* of the return: copies, since a long content is released before its end */
+	char reason[300];
+};
+
+/* For requests to one exchange: when the broker closes it, because there is no such exchange or we may not publish to
+ * it, requests to other exchanges are not affected. Without confirms: the reply is the confirm of a request. */
+struct kb_amqp_request_channel {
+	bool open;
+	uint64_t used; /* number of the last request on it */
 	struct kb_buf exchange;
 	struct kb_amqp_content returned;
 };
@@ -59,87 +63,21 @@ struct kb_broker {
 	struct kb_amqp_link link;
 	char address[300]; /* "host:port" */
 
-	uint64_t next_sequence;
-	uint64_t sequence_base;          /* sequence of the message before delivery tag 1 of this channel */
-	bool publishing;                 /* the publish channel is open */
-	bool renewing;                   /* we closed it, and its end is still to come */
-	struct kb_amqp_content returned; /* or a delivery that is for nobody */
-	struct {
-		bool expected;               /* the content under way is that of a return */
-		struct kb_buf exchange, key; /* copies: what belongs to a long content is released before its end */
-		char reason[300];
-	} back;
+	struct kb_amqp_publishing publishing;
 
-	struct kb_amqp_question_channel questions[KB_AMQP_QUESTION_CHANNELS];
-	uint64_t questions_asked;
+	struct kb_amqp_request_channel requests[KB_AMQP_REQUEST_CHANNELS];
+	uint64_t requests_sent;
 
 	struct {
-		bool open, asked; /* its channel; and the answer is still to come */
+		bool open;  /* its channel */
+		bool asked; /* and the broker has not answered yet */
 	} lookup;
 
 	struct kb_amqp_subscription *subscriptions;
 	size_t n_subscriptions;
-	struct kb_amqp_content
-		*held; /* complete, and refused by delivered(): to be offered again before anything is read */
+	struct kb_amqp_content *held; /* complete, and refused by delivered(): offered again before anything is read */
 
-	struct kb_log_limit too_large, refused, bad_questions, odd;
+	struct kb_log_limit too_large, refused, bad_requests, odd;
 };
-
-/* -- broker.c -- */
-
-/* Logs, ends the connection, and returns KB_BROKER_LOST. */
-enum kb_broker_result kb_amqp_lost(struct kb_broker *b, const char *why);
-
-/* Passes on what a call of the link says. */
-enum kb_broker_result kb_amqp_checked(struct kb_broker *b, const char *why);
-
-/* NULL, or why not. */
-const char *kb_amqp_open_publish_channel(struct kb_broker *b);
-
-amqp_channel_t kb_amqp_channel_of(size_t subscription);
-
-/* NULL when none stands there. */
-struct kb_amqp_subscription *kb_amqp_subscription_on(struct kb_broker *b, amqp_channel_t channel);
-
-/* Its channel is closed or about to be, and why: what came on it can no longer be acknowledged. */
-void kb_amqp_subscription_fell(struct kb_broker *b, struct kb_amqp_subscription *sub, int pause_ms, const char *why);
-
-enum kb_broker_result kb_amqp_settle(struct kb_broker *b, const struct kb_origin *origin, enum kb_outcome outcome);
-
-/* -- questions.c -- */
-
-/* Puts a question into `out`, on the channel of its exchange. False as for kb_amqp_put_publish(). */
-bool kb_amqp_ask(struct kb_broker *b, const struct kb_message *m);
-
-/* NULL when no question went by this channel. */
-struct kb_amqp_question_channel *kb_amqp_question_channel_on(struct kb_broker *b, amqp_channel_t channel);
-
-/* The properties of a question that came back are in q->returned. */
-void kb_amqp_question_returned(struct kb_broker *b, struct kb_amqp_question_channel *q);
-
-/* The broker has closed the channel. */
-void kb_amqp_question_channel_closed(struct kb_broker *b, struct kb_amqp_question_channel *q, const char *why);
-
-/* All channels are gone with the connection. */
-void kb_amqp_questions_clear(struct kb_broker *b);
-void kb_amqp_questions_free(struct kb_broker *b);
-
-/* The highest number that the broker allows. */
-amqp_channel_t kb_amqp_highest_channel(const struct kb_broker *b);
-
-/* -- lookup.c -- */
-
-enum kb_broker_result kb_amqp_ask_exchange(struct kb_broker *b, struct kb_slice exchange);
-
-/* True for a frame of the channel that exchanges are asked for on, which is handled then. */
-bool kb_amqp_lookup_frame(struct kb_broker *b, const amqp_frame_t *frame);
-
-/* -- incoming.c -- */
-
-/* Handles one frame; *delivered counts contents. KB_BROKER_AGAIN: a message is held, and nothing more may be read. */
-enum kb_broker_result kb_amqp_dispatch(struct kb_broker *b, const amqp_frame_t *frame, unsigned *delivered);
-
-/* Offers the held message again. False: still nobody has room. */
-bool kb_amqp_offer_held(struct kb_broker *b);
 
 #endif

@@ -2,27 +2,8 @@
 
 #include <stdio.h>
 #include "amqp/arguments.h"
+#include "amqp/reason.h"
 #include "core/log.h"
-
-const char *kb_amqp_reason(amqp_rpc_reply_t reply)
-{
-	static char text[300];
-	if (reply.reply_type == AMQP_RESPONSE_LIBRARY_EXCEPTION)
-		return amqp_error_string2(reply.library_error);
-	if (reply.reply_type != AMQP_RESPONSE_SERVER_EXCEPTION)
-		return "no answer";
-	unsigned code = 0;
-	amqp_bytes_t why = amqp_empty_bytes;
-	if (reply.reply.id == AMQP_CHANNEL_CLOSE_METHOD) {
-		const amqp_channel_close_t *close = reply.reply.decoded;
-		code = close->reply_code, why = close->reply_text;
-	} else if (reply.reply.id == AMQP_CONNECTION_CLOSE_METHOD) {
-		const amqp_connection_close_t *close = reply.reply.decoded;
-		code = close->reply_code, why = close->reply_text;
-	}
-	snprintf(text, sizeof text, "%u %.*s", code, (int)(why.len > 250 ? 250 : why.len), (const char *)why.bytes);
-	return text;
-}
 
 /* One subscription on its way to the broker. */
 struct declaring {
@@ -62,7 +43,7 @@ static bool step(struct declaring *d, const char *what, const char *name)
 		reply.reply_type != AMQP_RESPONSE_SERVER_EXCEPTION || reply.reply.id != AMQP_CHANNEL_CLOSE_METHOD;
 	d->result->offended = closes_connection_over_us(reply);
 	d->result->differs = exists_otherwise(reply);
-	snprintf(d->result->error, sizeof d->result->error, "%s \"%.100s\": %s", what, name, kb_amqp_reason(reply));
+	snprintf(d->result->error, sizeof d->result->error, "%s \"%.100s\": %s", what, name, kb_amqp_reason_of(reply));
 	return false;
 }
 
@@ -181,8 +162,8 @@ static bool consume(struct declaring *d)
 	return step(d, "consuming from queue", d->s->queue.name);
 }
 
-bool kb_amqp_topology(amqp_connection_state_t connection, amqp_channel_t channel, const struct kb_subscription *s,
-	struct kb_amqp_declared *declared)
+bool kb_amqp_topology_declare(amqp_connection_state_t connection, amqp_channel_t channel,
+	const struct kb_subscription *s, struct kb_amqp_declared *declared)
 {
 	struct declaring d = {connection, channel, s, declared, amqp_empty_bytes};
 	*declared = (struct kb_amqp_declared){0};

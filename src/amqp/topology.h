@@ -15,10 +15,7 @@ struct kb_amqp_declared {
 };
 
 /* Opens `channel` and declares exchanges, queue, bindings and consumer. True when all stand. */
-bool kb_amqp_topology(amqp_connection_state_t connection, amqp_channel_t channel, const struct kb_subscription *s,
-	struct kb_amqp_declared *declared);
-
-/* The reason in a reply that is not normal; for a log line, valid until the next call. */
-const char *kb_amqp_reason(amqp_rpc_reply_t reply);
+bool kb_amqp_topology_declare(amqp_connection_state_t connection, amqp_channel_t channel,
+	const struct kb_subscription *s, struct kb_amqp_declared *declared);
 
 #endif

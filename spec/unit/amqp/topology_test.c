@@ -27,7 +27,7 @@ static struct kb_amqp_declared declare(unsigned code)
 	answer(fds[1], code);
 	amqp_connection_state_t connection = amqp_new_connection();
 	amqp_tcp_socket_set_sockfd(amqp_tcp_socket_new(connection), fds[0]);
-	CHECK(!kb_amqp_topology(connection, 1, &s, &declared));
+	CHECK(!kb_amqp_topology_declare(connection, 1, &s, &declared));
 	amqp_destroy_connection(connection);
 	close(fds[1]);
 	return declared;

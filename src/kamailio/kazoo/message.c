@@ -6,7 +6,8 @@
 
 #include <errno.h>
 
-#include "amqp/options.h"
+#include "amqp/headers.h"
+#include "amqp/properties.h"
 #include "bus/questions.h"
 #include "core/json.h"
 #include "core/log.h"

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "amqp/url.h"
+#include "amqp/address.h"
 #include "kamailio/glue/settings.h"
 #include "kamailio/kazoo/settings.h"
 

@@ -1,6 +1,6 @@
 /* Addresses of AMQP brokers as configurations write them (kazoo manual 4.1.6). */
-#ifndef KB_AMQP_URL_H
-#define KB_AMQP_URL_H
+#ifndef KB_AMQP_ADDRESS_H
+#define KB_AMQP_ADDRESS_H
 
 #include <stdbool.h>
 #include "core/slice.h"

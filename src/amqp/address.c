@@ -1,4 +1,4 @@
-#include "amqp/url.h"
+#include "amqp/address.h"
 
 #include <amqp.h>
 #include <stdlib.h>
