@@ -187,8 +187,8 @@ end
 
 local function kazoo_events()
   local publisher, names = "", {}
-  for _, part in ipairs { "", "_flights", "_lanes" } do
-    publisher = publisher .. read(("src/bus/publisher%s.c"):format(part))
+  for _, part in ipairs { "publisher", "flights", "lanes", "consumer" } do
+    publisher = publisher .. read(("src/bus/%s.c"):format(part))
   end
   for _, file in ipairs { "event", "subscribe" } do add_all(names, source("kazoo/" .. file), '"(kazoo:[%l-]+)"') end
   local function add(name) names["kazoo:consumer-event-" .. name] = true end
@@ -201,10 +201,6 @@ local function kazoo_events()
   for _, name in ipairs { "publisher", "questions" } do
     add(("connection-%s-%s"):format(name, open))
     add(("connection-%s-%s"):format(name, closed))
-  end
-  for one, other in read("src/bus/consumer.c"):gmatch('put_event%(l, open %? "(%l+)" : "(%l+)"%)') do
-    add("connection-" .. one)
-    add("connection-" .. other)
   end
   return names
 end

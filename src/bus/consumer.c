@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "bus/backoff.h"
-#include "bus/host.h"
+#include "bus/own_event.h"
 #include "bus/pace.h"
 #include "bus/traffic.h"
 #include "core/clock.h"
@@ -30,15 +30,15 @@ struct backlog {
 struct loop {
 	const struct kb_consumer *c;
 	struct kb_broker *broker;
-	size_t turn;        /* the worker that gets the next message */
 	int64_t count_at;   /* ms; when to ask what is left of backlogs */
-	uint64_t unsettled; /* messages at the workers that wait for their acknowledgement */
+	uint64_t unsettled; /* messages at the workers that are still to be acknowledged */
 	bool connected, full;
 	bool has_prefetch;        /* one of the subscriptions */
 	bool acks_had_their_turn; /* right before the last sleep that did not happen */
 	struct kb_backoff backoff;
 	struct kb_pace pace;
-	struct kb_log_limit lost_events, too_large;
+	struct kb_own_events own;
+	struct kb_log_limit too_large;
 	struct backlog backlogs[]; /* by subscription */
 };
 
@@ -85,19 +85,6 @@ static bool worker_by_key(const struct loop *l, const struct kb_message *m, size
 	return true;
 }
 
-/* To the next worker that has room. */
-static bool put_in_turn(struct loop *l, const struct kb_message *m)
-{
-	size_t workers = kb_inbox_workers(l->c->inbox);
-	for (size_t i = 0; i < workers; i++) {
-		size_t worker = l->turn;
-		l->turn = (l->turn + 1) % workers;
-		if (kb_inbox_put(l->c->inbox, worker, m))
-			return true;
-	}
-	return false;
-}
-
 /* Order matters more than room: a message that belongs to one worker waits for it. */
 static bool hand_over(struct loop *l, const struct kb_message *m)
 {
@@ -107,7 +94,7 @@ static bool hand_over(struct loop *l, const struct kb_message *m)
 		return kb_inbox_put(l->c->inbox, worker, m);
 	if (backlog)
 		return kb_inbox_put(l->c->inbox, backlog->worker, m);
-	return put_in_turn(l, m);
+	return kb_turn_put(&l->own.to, m);
 }
 
 /* Headers count too, and what fits into no inbox would wait in front of all others for ever. */
@@ -136,7 +123,7 @@ static void count_taken(struct loop *l, const struct kb_message *m)
 static void on_waiting(void *context, uint32_t subscription, uint32_t messages)
 {
 	struct loop *l = context;
-	l->backlogs[subscription] = (struct backlog){.left = messages, .counted = messages, .worker = l->turn};
+	l->backlogs[subscription] = (struct backlog){.left = messages, .counted = messages, .worker = l->own.to.worker};
 }
 
 /* What the broker had sent when it counted may come behind its answer, but not behind its answer to the next question:
@@ -179,25 +166,6 @@ static bool on_delivered(void *context, const struct kb_message *m)
 	return true;
 }
 
-/* The module's own event, in the form of a message. */
-static void put_event(struct loop *l, const char *state)
-{
-	struct kb_buf payload = {0};
-	kb_buf_printf(&payload, "{\"Event-Category\":\"connection\",\"Event-Name\":\"%s\",\"host\":", state);
-	kb_json_quote(kb_host_of(l->c->api->address(l->broker)), &payload);
-	kb_buf_printf(&payload, ",\"zone\":");
-	kb_json_quote(kb_slice_from(l->c->zone), &payload);
-	kb_buf_printf(&payload, ",\"connection\":\"consumer\"}");
-	struct kb_message m = {.exchange = KB_SLICE_LITERAL("connection"),
-		.key = kb_slice_from(state),
-		.payload = kb_buf_slice(&payload),
-		.origin = {.subscription = KB_ORIGIN_EVENT, .broker = l->c->config.index}};
-	if (payload.failed || !hand_over(l, &m))
-		kb_log_limited(&l->lost_events, KB_LOG_WARNING, "%s: no room for the event connection %s of %s",
-			l->c->api->name, state, l->c->api->address(l->broker));
-	kb_buf_free(&payload);
-}
-
 /* -- back from the workers -- */
 
 /* True when a worker had more than its share. */
@@ -228,7 +196,8 @@ static void report(struct loop *l, bool open)
 	while (harvest(l))
 		;
 	l->connected = open;
-	put_event(l, open ? "open" : "closed");
+	l->own.address = l->c->api->address(l->broker);
+	kb_own_event_connection(&l->own, open ? "open" : "closed", NULL);
 }
 
 /* -- the loop -- */
@@ -334,6 +303,13 @@ void kb_consumer_run(const struct kb_consumer *c)
 	if (!l)
 		return;
 	l->c = c;
+	l->own = (struct kb_own_events){.to = {.inbox = c->inbox},
+		.keep_outcomes = true,
+		.bus = c->api->name,
+		.zone = c->zone,
+		.address = "",
+		.connection = "consumer",
+		.broker = c->config.index};
 	for (size_t i = 0; i < c->n_subscriptions; i++)
 		l->has_prefetch |= c->subscriptions[i].prefetch && !c->subscriptions[i].no_ack;
 	struct kb_broker_events events = {.context = l,

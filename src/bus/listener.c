@@ -55,34 +55,14 @@ static void pause_for(struct loop *loop, int ms)
 	}
 }
 
-/* -- the delivery that is being handled -- */
-
-struct kb_delivery {
-	const struct kb_broker_api *api;
-	struct kb_broker *broker;
-	const struct kb_origin *origin;
-	bool open; /* it is still to be settled */
-};
-
-bool kb_delivery_settle(struct kb_delivery *d, enum kb_outcome outcome, unsigned delay_ms)
-{
-	if (!d->open)
-		return false;
-	d->open = false;
-	return d->api->consume->settle_now &&
-		   d->api->consume->settle_now(d->broker, d->origin, outcome, delay_ms) == KB_BROKER_OK;
-}
-
-bool kb_delivery_progress(struct kb_delivery *d)
-{
-	return d->open && d->api->consume->progress && d->api->consume->progress(d->broker, d->origin) == KB_BROKER_OK;
-}
+/* -- deliveries -- */
 
 static bool on_delivered(void *context, const struct kb_message *m)
 {
 	struct loop *loop = context;
 	const struct kb_listener *l = loop->l;
-	struct kb_delivery d = {l->api, loop->broker, &m->origin, !l->subscriptions[m->origin.subscription].no_ack};
+	struct kb_delivery d = {
+		l->api->consume, loop->broker, &m->origin, !l->subscriptions[m->origin.subscription].no_ack};
 	if (!l->delivered(l->context, m, &d))
 		return false;
 	if (d.open)

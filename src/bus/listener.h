@@ -4,18 +4,8 @@
 #define KB_BUS_LISTENER_H
 
 #include "bus/broker.h"
+#include "bus/delivery.h"
 #include "bus/subscription.h"
-
-/* The delivery that is being handled, for its handler to say what is to become of it before it returns: without a word
- * it is acknowledged then, where there is anything to acknowledge. */
-struct kb_delivery;
-
-/* False when it was said already, or the subscription wants no acknowledgements, or the connection is lost.
- * delay_ms: of KB_REQUEUE, before it is delivered again; 0: at once. */
-bool kb_delivery_settle(struct kb_delivery *d, enum kb_outcome outcome, unsigned delay_ms);
-
-/* Its time for the acknowledgement starts anew. False as above. */
-bool kb_delivery_progress(struct kb_delivery *d);
 
 struct kb_listener {
 	const struct kb_broker_api *api;

@@ -17,25 +17,20 @@ static void begin(struct kb_buf *json, const struct kb_own_events *e, const char
 }
 
 /* Takes back what the workers are done with; nobody wants to know how it went. */
-static void reclaim(struct kb_inbox *inbox, size_t worker)
+static void reclaim(struct kb_inbox *inbox)
 {
 	struct kb_origin origin;
 	enum kb_outcome outcome;
-	while (kb_inbox_harvest(inbox, worker, &origin, &outcome))
-		;
+	for (size_t worker = 0; worker < kb_inbox_workers(inbox); worker++)
+		while (kb_inbox_harvest(inbox, worker, &origin, &outcome))
+			;
 }
 
-/* To the next worker with room. */
 static bool hand_over(struct kb_own_events *e, const struct kb_message *m)
 {
-	size_t workers = kb_inbox_workers(e->inbox);
-	for (size_t i = 0; i < workers; i++) {
-		size_t worker = e->turn++ % workers;
-		reclaim(e->inbox, worker);
-		if (kb_inbox_put(e->inbox, worker, m))
-			return true;
-	}
-	return false;
+	if (!e->keep_outcomes)
+		reclaim(e->to.inbox);
+	return kb_turn_put(&e->to, m);
 }
 
 /* Closes the object. */
@@ -51,13 +46,14 @@ static bool finish(struct kb_own_events *e, struct kb_buf *json, const char *key
 
 static void log_lost(struct kb_own_events *e, const char *key, const char *subkey)
 {
-	kb_log_limited(&e->lost, KB_LOG_WARNING, "no room for the event %s %s of %s", key, subkey, e->address);
+	kb_log_limited(&e->lost, KB_LOG_WARNING, "%s%sno room for the event %s %s of %s", e->bus ? e->bus : "",
+		e->bus ? ": " : "", key, subkey, e->address);
 }
 
 void kb_own_event_connection(struct kb_own_events *e, const char *state, const char *reason)
 {
 	struct kb_buf json = {0};
-	if (!e->inbox)
+	if (!e->to.inbox)
 		return;
 	begin(&json, e, "connection", state);
 	add(&json, "connection", kb_slice_from(e->connection));
@@ -90,7 +86,7 @@ static void add_id(struct kb_buf *json, struct kb_slice payload)
 void kb_own_event_message(struct kb_own_events *e, const char *what, const struct kb_message *m, const char *reason)
 {
 	struct kb_buf json = {0};
-	if (!e->inbox)
+	if (!e->to.inbox)
 		return;
 	begin(&json, e, "message", what);
 	add(&json, "exchange", m->exchange);

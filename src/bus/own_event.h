@@ -2,16 +2,17 @@
 #ifndef KB_BUS_OWN_EVENT_H
 #define KB_BUS_OWN_EVENT_H
 
-#include "core/inbox.h"
+#include "bus/turn.h"
 #include "core/log.h"
 
 /* Where the events of one connection go. Zero-initialise what is not given here. */
 struct kb_own_events {
-	struct kb_inbox *inbox; /* written by nobody else; NULL: nobody wants to know */
+	struct kb_turn to;  /* the workers, by an inbox that nobody else writes to; without one there are no events */
+	bool keep_outcomes; /* the inbox has messages, too, whose outcomes the loop takes back */
+	const char *bus;    /* goes in front of log lines; NULL: nothing does */
 	const char *zone, *address;
 	const char *connection; /* its name, in the payload of the events of the connection itself */
 	uint32_t broker;        /* as in kb_origin */
-	size_t turn;
 	struct kb_log_limit lost;
 };
 

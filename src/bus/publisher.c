@@ -1,9 +1,11 @@
-#include "bus/publisher_loop.h"
+#include "bus/publisher.h"
 
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include "bus/flights.h"
+#include "bus/lanes.h"
 #include "bus/traffic.h"
 #include "core/clock.h"
 
@@ -218,7 +220,7 @@ static struct kb_publishing *make_loop(const struct kb_publisher *p)
 			.waiting = on_waiting,
 			.fell = on_fell},
 		.request = {.unroutable = on_unroutable, .forbidden = on_forbidden}};
-	l->own = (struct kb_own_events){.inbox = p->inbox,
+	l->own = (struct kb_own_events){.to = {.inbox = p->inbox},
 		.zone = p->zone ? p->zone : "",
 		.connection = p->name ? p->name : "",
 		.address = "",

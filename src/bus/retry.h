@@ -46,9 +46,9 @@ static inline bool kb_retry_due(const struct kb_retry *r, int64_t now)
 void kb_retry_resume(struct kb_retry *r);
 
 /* True when nothing may be sent while so many are on their way. */
-static inline bool kb_retry_holds(const struct kb_retry *r, uint64_t under_way)
+static inline bool kb_retry_holds(const struct kb_retry *r, uint64_t in_flight)
 {
-	return r->held || (r->probing && under_way > 0);
+	return r->held || (r->probing && in_flight > 0);
 }
 
 #endif

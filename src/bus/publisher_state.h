@@ -1,9 +1,7 @@
-/*
- * The inside of a publisher process, for publisher.c (the loop), publisher_lanes.c (what is sent, and when) and
- * publisher_flights.c (what became of it) alone.
- */
-#ifndef KB_BUS_PUBLISHER_LOOP_H
-#define KB_BUS_PUBLISHER_LOOP_H
+/* The inside of a publisher process, which publisher.c (the loop), lanes.c (what is sent, and when) and flights.c (what
+ * became of it) share. */
+#ifndef KB_BUS_PUBLISHER_STATE_H
+#define KB_BUS_PUBLISHER_STATE_H
 
 #include "bus/backoff.h"
 #include "bus/exchanges.h"
@@ -23,7 +21,7 @@ enum {
 struct kb_lane {
 	struct kb_ring *ring;
 	uint64_t cursor;
-	uint64_t under_way; /* its open flights */
+	uint64_t in_flight; /* its open flights */
 	bool waits;         /* its next message is for an exchange that is in doubt */
 	struct kb_retry retry;
 };
@@ -46,7 +44,7 @@ struct kb_publishing {
 	uint64_t oldest, next; /* sequences: open flights are those in [oldest, next) */
 	uint64_t newest;       /* that of the last flight, which may be a run */
 
-	/* After the broker closed the channel over one of the messages on their way, those are sent again one at a time, so
+	/* After the broker closed the channel over one of the messages in flight, those are sent again one at a time, so
 	 * that the guilty one is found and the others are not lost with it. */
 	uint64_t step_left;
 
@@ -72,47 +70,5 @@ static inline struct kb_flight *kb_flight(struct kb_publishing *l, uint64_t sequ
 {
 	return &l->flights[sequence & (KB_WINDOW - 1)];
 }
-
-/* -- publisher_lanes.c -- */
-
-/* Each lane in turn, beginning where the last call stopped. */
-void kb_lanes_send(struct kb_publishing *l);
-
-/* False: nothing may be sent now, whatever there is. */
-bool kb_lanes_open(const struct kb_publishing *l);
-bool kb_lanes_have_work(const struct kb_publishing *l);
-
-/* Refused messages have their next try on a new channel, once all that is on its way has its outcome. */
-void kb_lanes_renew_when_due(struct kb_publishing *l);
-
-/* ms, or less when a lane is to be resumed or an exchange to be asked for before. */
-int kb_lanes_until_due(const struct kb_publishing *l, int ms);
-
-/* False when memory is out. */
-bool kb_lanes_make_exchanges(struct kb_publishing *l, size_t writers);
-
-/* On a new connection: those that the consumer declares, who has one of its own. */
-void kb_lanes_expect_exchanges(struct kb_publishing *l);
-void kb_lanes_ask_for_exchange(struct kb_publishing *l);
-void kb_lanes_on_exchange(void *context, bool missing, const char *why);
-
-/* -- publisher_flights.c -- */
-
-/* A record is on its way, and its outcome will name `sequence`. */
-void kb_flights_take_off(struct kb_publishing *l, struct kb_lane *lane, struct kb_record *record, uint64_t sequence);
-
-/* One that is not sent, because its exchange is missing. */
-void kb_flights_refuse_unsent(struct kb_publishing *l, struct kb_lane *lane, struct kb_record *record, const char *why);
-
-/* So many of those that are sent one by one, to find the one that costs the connection, have had their turn. */
-void kb_flights_stepped(struct kb_publishing *l, unsigned n);
-
-/* Forgets the open flights and goes back to the first message of each lane that is not settled. How many were open. */
-uint64_t kb_flights_rewind(struct kb_publishing *l);
-
-void kb_flights_on_settled(
-	void *context, uint64_t sequence, bool multiple, enum kb_outcome outcome, const char *reason);
-void kb_flights_on_requeue(void *context, enum kb_requeue_cause cause, const char *reason);
-void kb_flights_on_returned(void *context, const struct kb_message *m, const char *reason);
 
 #endif

@@ -1,11 +1,11 @@
-/* What is sent from the rings of the outbox, in which order, and what waits. */
-#include "bus/publisher_loop.h"
+#include "bus/lanes.h"
 
 #include <stdlib.h>
+#include "bus/flights.h"
 #include "bus/traffic.h"
 #include "core/clock.h"
 
-enum { RENEW_PATIENCE_MS = 1000 /* for the confirms of what is on its way, before a channel is given up */ };
+enum { RENEW_PATIENCE_MS = 1000 /* for the confirms of what is in flight, before a channel is given up */ };
 
 bool kb_lanes_open(const struct kb_publishing *l)
 {
@@ -74,7 +74,7 @@ static bool send_record(struct kb_publishing *l, struct kb_lane *lane, struct kb
 
 static bool holds(const struct kb_lane *lane)
 {
-	return lane->waits || kb_retry_holds(&lane->retry, lane->under_way);
+	return lane->waits || kb_retry_holds(&lane->retry, lane->in_flight);
 }
 
 /* Up to `batch` messages of one lane. False: the broker or the window takes no more. */
@@ -156,8 +156,10 @@ void kb_lanes_ask_for_exchange(struct kb_publishing *l)
 	for (size_t i = 0; i < l->n_lanes; i++)
 		l->written[i] = kb_ring_written(l->lanes[i].ring);
 	kb_exchanges_asked(l->exchanges, l->written);
-	if (l->p->api->publish->ask_exchange(l->broker, exchange) == KB_BROKER_INVALID)
-		kb_lanes_on_exchange(l, false, NULL); /* then by trying */
+	if (l->p->api->publish->ask_exchange(l->broker, exchange) == KB_BROKER_INVALID) {
+		kb_exchanges_answered(l->exchanges, false, NULL, kb_now_ms()); /* the next message will tell */
+		wake_waiting_lanes(l);
+	}
 }
 
 void kb_lanes_expect_exchanges(struct kb_publishing *l)

@@ -1,5 +1,4 @@
-/* Messages on their way: what the broker says became of them, and what is sent again. */
-#include "bus/publisher_loop.h"
+#include "bus/flights.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -34,7 +33,7 @@ static void tell_rejected(struct kb_publishing *l, const struct kb_record *recor
 static void land(struct kb_flight *f)
 {
 	f->record = NULL;
-	f->lane->under_way -= f->n;
+	f->lane->in_flight -= f->n;
 }
 
 /* Of core NATS it is only known that the server has read them, and that it will not read those that cost the
@@ -129,7 +128,7 @@ uint64_t kb_flights_rewind(struct kb_publishing *l)
 		open += kb_flight(l, l->oldest)->record ? kb_flight(l, l->oldest)->n : 0;
 	for (size_t i = 0; i < l->n_lanes; i++) {
 		l->lanes[i].cursor = kb_ring_cursor(l->lanes[i].ring);
-		l->lanes[i].under_way = 0;
+		l->lanes[i].in_flight = 0;
 		l->lanes[i].waits = false;
 		kb_retry_resume(&l->lanes[i].retry);
 	}
@@ -208,7 +207,7 @@ void kb_flights_take_off(struct kb_publishing *l, struct kb_lane *lane, struct k
 		l->newest = sequence;
 	}
 	l->next = sequence + 1;
-	lane->under_way++;
+	lane->in_flight++;
 }
 
 void kb_flights_refuse_unsent(struct kb_publishing *l, struct kb_lane *lane, struct kb_record *record, const char *why)
