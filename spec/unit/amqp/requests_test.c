@@ -23,7 +23,7 @@ static void each_exchange_has_a_channel(void)
 
 static void request_of(struct scene *s, int number)
 {
-	char exchange[8];
+	char exchange[16];
 	snprintf(exchange, sizeof exchange, "x%d", number);
 	request(s, exchange);
 }
