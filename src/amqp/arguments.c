@@ -5,7 +5,7 @@
 
 enum { POOL_PAGE = 4096 };
 
-/* One object on its way into a table. */
+/* An object that becomes a table. */
 struct filling {
 	amqp_pool_t *pool;
 	amqp_table_t *table;

@@ -47,8 +47,8 @@ static size_t common_address(const struct kb_broker *b)
 	return common ? atomic_load_explicit(common, memory_order_relaxed) : b->current;
 }
 
-/* A lost connection says little of its broker, so that has one more try. Brokers of a list need not be a cluster: an
- * answer reaches its question only when it goes to the broker where all of us are. */
+/* A lost connection says little of its broker, so that has one more try. Brokers of a list need not be a cluster: a
+ * reply reaches its request only when it goes to the broker where all of us are. */
 static size_t choose_address(struct kb_broker *b)
 {
 	bool once_more = b->once_more;
@@ -112,7 +112,7 @@ static const char *amqp_address(const struct kb_broker *b)
 
 /* -- working -- */
 
-/* What the library has got from the socket and not given to us. */
+/* True when the library has read something from the socket that it has not handed to us. */
 static bool has_unread(const struct kb_broker *b)
 {
 	return amqp_frames_enqueued(b->link.connection) || amqp_data_in_buffer(b->link.connection);
@@ -141,7 +141,7 @@ static enum kb_broker_result read_frames(struct kb_broker *b, unsigned max_messa
 	return KB_BROKER_AGAIN;
 }
 
-/* A broker that has gone silent has had its time. */
+/* A broker that has gone silent gets no second try. */
 static enum kb_broker_result keep_alive(struct kb_broker *b)
 {
 	const char *why = kb_amqp_link_keep_alive(&b->link, !b->held);
@@ -171,7 +171,7 @@ static short amqp_poll_events(const struct kb_broker *b)
 	return (short)((b->held ? 0 : POLLIN) | (kb_amqp_link_waiting(&b->link) ? POLLOUT : 0));
 }
 
-/* A closed peer would wake a loop that asks for nothing, over and over. */
+/* A closed peer would wake a loop that polls for nothing, over and over. */
 static int amqp_poll_fd(const struct kb_broker *b)
 {
 	return b->link.connection && amqp_poll_events(b) ? amqp_get_sockfd(b->link.connection) : -1;

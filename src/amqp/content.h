@@ -1,15 +1,15 @@
-/* A content, a method with header and body, as it comes in frame by frame on one channel. */
+/* A content, which is a header and a body that follow a method, as it comes in frame by frame on one channel. */
 #ifndef KB_AMQP_CONTENT_H
 #define KB_AMQP_CONTENT_H
 
 #include <amqp.h>
 #include "core/message.h"
 
-/* The strings of `m` lie in the library's pool of the channel, which is to be released when the content is done with.
+/* The strings of `m` lie in the library's pool of the channel, which the caller releases when the content is done with.
  * Zero-initialise. */
 struct kb_amqp_content {
 	bool active;
-	bool discard;   /* nobody is to get it */
+	bool discard;   /* it is not handed over */
 	bool in_buffer; /* the body came in several frames and lies in `body` */
 	struct kb_message m;
 	size_t expected;  /* bytes of body still to come */
@@ -18,7 +18,7 @@ struct kb_amqp_content {
 	struct kb_buf headers, properties; /* the lists of `m` */
 };
 
-enum { KB_AMQP_USELESS_MAX = 64 /* then the broker does not speak the protocol */ };
+enum { KB_AMQP_USELESS_MAX = 64 /* more of them, and the broker does not speak the protocol */ };
 
 /* Forgets what was there. */
 void kb_amqp_content_clear(struct kb_amqp_content *c);

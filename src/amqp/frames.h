@@ -1,9 +1,9 @@
 /*
- * AMQP 0-9-1 frames written into a buffer of ours, by librabbitmq's encoders.
+ * Writes AMQP 0-9-1 frames into a buffer of ours, with librabbitmq's encoders.
  *
  * librabbitmq's own amqp_basic_publish() writes to the socket three times a message and blocks when it is full.
- * Gathered here, hundreds of messages leave with one call that takes what the socket takes: spec/bench tells what that
- * is worth.
+ * Gathered here, hundreds of messages leave with one call that writes what the socket takes: spec/bench measures what
+ * that is worth.
  */
 #ifndef KB_AMQP_FRAMES_H
 #define KB_AMQP_FRAMES_H

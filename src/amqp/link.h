@@ -37,13 +37,13 @@ const char *kb_amqp_link_open(
 void kb_amqp_link_drop(struct kb_amqp_link *link);
 void kb_amqp_link_free(struct kb_amqp_link *link);
 
-/* What is known of the end of the connection beyond `why`, which a call of the library or of ours gave. */
+/* The best reason for the end of a connection: what TLS says of it, or else `why`, from a call of the library. */
 const char *kb_amqp_link_reason(const struct kb_amqp_link *link, const char *why);
 
 /* Bytes in `out` that wait. */
 size_t kb_amqp_link_waiting(const struct kb_amqp_link *link);
 
-/* Each returns NULL, or why the connection is lost. */
+/* These return NULL, or why the connection is lost. */
 
 /* Writes what the socket takes now. */
 const char *kb_amqp_link_flush(struct kb_amqp_link *link);

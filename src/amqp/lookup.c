@@ -14,21 +14,21 @@ enum kb_broker_result kb_amqp_lookup_exchange(struct kb_broker *b, struct kb_sli
 	amqp_channel_t channel = kb_amqp_channels_of_lookup(b);
 	if (!channel)
 		return KB_BROKER_INVALID;
-	/* The broker reads frames in their order, so the question need not wait for the channel. */
+	/* The broker reads frames in their order, so the declaration need not wait for the channel. */
 	if (!b->lookup.open)
 		b->lookup.open = kb_amqp_frames_put_method(
 			&b->link.out, channel, AMQP_CHANNEL_OPEN_METHOD, &(amqp_channel_open_t){{0, NULL}});
 	amqp_exchange_declare_t declare = {.exchange = kb_amqp_bytes_of(exchange), .passive = 1};
-	b->lookup.asked =
+	b->lookup.sent =
 		b->lookup.open && kb_amqp_frames_put_method(&b->link.out, channel, AMQP_EXCHANGE_DECLARE_METHOD, &declare);
-	return b->lookup.asked ? KB_BROKER_OK : KB_BROKER_INVALID;
+	return b->lookup.sent ? KB_BROKER_OK : KB_BROKER_INVALID;
 }
 
 static void tell(struct kb_broker *b, bool missing, const char *why)
 {
-	bool asked = b->lookup.asked;
-	b->lookup.asked = false;
-	if (asked && b->events.publish.exchange)
+	bool sent = b->lookup.sent;
+	b->lookup.sent = false;
+	if (sent && b->events.publish.exchange)
 		b->events.publish.exchange(b->events.context, missing, why);
 }
 
@@ -57,5 +57,5 @@ bool kb_amqp_lookup_frame(struct kb_broker *b, const amqp_frame_t *frame)
 
 void kb_amqp_lookup_clear(struct kb_broker *b)
 {
-	b->lookup.open = b->lookup.asked = false;
+	b->lookup.open = b->lookup.sent = false;
 }

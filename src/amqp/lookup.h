@@ -9,7 +9,7 @@
 
 struct kb_broker;
 
-/* ask_exchange() of publish_api.h. */
+/* look_up_exchange() of publish_api.h. */
 enum kb_broker_result kb_amqp_lookup_exchange(struct kb_broker *b, struct kb_slice exchange);
 
 /* True for a frame of the lookup's channel, which is handled then. */

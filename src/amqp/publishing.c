@@ -37,7 +37,7 @@ bool kb_amqp_publishing_on(const struct kb_broker *b, amqp_channel_t channel)
 	return channel == KB_AMQP_CHANNELS_PUBLISH && (b->publishing.open || b->publishing.renewing);
 }
 
-/* The channel is closed. What was open on it is to be sent again. */
+/* The channel is closed. The loop sends again what was open on it. */
 static enum kb_broker_result replace_channel(struct kb_broker *b, enum kb_requeue_cause cause, const char *why)
 {
 	b->publishing.open = b->publishing.renewing = false;
@@ -170,5 +170,5 @@ const struct kb_publish_api kb_amqp_publishing = {
 	.has_exchanges = true,
 	.publish = publish,
 	.renew = renew,
-	.ask_exchange = kb_amqp_lookup_exchange,
+	.look_up_exchange = kb_amqp_lookup_exchange,
 };

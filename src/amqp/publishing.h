@@ -10,7 +10,7 @@ extern const struct kb_publish_api kb_amqp_publishing;
 /* Opens the channel in confirm mode. NULL, or why not; the connection is then of no use. */
 const char *kb_amqp_publishing_open(struct kb_broker *b);
 
-/* Is this its channel? Never on a connection that only consumes: there nobody is to be told of messages. */
+/* True when this is its channel. A connection that only consumes has none. */
 bool kb_amqp_publishing_on(const struct kb_broker *b, amqp_channel_t channel);
 
 /* basic.ack (KB_DONE) or basic.nack (KB_PENDING). */

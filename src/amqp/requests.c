@@ -14,7 +14,8 @@ static bool is_for(const struct kb_amqp_request_channel *q, struct kb_slice exch
 	return q->used && kb_slice_equal(kb_buf_slice(&q->exchange), exchange);
 }
 
-/* The exchange's own, or else the one that was not used for longest: the broker has answered what went by that. */
+/* The one of this exchange, or else the one least recently used: by now the broker has returned or refused what went by
+ * that, if it was going to. */
 static struct kb_amqp_request_channel *channel_for(struct kb_broker *b, struct kb_slice exchange)
 {
 	size_t n = kb_amqp_channels_for_requests(b);

@@ -69,8 +69,8 @@ struct kb_broker {
 	uint64_t requests_sent;
 
 	struct {
-		bool open;  /* its channel */
-		bool asked; /* and the broker has not answered yet */
+		bool open; /* its channel */
+		bool sent; /* and the broker has not answered yet */
 	} lookup;
 
 	struct kb_amqp_subscription *subscriptions;

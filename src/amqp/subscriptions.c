@@ -154,7 +154,7 @@ static enum kb_broker_result subscribe(struct kb_broker *b, const struct kb_subs
 }
 
 /* A passive declaration changes nothing and is answered with the length of the queue. A queue that the broker has named
- * is a new one, in which nothing has waited. */
+ * is new, and nothing waits in it. */
 static void count(struct kb_broker *b, uint32_t index)
 {
 	amqp_channel_t channel = kb_amqp_channels_of_subscription(index);
@@ -170,8 +170,8 @@ static bool retry_due(const struct kb_amqp_subscription *sub)
 	return sub->s && sub->retry_at && !sub->closing && sub->retry_at <= kb_now_ms();
 }
 
-/* Not while a message is held: an answer of the broker would stand behind all that it has sent, and the library would
- * have to keep that. */
+/* Not while a message is held: the broker's answers come behind all that it has sent, which the library would have to
+ * keep. */
 enum kb_broker_result kb_amqp_subscriptions_retry(struct kb_broker *b)
 {
 	for (size_t i = 0; i < b->n_subscriptions && !b->held; i++)

@@ -13,7 +13,7 @@
 
 enum { PUMP_BYTES = 64 * 1024 };
 
-/* Bytes on their way through the pump in one direction. */
+/* Bytes that pass through the pump in one direction. */
 struct flow {
 	size_t from, n;
 	char bytes[PUMP_BYTES];
@@ -24,7 +24,7 @@ struct kb_amqp_tls {
 	int plain, ours; /* plain: the library's end of the pair, closed by it */
 	pthread_t thread;
 	bool has_thread;
-	_Atomic bool ended; /* by the broker's side; the reason stands then */
+	_Atomic bool ended; /* by the broker's side; then the reason is set */
 	struct flow out, in;
 };
 

@@ -27,7 +27,7 @@ struct kb_amqp_tls *kb_amqp_tls_start(
 int kb_amqp_tls_plain(const struct kb_amqp_tls *tls);
 int kb_amqp_tls_tcp(const struct kb_amqp_tls *tls);
 
-/* Why the broker's side ended, once the plain end is at its end; NULL: the broker just closed it. Stays valid. */
+/* Why the broker's side ended, once the plain end has ended; NULL: the broker just closed it. Stays valid. */
 const char *kb_amqp_tls_reason(const struct kb_amqp_tls *tls);
 
 void kb_amqp_tls_end(struct kb_amqp_tls *tls); /* NULL is fine */

@@ -5,13 +5,13 @@
 #include "amqp/reason.h"
 #include "core/log.h"
 
-/* One subscription on its way to the broker. */
+/* A subscription that is being declared. */
 struct declaring {
 	amqp_connection_state_t connection;
 	amqp_channel_t channel;
 	const struct kb_subscription *s;
 	struct kb_amqp_declared *result;
-	amqp_bytes_t queue; /* the server may have chosen the name */
+	amqp_bytes_t queue; /* the broker may have chosen the name */
 };
 
 /* Unknown types of exchanges, for one, are not the channel's end but the connection's; 320 is an operator's doing, and
@@ -33,7 +33,7 @@ static bool exists_otherwise(amqp_rpc_reply_t reply)
 	return close->reply_code == AMQP_PRECONDITION_FAILED;
 }
 
-/* True when the last call was answered well. */
+/* True when the last call succeeded. */
 static bool step(struct declaring *d, const char *what, const char *name)
 {
 	amqp_rpc_reply_t reply = amqp_get_rpc_reply(d->connection);

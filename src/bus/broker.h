@@ -1,6 +1,6 @@
 /*
  * A connection to a broker: the contract that each bus implements and that the loops of publisher.c, consumer.c and
- * listener.c drive. The contracts for what happens on the connection stand in publish_api.h, consume_api.h and
+ * listener.c drive. The contracts for what happens on the connection are in publish_api.h, consume_api.h and
  * request_api.h. A bus fills those that it has.
  *
  * One kb_broker is one connection at a time, used by one process and one thread. It sleeps only in connect() and
@@ -37,7 +37,7 @@ struct kb_broker_config {
 	struct kb_broker_tls tls;
 	uint32_t index; /* goes into kb_origin.broker */
 	bool confirm;   /* on a bus whose protocol confirms nothing: settle a message when the broker has read it, not when
-					   it is on its way */
+					   it is sent */
 	struct kb_connection *traffic; /* counts what passes (traffic.h); may be NULL */
 	const void *options; /* of this bus alone, declared in its broker.h, kept by the caller; NULL: its defaults */
 };

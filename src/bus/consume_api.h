@@ -46,7 +46,7 @@ struct kb_consume_api {
 
 	/* Both only inside delivered(), for the message that it is called with. NULL: the bus has no such thing. */
 
-	/* settle() for a handler that goes on: it is on its way when this returns. delay_ms: of KB_REQUEUE, before the
+	/* settle() for a handler that goes on: it is sent when this returns. delay_ms: of KB_REQUEUE, before the
 	 * message is delivered again; 0: at once. */
 	enum kb_broker_result (*settle_now)(
 		struct kb_broker *b, const struct kb_origin *origin, enum kb_outcome outcome, unsigned delay_ms);

@@ -13,28 +13,28 @@
 
 enum {
 	CATCH_UP_BATCH = 10000, /* deliveries between two looks at acknowledgements while there is a backlog */
-	COUNT_MS = 1000,        /* between two questions how much of a backlog is left */
+	COUNT_MS = 1000,        /* between two counts of how much of a backlog is left */
 	FULL_PAUSE_MS = 1       /* while every inbox is full: long enough for a worker to finish dozens of messages */
 };
 
 /* Messages of one subscription that waited at the broker when it started, and are still to come. Other consumers, their
- * expiry or a purge may take part of them, so the broker is asked, too: of what waits in a queue, new messages are the
- * last, so no more of the backlog is left than waits at all. A stream has a length, too, and none of it is for us. */
+ * expiry or a purge may take some of them, so the broker counts again: new messages are the last in a queue, so no more
+ * of the backlog is left than waits at all. A stream has a length, too, and none of it is for us. */
 struct backlog {
 	uint64_t left;
 	uint64_t counted; /* what waited when the broker last counted */
-	bool silent;      /* no worker owed an outcome then, and nothing has come since */
+	bool silent;      /* then no worker owed an outcome, and nothing has come since */
 	size_t worker;    /* that gets them, when one gets them all */
 };
 
 struct loop {
 	const struct kb_consumer *c;
 	struct kb_broker *broker;
-	int64_t count_at;   /* ms; when to ask what is left of backlogs */
+	int64_t count_at;   /* ms; when to count what is left of backlogs */
 	uint64_t unsettled; /* messages at the workers that are still to be acknowledged */
 	bool connected, full;
 	bool has_prefetch;        /* one of the subscriptions */
-	bool acks_had_their_turn; /* right before the last sleep that did not happen */
+	bool acks_had_their_turn; /* right before a sleep that they made unnecessary */
 	struct kb_backoff backoff;
 	struct kb_pace pace;
 	struct kb_own_events own;
@@ -85,7 +85,7 @@ static bool worker_by_key(const struct loop *l, const struct kb_message *m, size
 	return true;
 }
 
-/* Order matters more than room: a message that belongs to one worker waits for it. */
+/* Order matters more than room: a message that belongs to a worker waits for that worker. */
 static bool hand_over(struct loop *l, const struct kb_message *m)
 {
 	size_t worker;
@@ -97,7 +97,7 @@ static bool hand_over(struct loop *l, const struct kb_message *m)
 	return kb_turn_put(&l->own.to, m);
 }
 
-/* Headers count too, and what fits into no inbox would wait in front of all others for ever. */
+/* Headers count too. A message that fits into no inbox would wait in front of all others for ever. */
 static bool fits(struct loop *l, const struct kb_message *m)
 {
 	size_t most = kb_inbox_message_max(l->c->inbox);
@@ -126,8 +126,8 @@ static void on_waiting(void *context, uint32_t subscription, uint32_t messages)
 	l->backlogs[subscription] = (struct backlog){.left = messages, .counted = messages, .worker = l->own.to.worker};
 }
 
-/* What the broker had sent when it counted may come behind its answer, but not behind its answer to the next question:
- * so it is the count before this one that holds now. */
+/* What the broker had sent when it counted may come behind that count, but not behind the next one: so now the count
+ * before this one holds. */
 static void on_counted(void *context, uint32_t subscription, uint32_t messages)
 {
 	struct loop *l = context;
@@ -189,7 +189,7 @@ static bool harvest(struct loop *l)
 	return more;
 }
 
-/* What was delivered before needs no acknowledgement any more; taken back, it gives room to the event. */
+/* Earlier deliveries need no acknowledgement any more; taken back, they make room for the event. */
 static void report(struct loop *l, bool open)
 {
 	l->connected = l->full = false;
@@ -204,7 +204,7 @@ static void report(struct loop *l, bool open)
 
 static void sleep_until_work(struct loop *l, int timeout_ms)
 {
-	bool want_outcomes = l->connected && l->unsettled > 0; /* without a connection, nobody is to be told of them */
+	bool want_outcomes = l->connected && l->unsettled > 0; /* without a connection there is nothing to acknowledge */
 	struct kb_wake *wake = want_outcomes ? kb_inbox_consumer_wake(l->c->inbox) : NULL;
 	if (want_outcomes)
 		kb_wake_arm(wake);
@@ -273,7 +273,7 @@ static void count_backlogs(struct loop *l)
 			l->c->api->consume->count(l->broker, (uint32_t)i);
 }
 
-/* With a prefetch, the broker sends no more before it has its acknowledgements: there may be nothing to gather. */
+/* With a prefetch, the broker sends no more before it has its acknowledgements: so there may be nothing to gather. */
 static bool gather(struct loop *l)
 {
 	return !l->has_prefetch && kb_pace_gather(&l->pace, KB_PACE_READ_US);

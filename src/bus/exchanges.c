@@ -6,27 +6,27 @@
 enum {
 	DOUBTS = 64,
 	KNOWN = 256,       /* a power of two */
-	TRUSTED_MS = 1000, /* from the answer that it is there */
-	FORGET_MS = 10000, /* that nobody has published to a missing one */
-	PAUSE_MS = 100,    /* between two questions for one that is waited for; doubles */
+	TRUSTED_MS = 1000, /* since a lookup found it */
+	FORGET_MS = 10000, /* without a message to a missing one */
+	PAUSE_MS = 100,    /* between two lookups of one that is waited for; doubles */
 	PAUSE_MAX_MS = 1000
 };
 
-enum state { NONE, IN_DOUBT, ASKED, MISSING, THERE };
+enum state { NONE, IN_DOUBT, LOOKUP, MISSING, THERE };
 
 struct doubt {
 	enum state state;
 	uint8_t size;
 	char name[KB_EXCHANGE_NAME_MAX];
-	int64_t ask_at;    /* IN_DOUBT */
-	int64_t used_at;   /* MISSING: of the last message; THERE: of the answer */
+	int64_t due_at;    /* IN_DOUBT */
+	int64_t used_at;   /* MISSING: of the last message; THERE: of the lookup */
 	int pause_ms;      /* while it is waited for */
-	uint64_t *covered; /* for each writer: the messages before it were there when it was asked for */
+	uint64_t *covered; /* for each writer: the messages before it were there when the lookup was sent */
 	char why[300];
 };
 
-/* An exchange that took messages, and the first connection on which it did. One for each hash: a name that falls on
- * another's place takes it. */
+/* An exchange that took messages, and the first connection on which it did. There is one for each hash: a name that has
+ * another's place takes it over. */
 struct known {
 	uint64_t hash; /* 0: none */
 	uint64_t since;
@@ -127,7 +127,7 @@ static struct doubt *free_place(struct kb_exchanges *x, int64_t now)
 static void put_in_doubt(struct doubt *d, int64_t now)
 {
 	d->state = IN_DOUBT;
-	d->ask_at = now;
+	d->due_at = now;
 	d->pause_ms = 0;
 }
 
@@ -163,7 +163,7 @@ void kb_exchanges_connected(struct kb_exchanges *x, int64_t now)
 		struct doubt *d = &x->doubts[i];
 		if (d->state == MISSING || d->state == THERE)
 			drop(x, d);
-		else if (d->state == ASKED)
+		else if (d->state == LOOKUP)
 			put_in_doubt(d, now);
 	}
 }
@@ -185,18 +185,18 @@ enum kb_exchange_verdict kb_exchanges_verdict(
 	return KB_EXCHANGE_MISSING;
 }
 
-/* -- asking for them -- */
+/* -- looking them up -- */
 
 bool kb_exchanges_next(struct kb_exchanges *x, int64_t now, struct kb_slice *exchange)
 {
 	x->next = NULL;
 	for (size_t i = 0; x->n && i < DOUBTS; i++) {
 		struct doubt *d = &x->doubts[i];
-		if (d->state == ASKED)
+		if (d->state == LOOKUP)
 			return false;
 		if (is_over(d, now))
 			drop(x, d);
-		if (d->state == IN_DOUBT && d->ask_at <= now && (!x->next || d->ask_at < x->next->ask_at))
+		if (d->state == IN_DOUBT && d->due_at <= now && (!x->next || d->due_at < x->next->due_at))
 			x->next = d;
 	}
 	if (x->next)
@@ -204,9 +204,9 @@ bool kb_exchanges_next(struct kb_exchanges *x, int64_t now, struct kb_slice *exc
 	return x->next != NULL;
 }
 
-void kb_exchanges_asked(struct kb_exchanges *x, const uint64_t *written)
+void kb_exchanges_lookup_sent(struct kb_exchanges *x, const uint64_t *written)
 {
-	x->next->state = ASKED;
+	x->next->state = LOOKUP;
 	memcpy(x->next->covered, written, x->writers * sizeof *written);
 }
 
@@ -214,21 +214,21 @@ static void wait_for(struct doubt *d, int64_t now)
 {
 	int doubled = d->pause_ms ? d->pause_ms * 2 : PAUSE_MS;
 	d->pause_ms = doubled > PAUSE_MAX_MS ? PAUSE_MAX_MS : doubled;
-	d->ask_at = now + d->pause_ms;
+	d->due_at = now + d->pause_ms;
 	d->state = IN_DOUBT;
 }
 
-static struct doubt *the_asked(struct kb_exchanges *x)
+static struct doubt *in_lookup(struct kb_exchanges *x)
 {
 	for (size_t i = 0; x->n && i < DOUBTS; i++)
-		if (x->doubts[i].state == ASKED)
+		if (x->doubts[i].state == LOOKUP)
 			return &x->doubts[i];
 	return NULL;
 }
 
-bool kb_exchanges_answered(struct kb_exchanges *x, bool missing, const char *why, int64_t now)
+bool kb_exchanges_lookup_done(struct kb_exchanges *x, bool missing, const char *why, int64_t now)
 {
-	struct doubt *d = the_asked(x);
+	struct doubt *d = in_lookup(x);
 	if (!d)
 		return false;
 	d->used_at = now;
@@ -254,10 +254,10 @@ int kb_exchanges_until(const struct kb_exchanges *x, int64_t now, int ms)
 	int until = ms;
 	for (size_t i = 0; x->n && i < DOUBTS; i++) {
 		const struct doubt *d = &x->doubts[i];
-		if (d->state == ASKED)
-			return ms; /* its answer wakes us */
-		if (d->state == IN_DOUBT && d->ask_at < now + until)
-			until = d->ask_at > now ? (int)(d->ask_at - now) : 0;
+		if (d->state == LOOKUP)
+			return ms; /* its result wakes us */
+		if (d->state == IN_DOUBT && d->due_at < now + until)
+			until = d->due_at > now ? (int)(d->due_at - now) : 0;
 	}
 	return until;
 }

@@ -36,8 +36,7 @@ static void land(struct kb_flight *f)
 	f->lane->in_flight -= f->n;
 }
 
-/* Of core NATS it is only known that the server has read them, and that it will not read those that cost the
- * connection. */
+/* A bus with config.confirm tells only that the broker has read messages, and which ones it will not read. */
 static void count_settled(const struct kb_publisher *p, bool rejected, unsigned n)
 {
 	struct kb_connection *c = p->config.traffic;
@@ -82,7 +81,7 @@ static void log_refused(struct kb_publishing *l, const struct kb_record *record,
 			destination(l, &m, to), reason ? reason : "refused by the broker");
 }
 
-/* Perhaps only for now: it stays in its ring, and those behind it too. */
+/* Perhaps only for now: the message stays in its ring, and those behind it do too. */
 static void refuse(struct kb_publishing *l, uint64_t sequence, const char *reason)
 {
 	struct kb_flight *f = kb_flight(l, sequence);
@@ -137,7 +136,7 @@ uint64_t kb_flights_rewind(struct kb_publishing *l)
 	return open;
 }
 
-/* The exchanges of all open messages. False: there is none among them that is worth to be asked for. */
+/* Puts the exchanges of all open messages in doubt. False: none of them needs a lookup. */
 static bool doubt_exchanges(struct kb_publishing *l)
 {
 	bool doubted = false;
@@ -150,7 +149,7 @@ static bool doubt_exchanges(struct kb_publishing *l)
 	return doubted;
 }
 
-/* The guilty message is found. */
+/* The message that costs the channel is found. */
 static void end_stepping(struct kb_publishing *l, enum kb_requeue_cause cause, const char *reason)
 {
 	if (cause == KB_BROKER_FAILED)
@@ -160,7 +159,7 @@ static void end_stepping(struct kb_publishing *l, enum kb_requeue_cause cause, c
 	l->step_left = 0;
 }
 
-/* Unless we renewed the channel, none of the open messages arrived: one of them offended the broker. */
+/* Unless we renewed the channel, one of the open messages is the reason, and none of them arrived. */
 void kb_flights_on_requeue(void *context, enum kb_requeue_cause cause, const char *reason)
 {
 	struct kb_publishing *l = context;

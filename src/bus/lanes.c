@@ -45,7 +45,7 @@ static bool send_record(struct kb_publishing *l, struct kb_lane *lane, struct kb
 	enum kb_broker_result result = KB_BROKER_INVALID;
 	bool good = kb_message_decode(record->data, record->size, &m);
 	bool expired =
-		good && (m.origin.flags & KB_EXPIRES) && (uint64_t)kb_now_ms() > m.origin.tag; /* its asker has gone */
+		good && (m.origin.flags & KB_EXPIRES) && (uint64_t)kb_now_ms() > m.origin.tag; /* nobody waits for the reply */
 	if (good && has_no_exchange(l, lane, record, &m))
 		return !lane->waits;
 	if (good && !expired)
@@ -143,21 +143,21 @@ static void wake_waiting_lanes(struct kb_publishing *l)
 void kb_lanes_on_exchange(void *context, bool missing, const char *why)
 {
 	struct kb_publishing *l = context;
-	if (kb_exchanges_answered(l->exchanges, missing, why, kb_now_ms()))
+	if (kb_exchanges_lookup_done(l->exchanges, missing, why, kb_now_ms()))
 		kb_log_limited(&l->awaited, KB_LOG_WARNING, "%s: messages wait for their exchange: %s", l->p->api->name, why);
 	wake_waiting_lanes(l);
 }
 
-void kb_lanes_ask_for_exchange(struct kb_publishing *l)
+void kb_lanes_look_up_exchange(struct kb_publishing *l)
 {
 	struct kb_slice exchange;
 	if (!l->exchanges || !kb_exchanges_next(l->exchanges, kb_now_ms(), &exchange))
 		return;
 	for (size_t i = 0; i < l->n_lanes; i++)
 		l->written[i] = kb_ring_written(l->lanes[i].ring);
-	kb_exchanges_asked(l->exchanges, l->written);
-	if (l->p->api->publish->ask_exchange(l->broker, exchange) == KB_BROKER_INVALID) {
-		kb_exchanges_answered(l->exchanges, false, NULL, kb_now_ms()); /* the next message will tell */
+	kb_exchanges_lookup_sent(l->exchanges, l->written);
+	if (l->p->api->publish->look_up_exchange(l->broker, exchange) == KB_BROKER_INVALID) {
+		kb_exchanges_lookup_done(l->exchanges, false, NULL, kb_now_ms()); /* the next message will tell */
 		wake_waiting_lanes(l);
 	}
 }
@@ -175,7 +175,7 @@ void kb_lanes_expect_exchanges(struct kb_publishing *l)
 
 bool kb_lanes_make_exchanges(struct kb_publishing *l, size_t writers)
 {
-	if (!l->p->api->publish->ask_exchange)
+	if (!l->p->api->publish->look_up_exchange)
 		return true;
 	l->exchanges = kb_exchanges_new(writers, l->p->retry_ms);
 	l->written = calloc(writers, sizeof *l->written);

@@ -14,7 +14,7 @@ bool kb_lanes_have_work(const struct kb_publishing *l);
 /* Refused messages have their next try on a new channel, once everything in flight has its outcome. */
 void kb_lanes_renew_when_due(struct kb_publishing *l);
 
-/* ms, or less when a lane is to be resumed or an exchange to be asked for before. */
+/* ms, or less when a lane resumes or an exchange is looked up before. */
 int kb_lanes_until_due(const struct kb_publishing *l, int ms);
 
 /* False when memory is out. */
@@ -22,7 +22,7 @@ bool kb_lanes_make_exchanges(struct kb_publishing *l, size_t writers);
 
 /* On a new connection: those that the consumer declares, which has a connection of its own. */
 void kb_lanes_expect_exchanges(struct kb_publishing *l);
-void kb_lanes_ask_for_exchange(struct kb_publishing *l);
+void kb_lanes_look_up_exchange(struct kb_publishing *l);
 
 /* For kb_publish_events. */
 void kb_lanes_on_exchange(void *context, bool missing, const char *why);

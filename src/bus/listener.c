@@ -85,7 +85,7 @@ static void report(struct loop *loop, bool open)
 		loop->l->connection(loop->l->context, open, loop->l->api->address(loop->broker));
 }
 
-/* A subscription that the server refuses is logged and does not stop the others. */
+/* A subscription that the broker refuses is logged and does not stop the others. */
 static bool subscribe_all(struct loop *loop)
 {
 	const struct kb_listener *l = loop->l;

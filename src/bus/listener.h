@@ -1,4 +1,4 @@
-/* The loop of a process that handles its deliveries itself, on its main thread (nats manual: one process per
+/* The loop of a process that handles its deliveries itself, on its main thread (nats manual: a process for each
  * subject_queue_group). */
 #ifndef KB_BUS_LISTENER_H
 #define KB_BUS_LISTENER_H

@@ -16,7 +16,7 @@ static void begin(struct kb_buf *json, const struct kb_own_events *e, const char
 	add(json, "zone", kb_slice_from(e->zone));
 }
 
-/* Takes back what the workers are done with; nobody wants to know how it went. */
+/* Takes back what the workers are done with. Their outcomes mean nothing. */
 static void reclaim(struct kb_inbox *inbox)
 {
 	struct kb_origin origin;
@@ -64,7 +64,7 @@ void kb_own_event_connection(struct kb_own_events *e, const char *state, const c
 	kb_buf_free(&json);
 }
 
-/* As it is when it is a JSON object, which it is unless something else than us has touched it. */
+/* Unchanged when it is a JSON object, which it is unless something other than us has changed it. */
 static void add_payload(struct kb_buf *json, struct kb_slice payload)
 {
 	struct kb_json_error error;

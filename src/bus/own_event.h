@@ -1,4 +1,4 @@
-/* The module's own events, on their way to the workers like messages: event key and subkey, and a JSON object. */
+/* The module's own events, which go to the workers like messages: event key and subkey, and a JSON object. */
 #ifndef KB_BUS_OWN_EVENT_H
 #define KB_BUS_OWN_EVENT_H
 

@@ -28,7 +28,7 @@ struct kb_publish_events {
 	 * without a payload when that is longer than message_max. May be NULL. */
 	void (*returned)(void *context, const struct kb_message *m, const char *reason);
 
-	/* The reply to ask_exchange(): the exchange is missing and why; or it exists, or the broker cannot tell. May be
+	/* The reply to look_up_exchange(): the exchange is missing and why; or it exists, or the broker cannot tell. May be
 	 * NULL. */
 	void (*exchange)(void *context, bool missing, const char *why);
 };
@@ -47,7 +47,7 @@ struct kb_publish_api {
 
 	/* Asks whether the exchange exists, one at a time; exchange() has the reply. KB_BROKER_INVALID: this connection
 	 * cannot ask. NULL: the bus has no exchanges. */
-	enum kb_broker_result (*ask_exchange)(struct kb_broker *b, struct kb_slice exchange);
+	enum kb_broker_result (*look_up_exchange)(struct kb_broker *b, struct kb_slice exchange);
 };
 
 #endif

@@ -19,7 +19,7 @@ static bool all_settled(const struct kb_publishing *l)
 	return true;
 }
 
-/* True once the loop is to end: asked to, and nothing left that could still be delivered. */
+/* True once the loop ends: *stop is set, and nothing is left that could still be delivered. */
 static bool finished(struct kb_publishing *l)
 {
 	if (!l->p->stop || !*l->p->stop)
@@ -36,7 +36,7 @@ static void on_blocked(void *context, bool blocked, const char *reason)
 	kb_own_event_connection(&l->own, blocked ? "blocked" : "unblocked", reason);
 }
 
-/* -- answers -- */
+/* -- what the broker says of replies -- */
 
 static bool on_delivered(void *context, const struct kb_message *m)
 {
@@ -92,7 +92,7 @@ static void sleep_until_work(struct kb_publishing *l, int timeout_ms)
 		kb_wake_disarm(wake);
 }
 
-/* With a subkey of their own: routes for `open` and `closed`, which are the consumer's, expect one for each of its
+/* With a subkey of their own: `open` and `closed` are the consumer's, and routes for them expect one for each of its
  * connections. */
 static void tell_state(struct kb_publishing *l, bool open)
 {
@@ -179,7 +179,7 @@ static void serve(struct kb_publishing *l)
 {
 	kb_lanes_renew_when_due(l);
 	kb_lanes_send(l);
-	kb_lanes_ask_for_exchange(l);
+	kb_lanes_look_up_exchange(l);
 	enum kb_broker_result result = l->p->api->process(l->broker, l->silent ? 0 : UINT32_MAX);
 	l->silent = false;
 	if (l->settled_any)

@@ -21,21 +21,21 @@ struct kb_publisher {
 	const struct kb_subscription *subscriptions; /* for which a consumer declares the exchanges, on the same broker */
 	size_t n_subscriptions;
 	void *context;
-	/* For answers on the connection that the questions went by (questions.h), which is open when the subscription to
-	 * them stands; all NULL: none are expected. */
-	const struct kb_subscription *(*subscription)(void *context); /* to make on a connection that is new */
-	void (*subscribed)(void *context);                            /* it stands; may be NULL */
-	void (*fell)(void *context, const char *reason);              /* it does not, or no longer; may be NULL */
-	bool (*delivered)(void *context, const struct kb_message *m); /* as in kb_broker_events */
+	/* For replies on the connection that the requests went by, which counts as open when the subscription to them is
+	 * active; all NULL: none are expected. */
+	const struct kb_subscription *(*subscription)(void *context); /* for a new connection */
+	void (*subscribed)(void *context);                            /* it is active; may be NULL */
+	void (*fell)(void *context, const char *reason);              /* it was refused, or has ended; may be NULL */
+	bool (*delivered)(void *context, const struct kb_message *m); /* as in kb_consume_events */
 	void (*unroutable)(void *context, struct kb_slice exchange, struct kb_slice correlation_id); /* may be NULL */
 	void (*too_large)(void *context, const struct kb_message *m, size_t bytes);                  /* may be NULL */
-	/* A message that the protocol or the broker has no room for, and that is never sent; may be NULL. */
+	/* A message that is too long for the protocol or the broker, and is never sent; may be NULL. */
 	void (*unsendable)(void *context, const struct kb_message *m);
-	void (*sent)(void *context, const struct kb_message *m); /* it is on its way, and settled; may be NULL */
+	void (*sent)(void *context, const struct kb_message *m); /* it is sent, and settled with that; may be NULL */
 	void (*forbidden)(
-		void *context, struct kb_slice subject, const char *reason);   /* as in kb_broker_events; may be NULL */
+		void *context, struct kb_slice subject, const char *reason);   /* as in the events of the broker; may be NULL */
 	void (*connection)(void *context, bool open, const char *address); /* may be NULL */
-	void (*notice)(void *context, const char *name);                   /* as in kb_broker_events; may be NULL */
+	void (*notice)(void *context, const char *name);                   /* as in the events of the broker; may be NULL */
 	void (*tick)(void *context);                                       /* at least once a second; may be NULL */
 	int drain_ms;             /* how long to go on after *stop while there are messages and a connection */
 	const volatile int *stop; /* ends the loop when not 0; may be NULL */

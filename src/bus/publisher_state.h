@@ -45,21 +45,21 @@ struct kb_publishing {
 	uint64_t newest;       /* that of the last flight, which may be a run */
 
 	/* After the broker closed the channel over one of the messages in flight, those are sent again one at a time, so
-	 * that the guilty one is found and the others are not lost with it. */
+	 * that the one at fault is found and the others are not lost with it. */
 	uint64_t step_left;
 
 	struct kb_exchanges *exchanges; /* NULL: the broker has none */
-	uint64_t *written;              /* by each lane's writer, when an exchange is asked for */
+	uint64_t *written;              /* by each lane's writer, when a lookup is sent */
 
 	/* Refused messages are sent again on a new channel: RabbitMQ 3.10 refuses all that comes for a quorum queue on a
 	 * channel that first published to it while it had no leader. */
 	int64_t renew_since; /* ms; when sending stopped for that, 0: not now */
 	bool renewing;       /* the channel is being replaced */
 	bool connected, blocked;
-	bool open;           /* and said to be: the subscription stands, if there is one */
+	bool open;           /* and said to be: the subscription is active, if there is one */
 	bool silent;         /* the broker has said nothing since it was last read */
 	bool settled_any;    /* since the writers that wait for an outcome were last woken */
-	int64_t drain_until; /* ms; 0 until the loop is asked to stop */
+	int64_t drain_until; /* ms; 0 until *stop is set */
 	struct kb_backoff backoff;
 	struct kb_pace pace;
 	struct kb_log_limit rejected, refused, returned, odd, unsendable, awaited;

@@ -4,7 +4,7 @@
  *
  *     flowing    everything is sent
  *     held       refused: nothing is sent until the pause is over
- *     probing    one message is on its way, the oldest; confirmed -> flowing, refused -> held, for longer
+ *     probing    one message is in flight, the oldest; confirmed -> flowing, refused -> held, for longer
  *
  * A queue that stays full must not hold up a writer for good. So a refusal after `patience_ms` of it is final, and
  * those that follow are final at once, until there was none for as long.
@@ -30,13 +30,13 @@ struct kb_retry {
 	bool held, probing;
 };
 
-/* One was refused. True: it is to be sent again; false: it is not. */
+/* A message was refused. True: send it again; false: its refusal is final. */
 bool kb_retry_refused(struct kb_retry *r, int64_t now, int64_t patience_ms);
 
-/* One was confirmed, which ends the probing. */
+/* A message was confirmed, which ends the probing. */
 void kb_retry_confirmed(struct kb_retry *r);
 
-/* True once a held one is to be resumed. */
+/* True once the pause is over. */
 static inline bool kb_retry_due(const struct kb_retry *r, int64_t now)
 {
 	return r->held && now >= r->resume_at;
@@ -45,7 +45,7 @@ static inline bool kb_retry_due(const struct kb_retry *r, int64_t now)
 /* From held to probing; elsewhere nothing changes. */
 void kb_retry_resume(struct kb_retry *r);
 
-/* True when nothing may be sent while so many are on their way. */
+/* True when nothing may be sent while so many are in flight. */
 static inline bool kb_retry_holds(const struct kb_retry *r, uint64_t in_flight)
 {
 	return r->held || (r->probing && in_flight > 0);

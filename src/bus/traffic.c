@@ -137,7 +137,7 @@ void kb_traffic_delivered(struct kb_connection *c, const struct kb_message *m)
 		return;
 	kb_count(&c->messages_in, 1);
 	kb_count(&c->bytes_in, m->payload.n);
-	if (!t) /* an answer to a question */
+	if (!t) /* a reply to a request */
 		return;
 	kb_count(&t->delivered, 1);
 	if (m->origin.flags & KB_REDELIVERED)

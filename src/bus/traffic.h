@@ -1,6 +1,6 @@
 /*
  * What passes over each connection and each subscription, for operators: written by the process that has the connection
- * while it works, read by whoever is asked (RPC, statistics).
+ * while it works, read by the process that an operator asks (RPC, statistics).
  *
  *     kb_traffic_create()       before any fork
  *     kb_traffic_connection()   by each process with a connection; goes into kb_broker_config.traffic
@@ -26,7 +26,7 @@ enum kb_subscription_state {
 	KB_SUBSCRIPTION_RETRYING
 };
 
-/* Why a message went nowhere. */
+/* Why a delivery was discarded. */
 enum kb_drop {
 	KB_DROP_TOO_LARGE,  /* a delivery larger than the inbox takes */
 	KB_DROP_UNREADABLE, /* a delivery that no policy can make sense of */
@@ -49,8 +49,8 @@ struct kb_connection {
 	kb_counter rejected;                 /* ... that it refused for good */
 	kb_counter returned;                 /* ... that no queue was bound for */
 	kb_counter invalid;                  /* ... that the protocol has no room for: never sent */
-	kb_counter expired;                  /* questions that nobody waited for any more: never sent */
-	kb_counter unmatched;                /* answers that no question waited for */
+	kb_counter expired;                  /* requests past their deadline: never sent */
+	kb_counter unmatched;                /* replies that no request waited for */
 	kb_counter forbidden;                /* how often the server did not let us publish to a subject */
 	kb_counter discovered;               /* how often a cluster announced more servers than before */
 	kb_counter lame_duck, slow_consumer; /* how often the server was about to close, found us too slow */
@@ -79,7 +79,7 @@ void kb_traffic_list(
 /* NULL for `address` or `error`: keep the last one. A change to open or blocked from less counts as opened. */
 void kb_traffic_state(struct kb_connection *c, enum kb_connection_state state, const char *address, const char *error);
 
-/* By the loop that has connected and subscribed and told whom it may concern: the connection is of use from now on. */
+/* By the loop, once it has connected and subscribed and has told so: from now on the connection is of use. */
 void kb_traffic_open(struct kb_connection *c);
 
 /* reason NULL: the subscription is active. */
@@ -123,7 +123,7 @@ uint64_t kb_traffic_subscription_sum(const struct kb_traffic *traffic, size_t of
 /* How many connections are in this state. */
 size_t kb_traffic_in_state(const struct kb_traffic *traffic, enum kb_connection_state state);
 
-/* What is settled of the outgoing messages, with whatever outcome. */
+/* How many outgoing messages are settled, with any outcome. */
 uint64_t kb_traffic_done(const struct kb_traffic *traffic);
 
 #endif

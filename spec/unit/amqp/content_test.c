@@ -42,7 +42,7 @@ static void a_content_that_is_cut_short_leaves_nothing(void)
 	kb_amqp_content_free(&c);
 }
 
-static void a_second_header_begins_anew(void)
+static void a_second_header_begins_again(void)
 {
 	struct kb_amqp_content c = {0};
 	kb_amqp_content_begin(&c, false);
@@ -69,7 +69,7 @@ int main(void)
 {
 	a_content_in_pieces_is_complete();
 	a_content_that_is_cut_short_leaves_nothing();
-	a_second_header_begins_anew();
+	a_second_header_begins_again();
 	what_brings_it_no_further_is_counted();
 	return check_failures ? 1 : 0;
 }

@@ -5,7 +5,7 @@ enum { CHANNEL = SCENE_CHANNELS - KB_AMQP_REQUEST_CHANNELS };
 
 static void ask(struct scene *s, const char *exchange)
 {
-	CHECK(kb_amqp.publish->ask_exchange(s->b, kb_slice_from(exchange)) == KB_BROKER_OK);
+	CHECK(kb_amqp.publish->look_up_exchange(s->b, kb_slice_from(exchange)) == KB_BROKER_OK);
 }
 
 static void an_exchange_that_is_there_is_found(void)
@@ -23,7 +23,7 @@ static void an_exchange_that_is_there_is_found(void)
 	end(&s);
 }
 
-/* Missing or refused: the channel is gone with the answer, and the next question opens it again. */
+/* Missing or refused: the channel is gone with the result, and the next lookup opens it again. */
 static void test_closed(uint16_t code, const char *expected)
 {
 	struct scene s;
@@ -56,7 +56,7 @@ static void it_costs_no_other_channel(void)
 	end(&s);
 }
 
-static void an_answer_to_nothing_is_not_told(void)
+static void a_result_of_no_lookup_is_not_told(void)
 {
 	struct scene s;
 	begin(&s);
@@ -70,12 +70,12 @@ static void an_answer_to_nothing_is_not_told(void)
 }
 
 /* Requests have the channels above the subscriptions' first. */
-static void without_a_channel_left_nothing_is_asked(void)
+static void without_a_channel_left_nothing_is_looked_up(void)
 {
 	struct scene s;
 	begin(&s);
 	amqp_tune_connection(s.b->link.connection, SCENE_SECOND + KB_AMQP_REQUEST_CHANNELS, SCENE_FRAME_MAX, 0);
-	CHECK(kb_amqp.publish->ask_exchange(s.b, KB_SLICE_LITERAL("x")) == KB_BROKER_INVALID);
+	CHECK(kb_amqp.publish->look_up_exchange(s.b, KB_SLICE_LITERAL("x")) == KB_BROKER_INVALID);
 	CHECK_TEXT(heard(&s), "");
 	amqp_tune_connection(s.b->link.connection, SCENE_SECOND + KB_AMQP_REQUEST_CHANNELS + 1, SCENE_FRAME_MAX, 0);
 	ask(&s, "x");
@@ -83,13 +83,13 @@ static void without_a_channel_left_nothing_is_asked(void)
 	end(&s);
 }
 
-static void without_a_connection_nothing_is_asked(void)
+static void without_a_connection_nothing_is_looked_up(void)
 {
 	struct scene s;
 	begin(&s);
 	shutdown(s.peer, SHUT_WR);
 	CHECK(process(&s) == KB_BROKER_LOST);
-	CHECK(kb_amqp.publish->ask_exchange(s.b, KB_SLICE_LITERAL("x")) == KB_BROKER_LOST);
+	CHECK(kb_amqp.publish->look_up_exchange(s.b, KB_SLICE_LITERAL("x")) == KB_BROKER_LOST);
 	end(&s);
 }
 
@@ -100,8 +100,8 @@ int main(void)
 	test_closed(404, "exchange missing 404 why\n");
 	test_closed(403, "exchange there 403 why\n");
 	it_costs_no_other_channel();
-	an_answer_to_nothing_is_not_told();
-	without_a_channel_left_nothing_is_asked();
-	without_a_connection_nothing_is_asked();
+	a_result_of_no_lookup_is_not_told();
+	without_a_channel_left_nothing_is_looked_up();
+	without_a_connection_nothing_is_looked_up();
 	return check_failures != 0;
 }

@@ -101,7 +101,7 @@ static void a_renewed_channel_takes_messages_when_it_is_open(void)
 	uint64_t sequence;
 	publish_three(&s);
 	kb_amqp.publish->renew(s.b);
-	kb_amqp.publish->renew(s.b); /* is on its way */
+	kb_amqp.publish->renew(s.b); /* the channel is being renewed already */
 	CHECK_TEXT(heard(&s), "1 CHANNEL_CLOSE\n");
 	CHECK(kb_amqp.publish->publish(s.b, &m, &sequence) == KB_BROKER_AGAIN);
 	CHECK(publish(&s, "r", KB_EXPIRES) == 0);

@@ -56,7 +56,7 @@ static void one_whose_channel_is_closed_starts_again(void)
 	end(&s);
 }
 
-/* What the broker has sent before it reads our close is for nobody. */
+/* What the broker sends before it reads our close is discarded. */
 static void one_that_is_cancelled_starts_again_when_its_channel_is_closed(void)
 {
 	struct scene s;
@@ -135,7 +135,7 @@ static void one_that_starts_says_how_many_wait(void)
 	end(&s);
 }
 
-static void messages_that_wait_are_counted_one_question_at_a_time(void)
+static void messages_that_wait_are_counted_once_at_a_time(void)
 {
 	struct scene s;
 	begin(&s);
@@ -144,7 +144,7 @@ static void messages_that_wait_are_counted_one_question_at_a_time(void)
 	kb_amqp.consume->count(s.b, 8);
 	CHECK_TEXT(heard(&s), "2 QUEUE_DECLARE q passive\n");
 	say(&s, SCENE_FIRST, QUEUE_DECLARE_OK, (amqp_queue_declare_ok_t){.message_count = 12});
-	say(&s, SCENE_FIRST, QUEUE_DECLARE_OK, (amqp_queue_declare_ok_t){.message_count = 13}); /* to no question */
+	say(&s, SCENE_FIRST, QUEUE_DECLARE_OK, (amqp_queue_declare_ok_t){.message_count = 13}); /* of no count of ours */
 	process(&s);
 	CHECK_TEXT(told(&s), "counted 0: 12\n");
 	kb_amqp.consume->count(s.b, 0);
@@ -152,7 +152,7 @@ static void messages_that_wait_are_counted_one_question_at_a_time(void)
 	end(&s);
 }
 
-/* The answer comes behind the end of the subscription. */
+/* The count comes behind the end of the subscription. */
 static void a_count_ends_with_its_subscription(void)
 {
 	struct scene s;
@@ -176,7 +176,7 @@ int main(void)
 	one_that_is_refused_waits_longer_each_time();
 	one_that_costs_the_connection_stays_out_of_the_next();
 	one_that_starts_says_how_many_wait();
-	messages_that_wait_are_counted_one_question_at_a_time();
+	messages_that_wait_are_counted_once_at_a_time();
 	a_count_ends_with_its_subscription();
 	return check_failures != 0;
 }

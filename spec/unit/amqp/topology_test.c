@@ -7,7 +7,8 @@
 
 #include "check.h"
 
-/* Both answers of the broker lie in the socket before they are asked for: the channel is open, the connection closed.
+/* Both answers of the broker are in the socket before the calls that wait for them: the channel is open, the connection
+ * closed.
  */
 static void answer(int fd, unsigned code)
 {

@@ -23,7 +23,7 @@ struct kb_broker {
 	uint32_t waiting;                   /* in the queue of the first subscription when it starts */
 	uint32_t length;                    /* of that queue, when it is counted */
 	unsigned asked;                     /* how often it was */
-	bool counting;                      /* the answer comes at the begin of the next process() */
+	bool counting;                      /* it comes at the beginning of the next process() */
 	bool alternate;                     /* between the first two subscriptions */
 	unsigned left, sent;                /* messages still to come, and delivered */
 	unsigned settled, rejected;
@@ -357,7 +357,7 @@ static void deliver_after_first_count(struct kb_broker *b, unsigned call)
 		b->left = 6;
 }
 
-/* The broker has sent two of six when it counts, and they come behind its answer. */
+/* The broker has sent two of six when it counts, and they come behind the count. */
 static void test_backlog_on_its_way(void)
 {
 	begin(2);
@@ -389,7 +389,7 @@ static void test_worker_by_key(void)
 	char all[512] = " ";
 	for (size_t i = 0; i < WORKERS; i++)
 		snprintf(all + strlen(all), sizeof all - strlen(all), "%s ", tags_of(i));
-	/* Those of one caller are in order at one worker; those of others may stand between. */
+	/* Those of one caller are in order at one worker; those of others may come between. */
 	const char *orders[3][3] = {{" 1 ", " 4 ", " 7 "}, {" 2 ", " 5 ", " 8 "}, {" 3 ", " 6 ", " 9 "}};
 	for (int i = 0; i < 3; i++)
 		for (int j = 0; j < 2; j++)
@@ -424,7 +424,7 @@ static void test_one_key_one_worker(void)
 static void test_without_the_key(void)
 {
 	begin(WORKERS);
-	subscription->worker_key = "nobody has it";
+	subscription->worker_key = "no message has it";
 	fake.payload = one_caller;
 	fake.left = 20;
 	struct kb_consumer c = settings();

@@ -30,7 +30,7 @@ static void asks_for(const char *exchange, uint64_t first, uint64_t second)
 	if (!any || !exchange)
 		return;
 	CHECK(kb_slice_equal(asked, name(exchange)));
-	kb_exchanges_asked(x, (uint64_t[WRITERS]){first, second});
+	kb_exchanges_lookup_sent(x, (uint64_t[WRITERS]){first, second});
 	CHECK(!kb_exchanges_next(x, now, &asked)); /* one at a time */
 }
 
@@ -59,28 +59,28 @@ static void test_one_that_is_missing(void)
 	asks_for("m", 100, 200);
 	CHECK(kb_exchanges_until(x, now, 500) == 500);
 	CHECK(verdict("m", 0, 10) == KB_EXCHANGE_WAIT);
-	CHECK(!kb_exchanges_answered(x, true, "404", now));
+	CHECK(!kb_exchanges_lookup_done(x, true, "404", now));
 	CHECK(verdict("m", 0, 100) == KB_EXCHANGE_MISSING);
 	CHECK(verdict("m", 1, 200) == KB_EXCHANGE_MISSING);
-	CHECK(kb_exchanges_doubt(x, name("m"), now)); /* still on its way */
+	CHECK(kb_exchanges_doubt(x, name("m"), now)); /* still in flight */
 	asks_for(NULL, 0, 0);
 
-	CHECK(verdict("m", 1, 201) == KB_EXCHANGE_WAIT); /* written after the question: it may be there by now */
+	CHECK(verdict("m", 1, 201) == KB_EXCHANGE_WAIT); /* written after the lookup was sent: it may be there by now */
 	CHECK(kb_exchanges_until(x, now, 500) == 0);
 	asks_for("m", 100, 201);
-	CHECK(!kb_exchanges_answered(x, false, NULL, now));
+	CHECK(!kb_exchanges_lookup_done(x, false, NULL, now));
 	CHECK(verdict("m", 1, 201) == KB_EXCHANGE_SEND);
 	end();
 }
 
-/* One question at a time: another exchange that is due does not wake the loop before the answer. */
+/* One lookup at a time: another exchange that is due does not wake the loop before its result. */
 static void test_one_that_is_due_while_another_is_asked_for(void)
 {
 	begin();
 	kb_exchanges_used(x, name("first"));
 	kb_exchanges_doubt(x, name("first"), now);
 	asks_for("first", 1, 1);
-	kb_exchanges_answered(x, true, "404", now);
+	kb_exchanges_lookup_done(x, true, "404", now);
 	kb_exchanges_used(x, name("second"));
 	kb_exchanges_doubt(x, name("second"), now);
 	asks_for("second", 1, 1);
@@ -95,24 +95,24 @@ static void test_one_that_is_there(void)
 	begin();
 	CHECK(kb_exchanges_doubt(x, name("a"), now));
 	asks_for("a", 1, 1);
-	CHECK(!kb_exchanges_answered(x, false, NULL, now));
+	CHECK(!kb_exchanges_lookup_done(x, false, NULL, now));
 	CHECK(!kb_exchanges_doubt(x, name("a"), now));
 	now += 1000;
 	CHECK(kb_exchanges_doubt(x, name("a"), now));
 	asks_for("a", 1, 1);
-	CHECK(!kb_exchanges_answered(x, false, NULL, now));
+	CHECK(!kb_exchanges_lookup_done(x, false, NULL, now));
 	now += 1000;
 	asks_for(NULL, 0, 0);
 	CHECK(!kb_exchanges_any(x));
 	end();
 }
 
-static void test_one_that_nobody_publishes_to_is_forgotten(void)
+static void test_one_that_is_not_published_to_is_forgotten(void)
 {
 	begin();
 	CHECK(kb_exchanges_doubt(x, name("m"), now));
 	asks_for("m", 1, 1);
-	kb_exchanges_answered(x, true, "404", now);
+	kb_exchanges_lookup_done(x, true, "404", now);
 	now += 9999;
 	asks_for(NULL, 0, 0);
 	CHECK(verdict("m", 0, 1) == KB_EXCHANGE_MISSING);
@@ -132,7 +132,7 @@ static int64_t waits(const char *exchange)
 	CHECK(kb_exchanges_doubt(x, name(exchange), now));
 	for (int pause = 0; verdict(exchange, 0, 1) == KB_EXCHANGE_WAIT && now < began + 2 * PATIENCE_MS; now += pause) {
 		asks_for(exchange, 1, 1);
-		kb_exchanges_answered(x, true, "404", now);
+		kb_exchanges_lookup_done(x, true, "404", now);
 		pause = kb_exchanges_until(x, now, 5000);
 		CHECK(pause == 5000 || (pause >= 100 && pause <= 1000));
 		if (pause == 5000)
@@ -153,7 +153,7 @@ static void test_one_that_took_messages_before(void)
 	kb_exchanges_used(x, name("known"));
 	int64_t waited = waits("known");
 	CHECK(waited >= PATIENCE_MS && waited < PATIENCE_MS + 1000);
-	kb_exchanges_connected(x, now); /* and now it is one that nobody knows */
+	kb_exchanges_connected(x, now); /* and now it is not known any more */
 	kb_exchanges_used(x, name("known"));
 	CHECK(waits("known") == 0);
 	end();
@@ -177,12 +177,12 @@ static void test_one_that_is_asked_for_when_the_connection_is_lost(void)
 	kb_exchanges_connected(x, now);
 	CHECK(verdict("a", 0, 5) == KB_EXCHANGE_WAIT);
 	asks_for("a", 5, 5);
-	CHECK(kb_exchanges_answered(x, true, "404", now));
+	CHECK(kb_exchanges_lookup_done(x, true, "404", now));
 	CHECK(verdict("a", 0, 5) == KB_EXCHANGE_WAIT);
 	CHECK(kb_exchanges_until(x, now, 5000) == 100);
 	now += 100;
 	asks_for("a", 5, 5);
-	CHECK(!kb_exchanges_answered(x, false, NULL, now));
+	CHECK(!kb_exchanges_lookup_done(x, false, NULL, now));
 	CHECK(verdict("a", 0, 5) == KB_EXCHANGE_SEND);
 	end();
 }
@@ -198,7 +198,7 @@ static void test_too_many(void)
 	for (char c = 0; c < 100; c++)
 		doubted += kb_exchanges_doubt(x, kb_slice(&c, 1), now);
 	CHECK(doubted == 63);
-	CHECK(!kb_exchanges_answered(x, true, "404", now)); /* nobody asked */
+	CHECK(!kb_exchanges_lookup_done(x, true, "404", now)); /* no lookup is in flight */
 	end();
 }
 
@@ -207,7 +207,7 @@ int main(void)
 	test_one_that_is_missing();
 	test_one_that_is_due_while_another_is_asked_for();
 	test_one_that_is_there();
-	test_one_that_nobody_publishes_to_is_forgotten();
+	test_one_that_is_not_published_to_is_forgotten();
 	test_one_that_took_messages_before();
 	test_one_that_we_declare();
 	test_one_that_is_asked_for_when_the_connection_is_lost();

@@ -1,4 +1,4 @@
-/* bus/publisher after a connection that a message has cost: those that were on their way go one by one, and no more.
+/* bus/publisher after a connection that a message has cost: those that were in flight go one by one, and no more.
  */
 #include "check.h"
 
