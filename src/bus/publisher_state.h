@@ -62,7 +62,7 @@ struct kb_publishing {
 	int64_t drain_until; /* ms; 0 until *stop is set */
 	struct kb_backoff backoff;
 	struct kb_pace pace;
-	struct kb_log_limit rejected, refused, returned, odd, unsendable, awaited;
+	struct kb_log_limit rejected, refused, returned, odd, awaited;
 	struct kb_own_events own;
 };
 
