@@ -51,7 +51,7 @@ static amqp_rpc_reply_t log_in(
 
 /* Puts TLS between the library's socket and the broker. */
 static const char *add_tls(
-	struct kb_amqp_link *link, amqp_socket_t *socket, const char *host, const struct kb_broker_tls *tls, int left_ms)
+	struct kb_amqp_link *link, amqp_socket_t *socket, const char *host, const struct kb_tls_options *tls, int left_ms)
 {
 	static char error[256];
 	int tcp = amqp_get_sockfd(link->connection);

@@ -161,7 +161,7 @@ static bool start(struct kb_amqp_tls *tls, char *error, size_t size)
 }
 
 struct kb_amqp_tls *kb_amqp_tls_start(
-	int tcp, const char *host, const struct kb_broker_tls *config, int timeout_ms, char *error, size_t size)
+	int tcp, const char *host, const struct kb_tls_options *config, int timeout_ms, char *error, size_t size)
 {
 	struct kb_amqp_tls *tls = calloc(1, sizeof *tls);
 	if (!tls) {

@@ -22,7 +22,7 @@ struct kb_amqp_tls;
  * name that the certificate must be for. The files of the configuration are read each time. NULL, and why in `error`.
  */
 struct kb_amqp_tls *kb_amqp_tls_start(
-	int tcp, const char *host, const struct kb_broker_tls *config, int timeout_ms, char *error, size_t size);
+	int tcp, const char *host, const struct kb_tls_options *config, int timeout_ms, char *error, size_t size);
 
 int kb_amqp_tls_plain(const struct kb_amqp_tls *tls);
 int kb_amqp_tls_tcp(const struct kb_amqp_tls *tls);

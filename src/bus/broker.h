@@ -34,7 +34,7 @@ struct kb_broker_config {
 							   cut short, because the system's resolver has timeouts of its own */
 	int heartbeat_s;        /* 0: none */
 	size_t message_max;     /* bytes; longer deliveries are refused with one log line */
-	struct kb_broker_tls tls;
+	struct kb_tls_options tls;
 	uint32_t index; /* goes into kb_origin.broker */
 	bool confirm;   /* on a bus whose protocol confirms nothing: settle a message when the broker has read it, not when
 					   it is sent */

@@ -45,7 +45,7 @@ static struct kb_broker *nats_open(
 }
 
 /* True when not just everybody has a certificate for any name of their own that we take. */
-static bool few_have_certificates(const struct kb_broker_tls *tls)
+static bool few_have_certificates(const struct kb_tls_options *tls)
 {
 	return tls->ca_file || tls->expected_name || tls->any_name || tls->any_peer;
 }

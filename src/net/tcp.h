@@ -6,12 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Connects to one address after the other that the host name has, within timeout_ms altogether; only the look-up of the
- * name may take longer, as long as the system's resolver does. A non-blocking socket that sends at once (TCP_NODELAY)
- * and is closed on exec(), owned by the caller; or -1, and why. */
+/* Connects to one address after the other that the host name has, within timeout_ms altogether. Only the look-up of the
+ * name may take longer: it takes what the system's resolver needs. Returns a non-blocking socket that sends at once
+ * (TCP_NODELAY), is closed on exec() and belongs to the caller; or -1, and why. */
 int kb_tcp_connect(const char *host, int port, int timeout_ms, char *why, size_t size);
 
-/* True for an IPv4 or IPv6 address, without brackets; false for a name. */
+/* True for an IPv4 or IPv6 address without brackets; false for a name. */
 bool kb_tcp_is_ip(const char *host);
 
 #endif

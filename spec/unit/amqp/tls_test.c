@@ -32,7 +32,7 @@ static void fill(int plain)
 
 int main(void)
 {
-	static const struct kb_broker_tls any = {.any_peer = true};
+	static const struct kb_tls_options any = {.any_peer = true};
 	gnutls_certificate_credentials_t credentials;
 	gnutls_session_t session;
 	pthread_t thread;

@@ -97,7 +97,7 @@ static void *say_why_and_go(void *argument)
 
 static struct kb_tls *connect_to(struct server *s, void *(*body)(void *), const char *priorities, int *aside)
 {
-	static const struct kb_broker_tls any = {.any_peer = true};
+	static const struct kb_tls_options any = {.any_peer = true};
 	int pair[2], between[2], small = 8192;
 	char error[200] = "";
 	*s = (struct server){.priorities = priorities, .got = malloc(BYTES)};

@@ -5,9 +5,9 @@
 #include "net/tls_options.h"
 
 bool kb_tls_settings_check(
-	const struct kb_broker_tls *tls, const char *prefix, const char *verify_peer, const char *verify_name)
+	const struct kb_tls_options *tls, const char *prefix, const char *verify_peer, const char *verify_name)
 {
-	const char *wrong = kb_tls_check(tls);
+	const char *wrong = kb_tls_options_check(tls);
 	if (wrong)
 		LM_ERR("%s: %s\n", prefix, wrong);
 	if (tls->any_peer)

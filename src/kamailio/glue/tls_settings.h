@@ -9,7 +9,7 @@
 /* In mod_init. False and a log line when a file cannot be used. Warns of verification that is off, with the names of
  * the parameters. */
 bool kb_tls_settings_check(
-	const struct kb_broker_tls *tls, const char *prefix, const char *verify_peer, const char *verify_name);
+	const struct kb_tls_options *tls, const char *prefix, const char *verify_peer, const char *verify_name);
 
 /* "", which is how a configuration unsets a file, is NULL. */
 const char *kb_tls_file(const char *name);

@@ -22,10 +22,10 @@
 
 enum { NAME_BYTES = 300 };
 
-static struct kb_broker_tls tls_of_settings(void)
+static struct kb_tls_options tls_of_settings(void)
 {
 	const struct kz_settings *s = kz_settings();
-	return (struct kb_broker_tls){.ca_file = kb_tls_file(s->tls_ca),
+	return (struct kb_tls_options){.ca_file = kb_tls_file(s->tls_ca),
 		.cert_file = kb_tls_file(s->tls_cert),
 		.key_file = kb_tls_file(s->tls_key),
 		.any_peer = !s->tls_verify_peer,
@@ -155,7 +155,7 @@ static bool any_tls(void)
 /* Only when it matters: with an address that uses TLS. */
 static bool check_tls(void)
 {
-	struct kb_broker_tls tls = tls_of_settings();
+	struct kb_tls_options tls = tls_of_settings();
 	return kb_tls_settings_check(&tls, "amqps", "amqps_verify_peer", "amqps_verify_hostname");
 }
 

@@ -18,10 +18,10 @@ struct kb_nats_credentials kn_security_credentials(void)
 		.token = s->token, .creds_file = kb_tls_file(s->creds), .nkey_file = kb_tls_file(s->nkey)};
 }
 
-struct kb_broker_tls kn_security_tls(void)
+struct kb_tls_options kn_security_tls(void)
 {
 	const struct kn_settings *s = kn_settings();
-	return (struct kb_broker_tls){.ca_file = kb_tls_file(s->tls_ca),
+	return (struct kb_tls_options){.ca_file = kb_tls_file(s->tls_ca),
 		.cert_file = kb_tls_file(s->tls_cert),
 		.key_file = kb_tls_file(s->tls_key),
 		.expected_name = kb_tls_file(s->tls_expected_name),
@@ -60,7 +60,7 @@ static bool check_login(const struct kb_nats_credentials *login)
 
 /* -- TLS -- */
 
-static bool check_tls(const struct kb_broker_tls *tls)
+static bool check_tls(const struct kb_tls_options *tls)
 {
 	if (tls->key_file && !tls->cert_file) {
 		LM_ERR("tls_key_file is set, and tls_cert_file is not\n");
@@ -76,7 +76,7 @@ bool kn_security_check(void)
 {
 	const struct kn_settings *s = kn_settings();
 	struct kb_nats_credentials credentials = kn_security_credentials();
-	struct kb_broker_tls tls = kn_security_tls();
+	struct kb_tls_options tls = kn_security_tls();
 	if (!kb_setting_in_range("tls", s->tls, 0, 1) ||
 		!kb_setting_in_range("tls_verify_peer", s->tls_verify_peer, 0, 1) ||
 		!kb_setting_in_range("tls_verify_hostname", s->tls_verify_hostname, 0, 1) || !check_login(&credentials))

@@ -11,6 +11,6 @@ bool kn_security_check(void);
 
 /* As the parameters say. The strings stay valid. */
 struct kb_nats_credentials kn_security_credentials(void);
-struct kb_broker_tls kn_security_tls(void);
+struct kb_tls_options kn_security_tls(void);
 
 #endif
