@@ -131,12 +131,12 @@ void kb_nats_note_slow_consumer(struct kb_broker *b)
 /* -- a server that is about to close -- */
 
 /* Another one for each connection: the clients of a cluster shall not all come to its other servers at once. */
-static int64_t moment_to_leave(void)
+static int64_t moment_to_leave(int64_t now)
 {
 	uint32_t random = 0;
 	if (getrandom(&random, sizeof random, GRND_NONBLOCK) < 0)
 		random = (uint32_t)getpid() * 2654435761u;
-	return kb_now_ms() + random % LEAVE_WITHIN_MS;
+	return now + random % LEAVE_WITHIN_MS;
 }
 
 /* They are tried when this one is lost. */
@@ -159,7 +159,7 @@ void kb_nats_note_info(struct kb_broker *b, const struct kb_nats_op *op)
 		return;
 	b->lame_duck = true;
 	if (kb_nats_servers_others(&b->servers, b->server, b->link.info.servers, few_have_certificates(&b->config.tls)))
-		b->leave_at = moment_to_leave();
+		b->leave_at = moment_to_leave(kb_now_ms());
 	kb_log(KB_LOG_WARNING, "nats: %s is about to close (lame duck mode), %s", b->address,
 		b->leave_at ? "another server will take its place" : "and no other server is known");
 	kb_traffic_note(b->config.traffic, lame_duck);
@@ -167,22 +167,22 @@ void kb_nats_note_info(struct kb_broker *b, const struct kb_nats_op *op)
 }
 
 /* Nothing more is published and nothing more asked for, so with the PONG nothing is on its way in either direction. */
-static void begin_to_leave(struct kb_broker *b)
+static void begin_to_leave(struct kb_broker *b, int64_t now)
 {
 	for (size_t i = 0; i < b->n_subscriptions; i++)
 		kb_nats_put_unsubscribe(&b->link.out, i + 1);
-	kb_nats_receipts_ask(&b->receipts, &b->link, true);
+	kb_nats_receipts_ask(&b->receipts, &b->link, true, now);
 	kb_nats_link_ping(&b->link);
-	b->leave_by = kb_now_ms() + LEAVING_MS;
+	b->leave_by = now + LEAVING_MS;
 	if (b->events.blocked)
 		b->events.blocked(b->events.context, true, "lame duck mode");
 }
 
-static bool leaves_now(const struct kb_broker *b)
+static bool leaves_now(const struct kb_broker *b, int64_t now)
 {
 	bool all_said =
 		!kb_nats_link_awaits_pong(&b->link) && b->store.oldest == b->store.next && !kb_nats_receipts_open(&b->receipts);
-	return b->leave_by && !b->held && (all_said || kb_now_ms() >= b->leave_by);
+	return !b->held && (all_said || now >= b->leave_by);
 }
 
 static enum kb_broker_result leave(struct kb_broker *b)
@@ -207,27 +207,33 @@ static enum kb_broker_result lost(struct kb_broker *b)
 	return KB_BROKER_LOST;
 }
 
+/* What is due. Deliveries come before: their routes may take long. */
+static void tick(struct kb_broker *b, int64_t now)
+{
+	int heartbeat_ms = b->held || b->leave_by ? 0 : b->config.heartbeat_s * 1000;
+	kb_nats_store_expire(&b->store, now, &b->events);
+	if (!b->leave_by)
+		kb_nats_look_after_durables(b, now);
+	kb_nats_link_keep_alive(&b->link, heartbeat_ms, kb_nats_options_of(&b->config)->pings_out_max, now);
+	kb_nats_receipts_ask(&b->receipts, &b->link, b->leave_by != 0, now);
+}
+
 static enum kb_broker_result nats_process(struct kb_broker *b, unsigned max_messages)
 {
 	if (b->refused && !b->leave_by)
-		kb_nats_retry_refused(b);
+		kb_nats_retry_refused(b, kb_now_ms());
 	if (b->leave_at && !b->leave_by && kb_now_ms() >= b->leave_at)
-		begin_to_leave(b);
+		begin_to_leave(b, kb_now_ms());
 	bool done = !b->link.up || kb_nats_read_and_deliver(b, max_messages);
 	if (b->renewing)
 		kb_nats_renew_now(b);
-	kb_nats_store_expire(&b->store, &b->events);
-	if (!b->leave_by)
-		kb_nats_look_after_durables(b);
+	tick(b, kb_now_ms());
 	b->published = false;
-	kb_nats_link_keep_alive(&b->link, b->held || b->leave_by ? 0 : b->config.heartbeat_s * 1000,
-		kb_nats_options_of(&b->config)->pings_out_max);
-	kb_nats_receipts_ask(&b->receipts, &b->link, b->leave_by != 0);
 	if (kb_nats_link_waiting(&b->link))
 		kb_nats_link_write(&b->link);
 	if (!b->link.up)
 		return lost(b);
-	if (done && leaves_now(b))
+	if (done && b->leave_by && leaves_now(b, kb_now_ms()))
 		return leave(b);
 	return done || b->held ? KB_BROKER_OK : KB_BROKER_AGAIN;
 }
@@ -247,7 +253,7 @@ static int nats_poll_fd(const struct kb_broker *b)
 
 static int nats_poll_timeout_ms(const struct kb_broker *b)
 {
-	int due = kb_nats_receipts_due_ms(&b->receipts), ms = b->held || b->leave_by ? HELD_MS : LOOK_MS;
+	int due = kb_nats_receipts_due_ms(&b->receipts, kb_now_ms()), ms = b->held || b->leave_by ? HELD_MS : LOOK_MS;
 	return due >= 0 && due < ms ? due : ms;
 }
 

@@ -2,11 +2,10 @@
 
 #include <limits.h>
 #include <stdio.h>
-#include "core/clock.h"
 #include "core/json.h"
 
 enum {
-	ANSWER_MS = 5000,    /* for the server to make a consumer */
+	REPLY_MS = 5000,     /* for the server to make a consumer */
 	PAUSE_MS = 1000,     /* before a refused request is tried again */
 	EXPIRES_MS = 30000,  /* how long the server keeps a request for messages */
 	HEARTBEAT_MS = 2000, /* between the server's signs of life while it has none */
@@ -22,32 +21,32 @@ static struct kb_slice inbox_of(const struct kb_nats_durable *d, char kind, char
 	return kb_slice(to, (size_t)n);
 }
 
-static void enter(struct kb_nats_durable *d, enum kb_nats_durable_state state, int ms)
+static void enter(struct kb_nats_durable *d, enum kb_nats_durable_state state, int64_t due_ms)
 {
 	d->state = state;
-	d->due_ms = kb_now_ms() + ms;
+	d->due_ms = due_ms;
 }
 
-static void ask(struct kb_nats_durable *d, struct kb_buf *out)
+static void check(struct kb_nats_durable *d, struct kb_buf *out, int64_t now)
 {
 	char inbox[sizeof d->inbox + 2];
 	kb_nats_put_durable_query(out, d->config, inbox_of(d, 'i', inbox, sizeof inbox));
-	enter(d, KB_NATS_ASKING, ANSWER_MS);
+	enter(d, KB_NATS_DURABLE_CHECKING, now + REPLY_MS);
 }
 
-static void make(struct kb_nats_durable *d, struct kb_slice config, struct kb_buf *out)
+static void create(struct kb_nats_durable *d, struct kb_slice config, struct kb_buf *out, int64_t now)
 {
 	char inbox[sizeof d->inbox + 2];
 	kb_nats_put_durable(out, d->config, config, inbox_of(d, 'c', inbox, sizeof inbox));
-	enter(d, KB_NATS_MAKING, ANSWER_MS);
+	enter(d, KB_NATS_DURABLE_CREATING, now + REPLY_MS);
 }
 
-static void pull(struct kb_nats_durable *d, struct kb_buf *out)
+static void pull(struct kb_nats_durable *d, struct kb_buf *out, int64_t now)
 {
 	char inbox[sizeof d->inbox + 2];
 	kb_nats_put_pull(out, d->config, inbox_of(d, 'p', inbox, sizeof inbox), d->batch, EXPIRES_MS, HEARTBEAT_MS);
 	d->outstanding += d->batch;
-	enter(d, KB_NATS_PULLING, SILENCE_MS);
+	enter(d, KB_NATS_DURABLE_PULLING, now + SILENCE_MS);
 }
 
 static void note(struct kb_nats_durable *d, const char *why, bool *news)
@@ -58,50 +57,48 @@ static void note(struct kb_nats_durable *d, const char *why, bool *news)
 	*news = true;
 }
 
-static void pause_for(struct kb_nats_durable *d, const char *why, bool *news)
+static void pause_for(struct kb_nats_durable *d, const char *why, int64_t now, bool *news)
 {
 	note(d, why, news);
-	enter(d, KB_NATS_WAITING, PAUSE_MS);
+	enter(d, KB_NATS_DURABLE_PAUSED, now + PAUSE_MS);
 	d->outstanding = 0;
 }
 
 void kb_nats_durable_begin(struct kb_nats_durable *d, const struct kb_durable *config, const char *inbox_prefix,
-	struct kb_buf *out, uint64_t sid)
+	struct kb_buf *out, uint64_t sid, int64_t now)
 {
 	char pattern[sizeof d->inbox + 2];
-	*d = (struct kb_nats_durable){.config = config,
-		.ack_wait_ms = ACK_WAIT_MS,
-		.batch = BATCH_FIRST,
-		.began_ms = kb_now_ms(),
-		.why = "not made yet"};
+	*d = (struct kb_nats_durable){
+		.config = config, .ack_wait_ms = ACK_WAIT_MS, .batch = BATCH_FIRST, .began_ms = now, .why = "not made yet"};
 	kb_nats_inbox(inbox_prefix, d->inbox);
 	kb_nats_put_subscribe(out, inbox_of(d, '*', pattern, sizeof pattern), kb_slice(NULL, 0), sid);
-	ask(d, out);
+	check(d, out, now);
 }
 
-/* -- answers -- */
+/* -- replies -- */
 
-/* The answer to both requests holds the configuration of the consumer. */
-static void heed_config(struct kb_nats_durable *d, const struct kb_message *m, struct kb_buf *out, bool *news)
+/* The reply to either request holds the configuration of the consumer. */
+static void heed_config(
+	struct kb_nats_durable *d, const struct kb_message *m, struct kb_buf *out, int64_t now, bool *news)
 {
-	struct kb_nats_answer answer = kb_nats_answer_read(m->payload, m->properties);
+	struct kb_nats_answer reply = kb_nats_answer_read(m->payload, m->properties);
 	struct kb_slice config = kb_json_member(m->payload, KB_SLICE_LITERAL("config")).raw;
-	bool asking = d->state == KB_NATS_ASKING;
-	if (!asking && d->state != KB_NATS_MAKING)
+	bool checking = d->state == KB_NATS_DURABLE_CHECKING;
+	if (!checking && d->state != KB_NATS_DURABLE_CREATING)
 		return;
-	if (asking && answer.error == KB_NATS_NO_CONSUMER) {
-		make(d, kb_slice(NULL, 0), out);
-	} else if (!answer.good) {
-		pause_for(d, answer.what, news);
-	} else if (asking && kb_nats_durable_differs(d->config, config)) {
-		make(d, config, out);
+	if (checking && reply.error == KB_NATS_NO_CONSUMER) {
+		create(d, kb_slice(NULL, 0), out, now);
+	} else if (!reply.good) {
+		pause_for(d, reply.what, now, news);
+	} else if (checking && kb_nats_durable_differs(d->config, config)) {
+		create(d, config, out, now);
 	} else {
 		uint64_t wait = kb_nats_number(kb_json_member(config, KB_SLICE_LITERAL("ack_wait")).raw) / 1000000;
 		d->ack_wait_ms = wait > 0 && wait < INT_MAX ? (int)wait : ACK_WAIT_MS;
 		d->max_deliver = kb_nats_number(kb_json_member(config, KB_SLICE_LITERAL("max_deliver")).raw);
 		note(d, "", news);
 		d->outstanding = 0;
-		pull(d, out);
+		pull(d, out, now);
 	}
 }
 
@@ -119,38 +116,40 @@ static bool says(const struct kb_message *m, const char *text)
 	return said.n && memmem(said.p, said.n, text, strlen(text));
 }
 
-static void heed_status(struct kb_nats_durable *d, const struct kb_message *m, struct kb_buf *out, bool *news)
+static void heed_status(
+	struct kb_nats_durable *d, const struct kb_message *m, struct kb_buf *out, int64_t now, bool *news)
 {
 	enum { HEARTBEAT = 100, NO_MESSAGES = 404, EXPIRED = 408, LOST_LEADER = 409 };
 	int status = kb_nats_status(m->properties);
 	char why[200];
-	if (d->state != KB_NATS_PULLING)
+	if (d->state != KB_NATS_DURABLE_PULLING)
 		return;
 	if (status == HEARTBEAT) {
-		enter(d, KB_NATS_PULLING, SILENCE_MS);
+		enter(d, KB_NATS_DURABLE_PULLING, now + SILENCE_MS);
 	} else if (status == NO_MESSAGES || status == EXPIRED) {
 		d->outstanding -= not_coming(d, m->headers);
 		if (d->outstanding <= d->batch / 2)
-			pull(d, out);
+			pull(d, out, now);
 	} else if (status == LOST_LEADER && says(m, "Leadership Change")) {
 		d->outstanding = 0; /* the new leader knows nothing of what was asked of the old one */
-		pull(d, out);
+		pull(d, out, now);
 	} else {
 		snprintf(why, sizeof why, "the consumer does not deliver: %d %.*s", status,
 			KB_SLICE_FMT(kb_headers_find(m->properties, KB_SLICE_LITERAL("description"))));
-		pause_for(d, why, news);
+		pause_for(d, why, now, news);
 	}
 }
 
-bool kb_nats_durable_answer(struct kb_nats_durable *d, const struct kb_message *m, struct kb_buf *out, bool *news)
+bool kb_nats_durable_heed(
+	struct kb_nats_durable *d, const struct kb_message *m, struct kb_buf *out, int64_t now, bool *news)
 {
 	size_t n = strlen(d->inbox);
 	if (m->key.n != n + 2 || memcmp(m->key.p, d->inbox, n) != 0)
 		return false;
 	if (m->key.p[n + 1] != 'p')
-		heed_config(d, m, out, news);
+		heed_config(d, m, out, now, news);
 	else
-		heed_status(d, m, out, news);
+		heed_status(d, m, out, now, news);
 	return true;
 }
 
@@ -168,36 +167,35 @@ static void adapt(struct kb_nats_durable *d, int64_t now)
 	d->began_ms = now;
 }
 
-bool kb_nats_durable_is_late(const struct kb_nats_durable *d, const struct kb_message *m, int64_t read_ms)
+bool kb_nats_durable_is_late(const struct kb_nats_durable *d, const struct kb_message *m, int64_t read_ms, int64_t now)
 {
-	if (kb_now_ms() - read_ms <= d->ack_wait_ms)
+	if (now - read_ms <= d->ack_wait_ms)
 		return false;
 	uint64_t delivered = kb_nats_number(kb_headers_find(m->properties, KB_SLICE_LITERAL("delivered")));
 	return d->max_deliver == 0 || delivered < d->max_deliver;
 }
 
-void kb_nats_durable_taken(struct kb_nats_durable *d, struct kb_buf *out)
+void kb_nats_durable_taken(struct kb_nats_durable *d, struct kb_buf *out, int64_t now)
 {
-	int64_t now = kb_now_ms();
 	if (d->outstanding)
 		d->outstanding--;
 	if (++d->taken >= d->batch)
 		adapt(d, now);
-	if (d->state != KB_NATS_PULLING)
+	if (d->state != KB_NATS_DURABLE_PULLING)
 		return;
 	d->due_ms = now + SILENCE_MS;
 	if (d->outstanding <= d->batch / 2)
-		pull(d, out);
+		pull(d, out, now);
 }
 
-void kb_nats_durable_tick(struct kb_nats_durable *d, struct kb_buf *out, bool *news)
+void kb_nats_durable_tick(struct kb_nats_durable *d, struct kb_buf *out, int64_t now, bool *news)
 {
-	if (kb_now_ms() < d->due_ms)
+	if (now < d->due_ms)
 		return;
-	if (d->state == KB_NATS_ASKING || d->state == KB_NATS_MAKING)
-		pause_for(d, "JetStream does not answer", news);
-	else if (d->state == KB_NATS_PULLING)
-		pause_for(d, "the consumer has fallen silent", news);
+	if (d->state == KB_NATS_DURABLE_CHECKING || d->state == KB_NATS_DURABLE_CREATING)
+		pause_for(d, "JetStream does not answer", now, news);
+	else if (d->state == KB_NATS_DURABLE_PULLING)
+		pause_for(d, "the consumer has fallen silent", now, news);
 	else
-		ask(d, out);
+		check(d, out, now);
 }

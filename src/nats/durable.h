@@ -1,48 +1,62 @@
 /*
- * Consuming a stream through a durable consumer of JetStream: made when it is not there, then asked for messages a
+ * Consuming a stream through a durable consumer of JetStream: created when it does not exist, then asked for messages a
  * batch at a time, so that none waits here longer than its time for the acknowledgement allows.
  *
- *     ASKING    the server was asked what the consumer is like; it answers, or is asked again
- *     MAKING    it was asked to make it, or to change what the configuration says otherwise
- *     PULLING   messages come; when half a batch is left, more are asked for
- *     WAITING   something was refused: it is tried again after a pause
+ *     CHECKING   the server was asked for the consumer's configuration
+ *                -> CREATING when there is no consumer, or its configuration differs from ours; else -> PULLING
+ *     CREATING   the server was asked to create it, or to change what our configuration sets otherwise -> PULLING
+ *     PULLING    messages come; when half a batch is left, more are asked for
+ *     PAUSED     a request was refused or had no reply; after a second -> CHECKING
+ *
+ * Every state but PAUSED goes on to PAUSED when the server refuses something, or is silent for too long.
+ *
+ * Times are ms of one clock, which the caller hands in as `now`. Requests are appended to `out`.
  */
 #ifndef KB_NATS_DURABLE_H
 #define KB_NATS_DURABLE_H
 
 #include "nats/js.h"
 
-enum kb_nats_durable_state { KB_NATS_ASKING, KB_NATS_MAKING, KB_NATS_PULLING, KB_NATS_WAITING };
+enum kb_nats_durable_state {
+	KB_NATS_DURABLE_CHECKING,
+	KB_NATS_DURABLE_CREATING,
+	KB_NATS_DURABLE_PULLING,
+	KB_NATS_DURABLE_PAUSED
+};
 
 struct kb_nats_durable {
 	const struct kb_durable *config;
 	enum kb_nats_durable_state state;
-	char inbox[KB_NATS_INBOX_BYTES]; /* of this connection; answers come one word below it */
+	char inbox[KB_NATS_INBOX_BYTES]; /* of this connection; replies come one word below it */
 	int64_t due_ms;                  /* when the state has lasted too long */
 	int ack_wait_ms;                 /* as the server has it */
 	uint64_t max_deliver;            /* as the server has it; 0: no bound */
 	unsigned batch;                  /* messages to ask for at a time */
 	unsigned outstanding;            /* messages asked for that have not come */
-	unsigned taken;                  /* since began_ms */
+	unsigned taken;                  /* messages handled since began_ms */
 	int64_t began_ms;
-	char why[256]; /* it cannot be used now; "": it can */
+	char why[256]; /* why it cannot be used now; "": it can */
 };
 
-/* Subscribes to its inbox (kb_nats_inbox()) under `sid` and asks for the consumer. */
+/* Subscribes to an inbox of its own (kb_nats_inbox()) under `sid` and asks for the consumer. `config` must outlive it.
+ */
 void kb_nats_durable_begin(struct kb_nats_durable *d, const struct kb_durable *config, const char *inbox_prefix,
-	struct kb_buf *out, uint64_t sid);
+	struct kb_buf *out, uint64_t sid, int64_t now);
 
-/* True for an answer of the server, which it handles; false for a message of the stream. *news: d->why has changed. */
-bool kb_nats_durable_answer(struct kb_nats_durable *d, const struct kb_message *m, struct kb_buf *out, bool *news);
+/* True: the message was a reply or a status message of the server, and is handled. False: it is a message of the
+ * stream. *news is set when d->why has changed, else left as it is. */
+bool kb_nats_durable_heed(
+	struct kb_nats_durable *d, const struct kb_message *m, struct kb_buf *out, int64_t now, bool *news);
 
-/* True when a message that was read at `read_ms` has waited here for so long that it is delivered again already; never
+/* True when a message that was read at `read_ms` has waited here for so long that the server delivers it again; never
  * for its last delivery. */
-bool kb_nats_durable_is_late(const struct kb_nats_durable *d, const struct kb_message *m, int64_t read_ms);
+bool kb_nats_durable_is_late(const struct kb_nats_durable *d, const struct kb_message *m, int64_t read_ms, int64_t now);
 
 /* A message of the stream was handled. */
-void kb_nats_durable_taken(struct kb_nats_durable *d, struct kb_buf *out);
+void kb_nats_durable_taken(struct kb_nats_durable *d, struct kb_buf *out, int64_t now);
 
-/* At least twice a second: asks again where an answer did not come. */
-void kb_nats_durable_tick(struct kb_nats_durable *d, struct kb_buf *out, bool *news);
+/* To be called at least twice a second: leaves a state that has lasted too long. *news as for kb_nats_durable_heed().
+ */
+void kb_nats_durable_tick(struct kb_nats_durable *d, struct kb_buf *out, int64_t now, bool *news);
 
 #endif

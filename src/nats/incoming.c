@@ -129,10 +129,10 @@ static bool too_long(struct kb_broker *b, const struct kb_message *m)
 }
 
 /* What of a durable consumer is no message. */
-static bool is_answer(struct kb_broker *b, struct kb_nats_subscription *s, const struct kb_message *m)
+static bool is_reply(struct kb_broker *b, struct kb_nats_subscription *s, const struct kb_message *m, int64_t now)
 {
 	bool news = false;
-	if (!s->config->durable || !kb_nats_durable_answer(&s->durable, m, &b->link.out, &news))
+	if (!s->config->durable || !kb_nats_durable_heed(&s->durable, m, &b->link.out, now, &news))
 		return false;
 	if (news)
 		kb_nats_report_durable(b, s);
@@ -144,9 +144,10 @@ static bool offer_to(struct kb_broker *b, struct kb_nats_subscription *s, const 
 {
 	struct kb_message m;
 	fill_message(b, s, op, &m);
-	if (is_answer(b, s, &m) || too_long(b, &m))
+	int64_t now = s->config->durable ? kb_now_ms() : 0;
+	if (is_reply(b, s, &m, now) || too_long(b, &m))
 		return true;
-	bool late = s->config->durable && kb_nats_durable_is_late(&s->durable, &m, b->link.heard_at);
+	bool late = s->config->durable && kb_nats_durable_is_late(&s->durable, &m, b->link.heard_at, now);
 	/* The route may take long: what those before it are acknowledged with does not wait for its end. */
 	if (s->config->durable && !late && kb_nats_link_waiting(&b->link))
 		lend(b);
@@ -158,7 +159,7 @@ static bool offer_to(struct kb_broker *b, struct kb_nats_subscription *s, const 
 	if (!late)
 		kb_traffic_delivered(b->config.traffic, &m);
 	if (s->config->durable && !b->leave_by)
-		kb_nats_durable_taken(&s->durable, &b->link.out);
+		kb_nats_durable_taken(&s->durable, &b->link.out, kb_now_ms());
 	return true;
 }
 
@@ -170,7 +171,7 @@ static bool offer(struct kb_broker *b, const struct kb_nats_op *op)
 		kb_buf_clear(&b->headers);
 		kb_buf_clear(&b->properties);
 		kb_nats_headers_read(op->headers, &b->headers, &b->properties);
-		kb_nats_store_heed(&b->store, op->subject, op->payload, kb_buf_slice(&b->properties), &b->events);
+		kb_nats_store_heed(&b->store, op->subject, op->payload, kb_buf_slice(&b->properties), kb_now_ms(), &b->events);
 	}
 	return true;
 }
@@ -235,12 +236,13 @@ static void copy_words(struct kb_slice text, char *to, size_t size)
 static void note_error(struct kb_broker *b, struct kb_slice text)
 {
 	char what[256];
+	int64_t now = kb_now_ms();
 	copy_words(text, what, sizeof what);
 	kb_log_limited(&b->reported, KB_LOG_ERROR, "nats: %s: %s", b->address, what);
-	kb_nats_note_refusal(b, text, what);
+	kb_nats_note_refusal(b, text, what, now);
 	note_offence(b, text, what);
 	if (!strstr(what, "ermissions Violation")) /* which never ends a connection */
-		kb_nats_link_note_error(&b->link, what);
+		kb_nats_link_note_error(&b->link, what, now);
 	if (strcasestr(what, "slow consumer"))
 		kb_nats_note_slow_consumer(b);
 }
@@ -297,7 +299,7 @@ bool kb_nats_read_and_deliver(struct kb_broker *b, unsigned left)
 		return done;
 	do {
 		b->unread = 0;
-		kb_nats_link_read(&b->link);
+		kb_nats_link_read(&b->link, kb_now_ms());
 		done = deliver(b, &left);
 	} while (done && kb_nats_link_has_more(&b->link));
 	return done;

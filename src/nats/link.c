@@ -17,21 +17,22 @@ enum {
 };
 
 /* An error that ends nothing must not be the reason of what happens days later. */
-static bool has_last_words(const struct kb_nats_link *link)
+static void forget_last_words(struct kb_nats_link *link, int64_t now)
 {
-	return link->said[0] && kb_now_ms() - link->said_at < LAST_WORDS_MS;
+	if (now - link->said_at >= LAST_WORDS_MS)
+		link->said[0] = '\0';
 }
 
-void kb_nats_link_note_error(struct kb_nats_link *link, const char *what)
+void kb_nats_link_note_error(struct kb_nats_link *link, const char *what, int64_t now)
 {
 	snprintf(link->said, sizeof link->said, "%s", what);
-	link->said_at = kb_now_ms();
+	link->said_at = now;
 }
 
 void kb_nats_link_fail(struct kb_nats_link *link, const char *why)
 {
 	if (!link->why[0])
-		snprintf(link->why, sizeof link->why, "%s", has_last_words(link) ? link->said : why);
+		snprintf(link->why, sizeof link->why, "%s", link->said[0] ? link->said : why);
 	link->up = false;
 }
 
@@ -41,7 +42,7 @@ void kb_nats_link_fail(struct kb_nats_link *link, const char *why)
  * nats-server does so without a word. */
 static void fail_at_end(struct kb_nats_link *link, const char *why)
 {
-	link->cut_off = link->up && !has_last_words(link) && link->in.n > link->in_at;
+	link->cut_off = link->up && !link->said[0] && link->in.n > link->in_at;
 	kb_nats_link_fail(
 		link, link->cut_off ? "the server closed it in the middle of a message, as with a slow consumer" : why);
 }
@@ -102,8 +103,9 @@ static size_t make_room(struct kb_nats_link *link)
 	return room;
 }
 
-void kb_nats_link_read(struct kb_nats_link *link)
+void kb_nats_link_read(struct kb_nats_link *link, int64_t now)
 {
+	forget_last_words(link, now);
 	size_t room = make_room(link);
 	if (room == 0) {
 		kb_nats_link_fail(link, "out of memory");
@@ -114,7 +116,7 @@ void kb_nats_link_read(struct kb_nats_link *link)
 	if (n <= 0)
 		return;
 	link->in.n += (size_t)n;
-	link->heard_at = kb_now_ms();
+	link->heard_at = now;
 	link->pings_out = 0; /* here: the answer may come within the millisecond of its question */
 }
 
@@ -163,15 +165,15 @@ void kb_nats_link_write(struct kb_nats_link *link)
 		kb_buf_free(&link->out);
 }
 
-void kb_nats_link_keep_alive(struct kb_nats_link *link, int interval_ms, int pings_out_max)
+void kb_nats_link_keep_alive(struct kb_nats_link *link, int interval_ms, int pings_out_max, int64_t now)
 {
-	int64_t now = kb_now_ms();
 	if (!link->up || interval_ms <= 0)
 		return;
 	int64_t since = link->pings_out ? link->pinged_at : link->heard_at;
 	if (now - since < interval_ms)
 		return;
 	if (link->pings_out >= pings_out_max) {
+		forget_last_words(link, now);
 		kb_nats_link_fail(link, "stale: the server does not answer");
 		return;
 	}
@@ -226,7 +228,7 @@ static bool await_op(struct kb_nats_link *link, struct kb_nats_op *op, int64_t d
 		if (link->up && !wait_for(link, deadline))
 			kb_nats_link_fail(link, "the server does not answer in time");
 		if (link->up)
-			kb_nats_link_read(link);
+			kb_nats_link_read(link, kb_now_ms());
 	}
 	if (link->up)
 		kb_nats_link_take(link, size);
@@ -350,7 +352,7 @@ static void part_in_good_order(struct kb_nats_link *link, int64_t deadline)
 	for (int64_t left; link->up && (left = deadline - kb_now_ms()) > 0;) {
 		struct pollfd p = {link->tcp, POLLIN, 0};
 		link->in_at = link->in.n;
-		kb_nats_link_read(link);
+		kb_nats_link_read(link, kb_now_ms());
 		if (link->up)
 			poll(&p, 1, (int)left);
 	}

@@ -38,7 +38,7 @@ bool kb_nats_link_open(
 	struct kb_nats_link *link, const struct kb_nats_server *server, const struct kb_broker_config *config);
 
 /* Reads once what the socket has, up to the size of the buffer. Slices of operations taken before go stale. */
-void kb_nats_link_read(struct kb_nats_link *link);
+void kb_nats_link_read(struct kb_nats_link *link, int64_t now);
 
 /* True while it makes sense to read again at once. */
 bool kb_nats_link_has_more(const struct kb_nats_link *link);
@@ -65,7 +65,7 @@ void kb_nats_link_note_info(struct kb_nats_link *link, const struct kb_nats_op *
 
 /* Asks the server for a sign of life whenever it has said nothing for interval_ms, and gives it up when so many times
  * in a row it does not answer. */
-void kb_nats_link_keep_alive(struct kb_nats_link *link, int interval_ms, int pings_out_max);
+void kb_nats_link_keep_alive(struct kb_nats_link *link, int interval_ms, int pings_out_max, int64_t now);
 
 /* Asks for a PONG: with it the server has seen all that was written before, and said all that it had to say. */
 void kb_nats_link_ping(struct kb_nats_link *link);
@@ -82,7 +82,7 @@ void kb_nats_link_pong(struct kb_nats_link *link);
 void kb_nats_link_note_pong(struct kb_nats_link *link);
 
 /* The server tells of an error: the reason of the end, if that comes now. */
-void kb_nats_link_note_error(struct kb_nats_link *link, const char *what);
+void kb_nats_link_note_error(struct kb_nats_link *link, const char *what, int64_t now);
 
 /* Ends it for a reason; the first one stands, and what the server just said has precedence. */
 void kb_nats_link_fail(struct kb_nats_link *link, const char *why);

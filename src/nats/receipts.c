@@ -1,29 +1,27 @@
 #include "nats/receipts.h"
 
-#include "core/clock.h"
-
 enum {
 	PAUSE_MS = 5, /* between two PINGs while little is published */
 	MANY = 1024   /* messages that are worth one at once */
 };
 
-void kb_nats_receipts_ask(struct kb_nats_receipts *r, struct kb_nats_link *link, bool at_once)
+void kb_nats_receipts_ask(struct kb_nats_receipts *r, struct kb_nats_link *link, bool at_once, int64_t now)
 {
 	if (r->ping || r->covered == r->next)
 		return;
-	if (!at_once && r->next - r->oldest < MANY && kb_nats_receipts_due_ms(r) > 0)
+	if (!at_once && r->next - r->oldest < MANY && kb_nats_receipts_due_ms(r, now) > 0)
 		return;
 	kb_nats_link_ping(link);
 	r->ping = link->pings;
 	r->covered = r->next;
-	r->asked_ms = kb_now_ms();
+	r->asked_ms = now;
 }
 
-int kb_nats_receipts_due_ms(const struct kb_nats_receipts *r)
+int kb_nats_receipts_due_ms(const struct kb_nats_receipts *r, int64_t now)
 {
 	if (r->ping || r->covered == r->next)
 		return -1;
-	int64_t left = r->oldest < r->suspect ? 0 : r->asked_ms + PAUSE_MS - kb_now_ms();
+	int64_t left = r->oldest < r->suspect ? 0 : r->asked_ms + PAUSE_MS - now;
 	return left > 0 ? (int)left : 0;
 }
 

@@ -38,10 +38,10 @@ static inline bool kb_nats_receipts_open(const struct kb_nats_receipts *r)
 void kb_nats_receipts_offended(struct kb_nats_receipts *r);
 
 /* Before a write: asks for what was not asked for, if it is time to, or `at_once`. */
-void kb_nats_receipts_ask(struct kb_nats_receipts *r, struct kb_nats_link *link, bool at_once);
+void kb_nats_receipts_ask(struct kb_nats_receipts *r, struct kb_nats_link *link, bool at_once, int64_t now);
 
 /* In how many ms there is something to ask for; -1: nothing. */
-int kb_nats_receipts_due_ms(const struct kb_nats_receipts *r);
+int kb_nats_receipts_due_ms(const struct kb_nats_receipts *r, int64_t now);
 
 /* After a PONG: calls events->settled() for those that the server has read. */
 void kb_nats_receipts_heed(

@@ -3,7 +3,6 @@
 #ifndef KB_NATS_STATE_H
 #define KB_NATS_STATE_H
 
-#include <time.h>
 #include "bus/broker.h"
 #include "bus/subscription.h"
 #include "nats/durable.h"
@@ -19,7 +18,7 @@ enum { KB_NATS_STORE_SID = 1 << 30 /* of the acknowledgements of streams, beyond
 struct kb_nats_subscription {
 	const struct kb_subscription *config;
 	uint32_t index;
-	time_t retry_at;                /* monotonic second; 0: the server has not refused it */
+	int64_t retry_at;               /* ms; 0: the server has not refused it */
 	struct kb_nats_durable durable; /* when config->durable is set */
 };
 
@@ -68,11 +67,11 @@ enum kb_broker_result kb_nats_subscribe(struct kb_broker *b, const struct kb_sub
 
 /* The server's words about a subscription that it does not allow, and as much of them as is shown; and once in a while,
  * trying those again. */
-void kb_nats_note_refusal(struct kb_broker *b, struct kb_slice text, const char *what);
-void kb_nats_retry_refused(struct kb_broker *b);
+void kb_nats_note_refusal(struct kb_broker *b, struct kb_slice text, const char *what, int64_t now);
+void kb_nats_retry_refused(struct kb_broker *b, int64_t now);
 
 /* Durable consumers: what has waited too long is asked again; and the state of one has changed. */
-void kb_nats_look_after_durables(struct kb_broker *b);
+void kb_nats_look_after_durables(struct kb_broker *b, int64_t now);
 void kb_nats_report_durable(struct kb_broker *b, const struct kb_nats_subscription *s);
 
 /* -- outgoing.c -- */

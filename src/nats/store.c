@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include "core/clock.h"
 
 enum { ANSWER_MS = 2000 }; /* for the stream to say that it has stored a message */
 
@@ -65,8 +64,8 @@ static struct kb_slice inbox_of(const struct kb_nats_store *s, char kind, uint64
 	return kb_slice(to, (size_t)n);
 }
 
-enum kb_broker_result kb_nats_store_put(
-	struct kb_nats_store *s, struct kb_nats_link *link, uint64_t sid, const struct kb_message *m, uint64_t *sequence)
+enum kb_broker_result kb_nats_store_put(struct kb_nats_store *s, struct kb_nats_link *link, uint64_t sid,
+	const struct kb_message *m, int64_t now, uint64_t *sequence)
 {
 	char text[KB_NATS_STORE_INBOX_BYTES];
 	if (!begin(s, link, sid) || s->next - s->oldest >= KB_NATS_UNDER_WAY)
@@ -76,7 +75,7 @@ enum kb_broker_result kb_nats_store_put(
 	asking.reply = inbox_of(s, 'm', s->next, text, sizeof text);
 	kb_nats_put_message(&link->out, &asking);
 	*flight(s, s->next) = (struct kb_nats_flight){
-		.sent_ms = kb_now_ms(), .subject = hash_of(m->key), .doubt = ask ? KB_NATS_ASKED : KB_NATS_NO_DOUBT};
+		.sent_ms = now, .subject = hash_of(m->key), .doubt = ask ? KB_NATS_ASKED : KB_NATS_NO_DOUBT};
 	if (ask)
 		kb_nats_put_streams_query(&link->out, m->key, inbox_of(s, 'q', s->next, text, sizeof text));
 	*sequence = s->next++;
@@ -92,9 +91,9 @@ static void end(struct kb_nats_store *s, uint64_t number, enum kb_outcome outcom
 	events->publish.settled(events->context, number, false, outcome, reason);
 }
 
-static void note_answer(struct kb_nats_store *s, const struct kb_nats_flight *f)
+static void note_answer(struct kb_nats_store *s, const struct kb_nats_flight *f, int64_t now)
 {
-	s->answered_ms = kb_now_ms();
+	s->answered_ms = now;
 	if (f->sent_ms > s->overtaking_ms)
 		s->overtaking_ms = f->sent_ms;
 }
@@ -130,7 +129,7 @@ static void heed_question(struct kb_nats_store *s, uint64_t number, struct kb_sl
 }
 
 void kb_nats_store_heed(struct kb_nats_store *s, struct kb_slice subject, struct kb_slice payload,
-	struct kb_slice properties, const struct kb_broker_events *events)
+	struct kb_slice properties, int64_t now, const struct kb_broker_events *events)
 {
 	size_t prefix = strlen(s->inbox) + 1;
 	char digits[24];
@@ -141,7 +140,7 @@ void kb_nats_store_heed(struct kb_nats_store *s, struct kb_slice subject, struct
 	uint64_t number = strtoull(digits + 1, NULL, 10);
 	if (number < s->oldest || number >= s->next || !flight(s, number)->sent_ms)
 		return; /* it was given up meanwhile */
-	note_answer(s, flight(s, number));
+	note_answer(s, flight(s, number), now);
 	(digits[0] == 'm' ? heed_message : heed_question)(s, number, payload, properties, events);
 }
 
@@ -154,9 +153,9 @@ void kb_nats_store_forbidden(
 			end(s, number, KB_REJECTED, reason, events);
 }
 
-void kb_nats_store_expire(struct kb_nats_store *s, const struct kb_broker_events *events)
+void kb_nats_store_expire(struct kb_nats_store *s, int64_t now, const struct kb_broker_events *events)
 {
-	int64_t since = s->oldest < s->next ? kb_now_ms() - ANSWER_MS : 0;
+	int64_t since = now - ANSWER_MS;
 	for (uint64_t number = s->oldest; number < s->next; number++) {
 		const struct kb_nats_flight *f = flight(s, number);
 		bool silent = s->answered_ms <= since, overtaken = s->overtaking_ms - f->sent_ms >= ANSWER_MS;

@@ -50,8 +50,8 @@ void kb_nats_store_reset(struct kb_nats_store *s);
 void kb_nats_store_free(struct kb_nats_store *s);
 
 /* Sends one under the next number. KB_BROKER_AGAIN: too many are under way. */
-enum kb_broker_result kb_nats_store_put(
-	struct kb_nats_store *s, struct kb_nats_link *link, uint64_t sid, const struct kb_message *m, uint64_t *sequence);
+enum kb_broker_result kb_nats_store_put(struct kb_nats_store *s, struct kb_nats_link *link, uint64_t sid,
+	const struct kb_message *m, int64_t now, uint64_t *sequence);
 
 /* Answers at the inbox, and what has waited too long for one: calls events->settled(). A stream that is only slow
  * answers in turn; so what waits is given up when nothing answers at all, or when what was sent much later has its
@@ -59,10 +59,10 @@ enum kb_broker_result kb_nats_store_put(
  * one, which gives one a second): else that leader would store what is sent now ahead of what was sent to the old one.
  */
 void kb_nats_store_heed(struct kb_nats_store *s, struct kb_slice subject, struct kb_slice payload,
-	struct kb_slice properties, const struct kb_broker_events *events);
+	struct kb_slice properties, int64_t now, const struct kb_broker_events *events);
 /* The server does not let us publish to the subject. */
 void kb_nats_store_forbidden(
 	struct kb_nats_store *s, struct kb_slice subject, const char *reason, const struct kb_broker_events *events);
-void kb_nats_store_expire(struct kb_nats_store *s, const struct kb_broker_events *events);
+void kb_nats_store_expire(struct kb_nats_store *s, int64_t now, const struct kb_broker_events *events);
 
 #endif

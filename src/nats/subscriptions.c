@@ -2,14 +2,15 @@
 #include "nats/state.h"
 #include "nats/message.h"
 #include "bus/traffic.h"
+#include "core/clock.h"
 
 enum { REFUSED_S = 30 /* until a subscription is tried again */ };
 
-static void start(struct kb_broker *b, struct kb_nats_subscription *s)
+static void start(struct kb_broker *b, struct kb_nats_subscription *s, int64_t now)
 {
 	uint64_t sid = (uint64_t)(s - b->subscriptions) + 1;
 	if (s->config->durable) {
-		kb_nats_durable_begin(&s->durable, s->config->durable, b->store.inbox_prefix, &b->link.out, sid);
+		kb_nats_durable_begin(&s->durable, s->config->durable, b->store.inbox_prefix, &b->link.out, sid, now);
 		kb_traffic_subscription(b->config.traffic, s->index, s->durable.why);
 		return;
 	}
@@ -27,13 +28,13 @@ void kb_nats_report_durable(struct kb_broker *b, const struct kb_nats_subscripti
 		d->config->stream, good ? "consuming" : d->why);
 }
 
-void kb_nats_look_after_durables(struct kb_broker *b)
+void kb_nats_look_after_durables(struct kb_broker *b, int64_t now)
 {
 	for (size_t i = 0; i < b->n_subscriptions; i++) {
 		struct kb_nats_subscription *s = &b->subscriptions[i];
 		bool news = false;
 		if (s->config->durable)
-			kb_nats_durable_tick(&s->durable, &b->link.out, &news);
+			kb_nats_durable_tick(&s->durable, &b->link.out, now, &news);
 		if (news)
 			kb_nats_report_durable(b, s);
 	}
@@ -79,16 +80,9 @@ enum kb_broker_result kb_nats_subscribe(struct kb_broker *b, const struct kb_sub
 		return KB_BROKER_AGAIN;
 	*s = (struct kb_nats_subscription){.config = config, .index = index};
 	b->n_subscriptions++;
-	start(b, s);
+	start(b, s, kb_now_ms());
 	kb_nats_link_write(&b->link);
 	return b->link.up ? KB_BROKER_OK : KB_BROKER_LOST;
-}
-
-static time_t now_s(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return now.tv_sec;
 }
 
 static bool begins_with(struct kb_slice text, const char *a, const char *b)
@@ -119,7 +113,7 @@ static void log_if_inbox(const struct kb_broker *b, const struct kb_nats_subscri
 }
 
 /* The server's words about a subscription that it does not allow contain: Subscription to "subject". */
-void kb_nats_note_refusal(struct kb_broker *b, struct kb_slice text, const char *what)
+void kb_nats_note_refusal(struct kb_broker *b, struct kb_slice text, const char *what, int64_t now)
 {
 	static const char words[] = "ubscription to \"";
 	const char *at = memmem(text.p, text.n, words, sizeof words - 1);
@@ -134,7 +128,7 @@ void kb_nats_note_refusal(struct kb_broker *b, struct kb_slice text, const char 
 	for (size_t i = 0; i < b->n_subscriptions; i++) {
 		struct kb_nats_subscription *s = &b->subscriptions[i];
 		if (is_it(s, rest)) {
-			s->retry_at = now_s() + REFUSED_S;
+			s->retry_at = now + REFUSED_S * 1000;
 			b->refused = true;
 			kb_traffic_subscription(b->config.traffic, s->index, what);
 			log_if_inbox(b, s);
@@ -142,15 +136,14 @@ void kb_nats_note_refusal(struct kb_broker *b, struct kb_slice text, const char 
 	}
 }
 
-void kb_nats_retry_refused(struct kb_broker *b)
+void kb_nats_retry_refused(struct kb_broker *b, int64_t now)
 {
-	time_t now = now_s();
 	b->refused = false;
 	for (size_t i = 0; i < b->n_subscriptions; i++) {
 		struct kb_nats_subscription *s = &b->subscriptions[i];
 		if (s->retry_at && s->retry_at <= now) {
 			s->retry_at = 0;
-			start(b, s);
+			start(b, s, now);
 		}
 		b->refused |= s->retry_at != 0;
 	}

@@ -1,67 +1,466 @@
-/* nats/durable: which messages have waited here for too long. */
+/* nats/durable: its states, and which messages have waited here for too long. */
 #include "nats/durable.h"
 
-#include "net/tcp.h"
 #include "check.h"
-#include "core/clock.h"
 
-enum { ACK_WAIT_MS = 1000 };
+enum { ACK_WAIT_MS = 32000, SID = 3 };
 
-static const struct kb_durable config = {.stream = "S", .name = "D"};
+/* What goes by in a scene: each begins at 1000 ms, moves `now` itself, and looks at what was sent since it last did. */
+struct scene {
+	struct kb_nats_durable d;
+	struct kb_buf out;
+	int64_t now;
+	bool news;
+};
 
-/* A consumer that the server has described so, and is being pulled from. */
-static void begin(struct kb_nats_durable *d, struct kb_buf *out, const char *max_deliver)
+static const struct kb_durable plain = {.stream = "S", .name = "D"};
+
+static void begin(struct scene *s, const struct kb_durable *config)
 {
-	char inbox[KB_NATS_INBOX_BYTES + 2], answer[200];
-	bool news = false;
-	kb_nats_durable_begin(d, &config, NULL, out, 1);
-	snprintf(inbox, sizeof inbox, "%s.i", d->inbox);
-	snprintf(answer, sizeof answer, "{\"config\":{\"durable_name\":\"D\",\"ack_wait\":%d000000%s}}", ACK_WAIT_MS,
-		max_deliver);
-	struct kb_message m = {.key = kb_slice_from(inbox), .payload = kb_slice_from(answer)};
-	CHECK(kb_nats_durable_answer(d, &m, out, &news) && d->state == KB_NATS_PULLING);
+	*s = (struct scene){.now = 1000};
+	kb_nats_durable_begin(&s->d, config, NULL, &s->out, SID, s->now);
 }
 
-static bool is_late(const struct kb_nats_durable *d, const char *delivered, int waited_ms)
+static void end(struct scene *s)
+{
+	kb_buf_free(&s->out);
+}
+
+/* How often `text` was sent since the last call, which forgets all of it. */
+static unsigned sent(struct scene *s, const char *text)
+{
+	unsigned times = 0;
+	kb_buf_append_byte(&s->out, '\0');
+	for (const char *at = s->out.p; (at = strstr(at, text)); at += strlen(text))
+		times++;
+	kb_buf_clear(&s->out);
+	return times;
+}
+
+static bool is_quiet(struct scene *s)
+{
+	return sent(s, "PUB") == 0;
+}
+
+static bool pulls(struct scene *s, unsigned batch)
+{
+	char request[100];
+	snprintf(request, sizeof request, "{\"batch\":%u,\"expires\":30000000000,\"idle_heartbeat\":2000000000}", batch);
+	return sent(s, request) == 1;
+}
+
+/* kind: 'i' of the description, 'c' of the creation, 'p' of the messages asked for. */
+static bool heed(
+	struct scene *s, char kind, const char *payload, int status, const char *description, const char *pending)
+{
+	char inbox[KB_NATS_INBOX_BYTES + 2], code[12];
+	struct kb_buf properties = {0}, headers = {0};
+	snprintf(inbox, sizeof inbox, "%s.%c", s->d.inbox, kind);
+	snprintf(code, sizeof code, "%d", status);
+	if (status)
+		kb_headers_add(&properties, KB_SLICE_LITERAL("status"), kb_slice_from(code));
+	if (description)
+		kb_headers_add(&properties, KB_SLICE_LITERAL("description"), kb_slice_from(description));
+	if (pending)
+		kb_headers_add(&headers, KB_SLICE_LITERAL("Nats-Pending-Messages"), kb_slice_from(pending));
+	struct kb_message m = {.key = kb_slice_from(inbox),
+		.payload = kb_slice_from(payload),
+		.headers = kb_buf_slice(&headers),
+		.properties = kb_buf_slice(&properties)};
+	s->news = false;
+	bool heeded = kb_nats_durable_heed(&s->d, &m, &s->out, s->now, &s->news);
+	kb_buf_free(&properties);
+	kb_buf_free(&headers);
+	return heeded;
+}
+
+static void reply(struct scene *s, char kind, const char *payload)
+{
+	CHECK(heed(s, kind, payload, 0, NULL, NULL));
+}
+
+static void status(struct scene *s, int code, const char *description, const char *pending)
+{
+	CHECK(heed(s, 'p', "", code, description, pending));
+}
+
+static void tick(struct scene *s)
+{
+	s->news = false;
+	kb_nats_durable_tick(&s->d, &s->out, s->now, &s->news);
+}
+
+#define NO_CONSUMER "{\"error\":{\"code\":404,\"err_code\":10014,\"description\":\"consumer not found\"}}"
+#define NO_STREAM "{\"error\":{\"code\":404,\"err_code\":10059,\"description\":\"stream not found\"}}"
+#define CONFIG(more) "{\"config\":{\"durable_name\":\"D\",\"ack_wait\":32000000000" more "}}"
+
+/* A consumer that the server has described as it should be. */
+static void begin_pulling(struct scene *s)
+{
+	begin(s, &plain);
+	kb_buf_clear(&s->out);
+	reply(s, 'i', CONFIG(""));
+	CHECK(s->d.state == KB_NATS_DURABLE_PULLING && pulls(s, 1) && s->news && !s->d.why[0]);
+}
+
+static void take(struct scene *s, unsigned messages, int each_ms)
+{
+	while (messages--) {
+		s->now += each_ms;
+		kb_nats_durable_taken(&s->d, &s->out, s->now);
+	}
+}
+
+/* -- before messages come -- */
+
+static void it_asks_for_the_consumer_on_an_inbox_of_its_own(void)
+{
+	struct scene s;
+	char subscription[KB_NATS_INBOX_BYTES + 20];
+	begin(&s, &plain);
+	CHECK(s.d.state == KB_NATS_DURABLE_CHECKING && s.d.why[0]);
+	snprintf(subscription, sizeof subscription, "SUB %s.* %d\r\n", s.d.inbox, SID);
+	kb_buf_append_byte(&s.out, '\0');
+	CHECK_CONTAINS(s.out.p, subscription);
+	CHECK_CONTAINS(s.out.p, "PUB $JS.API.CONSUMER.INFO.S.D ");
+	end(&s);
+}
+
+static void one_that_is_there_is_used_as_it_is(void)
+{
+	struct scene s;
+	begin_pulling(&s);
+	CHECK(s.d.ack_wait_ms == 32000 && s.d.max_deliver == 0 && s.d.outstanding == 1);
+	end(&s);
+}
+
+static void one_that_is_not_there_is_created(void)
+{
+	struct scene s;
+	begin(&s, &plain);
+	kb_buf_clear(&s.out);
+	reply(&s, 'i', NO_CONSUMER);
+	CHECK(s.d.state == KB_NATS_DURABLE_CREATING && !s.news && s.d.why[0]);
+	CHECK(sent(&s, "PUB $JS.API.CONSUMER.DURABLE.CREATE.S.D ") == 1);
+	reply(&s, 'c', CONFIG(",\"max_deliver\":7"));
+	CHECK(s.d.state == KB_NATS_DURABLE_PULLING && pulls(&s, 1) && s.news && !s.d.why[0] && s.d.max_deliver == 7);
+	end(&s);
+}
+
+static void one_that_differs_is_changed_once(void)
+{
+	static const struct kb_durable five = {.stream = "S", .name = "D", .max_deliver = 5};
+	struct scene s;
+	begin(&s, &five);
+	kb_buf_clear(&s.out);
+	reply(&s, 'i', CONFIG(",\"max_deliver\":7,\"ours\":false"));
+	CHECK(s.d.state == KB_NATS_DURABLE_CREATING);
+	CHECK(sent(&s, "\"ours\":false,\"max_deliver\":5") == 1);
+	reply(&s, 'c', CONFIG(",\"max_deliver\":7")); /* a server that does not change it gets no second request */
+	CHECK(s.d.state == KB_NATS_DURABLE_PULLING && pulls(&s, 1));
+	end(&s);
+}
+
+static void a_refusal_pauses_it_and_it_begins_again(void)
+{
+	struct scene s;
+	begin(&s, &plain);
+	kb_buf_clear(&s.out);
+	reply(&s, 'i', NO_STREAM);
+	CHECK(s.d.state == KB_NATS_DURABLE_PAUSED && s.news && is_quiet(&s));
+	CHECK_CONTAINS(s.d.why, "stream not found");
+	s.now += 999;
+	tick(&s);
+	CHECK(s.d.state == KB_NATS_DURABLE_PAUSED && is_quiet(&s));
+	s.now += 1;
+	tick(&s);
+	CHECK(s.d.state == KB_NATS_DURABLE_CHECKING && !s.news);
+	CHECK(sent(&s, "PUB $JS.API.CONSUMER.INFO.S.D ") == 1);
+	reply(&s, 'i', NO_STREAM);
+	CHECK(s.d.state == KB_NATS_DURABLE_PAUSED && !s.news); /* the same reason is no news */
+	s.now += 1000;
+	tick(&s);
+	reply(&s, 'i', NO_CONSUMER);
+	reply(&s, 'c', NO_STREAM);
+	CHECK(s.d.state == KB_NATS_DURABLE_PAUSED);
+	end(&s);
+}
+
+static void a_request_without_a_reply_is_given_up_after_five_seconds(void)
+{
+	struct scene s;
+	for (int creating = 0; creating < 2; creating++) {
+		begin(&s, &plain);
+		if (creating)
+			reply(&s, 'i', NO_CONSUMER);
+		kb_buf_clear(&s.out);
+		enum kb_nats_durable_state state = s.d.state;
+		s.now += 4999;
+		tick(&s);
+		CHECK(s.d.state == state && !s.news);
+		s.now += 1;
+		tick(&s);
+		CHECK(s.d.state == KB_NATS_DURABLE_PAUSED && s.news && is_quiet(&s));
+		CHECK_CONTAINS(s.d.why, "JetStream");
+		end(&s);
+	}
+}
+
+/* The reply to a request that was given up. */
+static void what_comes_too_late_changes_nothing(void)
+{
+	struct scene s;
+	begin(&s, &plain);
+	s.now += 5000;
+	tick(&s);
+	kb_buf_clear(&s.out);
+	reply(&s, 'i', CONFIG(""));
+	status(&s, 409, "Consumer Deleted", NULL);
+	CHECK(s.d.state == KB_NATS_DURABLE_PAUSED && is_quiet(&s) && !s.news);
+	kb_nats_durable_taken(&s.d, &s.out, s.now);
+	CHECK(s.d.state == KB_NATS_DURABLE_PAUSED && is_quiet(&s) && s.d.outstanding == 0);
+	end(&s);
+	begin_pulling(&s);
+	reply(&s, 'c', NO_STREAM);
+	CHECK(s.d.state == KB_NATS_DURABLE_PULLING && !s.d.why[0] && is_quiet(&s));
+	end(&s);
+}
+
+static void a_message_of_the_stream_is_no_reply(void)
+{
+	struct scene s;
+	struct kb_message m = {.key = KB_SLICE_LITERAL("orders.1"), .payload = KB_SLICE_LITERAL("x")};
+	begin_pulling(&s);
+	s.news = false;
+	CHECK(!kb_nats_durable_heed(&s.d, &m, &s.out, s.now, &s.news) && !s.news && is_quiet(&s));
+	end(&s);
+}
+
+/* -- while messages come -- */
+
+static void heartbeats_keep_a_quiet_stream(void)
+{
+	struct scene s;
+	begin_pulling(&s);
+	for (int i = 0; i < 10; i++) {
+		s.now += 5999;
+		tick(&s);
+		status(&s, 100, "Idle Heartbeat", NULL);
+	}
+	CHECK(s.d.state == KB_NATS_DURABLE_PULLING && is_quiet(&s) && s.d.outstanding == 1);
+	s.now += 6000;
+	tick(&s);
+	CHECK(s.d.state == KB_NATS_DURABLE_PAUSED && s.news && s.d.outstanding == 0);
+	CHECK_CONTAINS(s.d.why, "silent");
+	end(&s);
+}
+
+static void messages_are_signs_of_life(void)
+{
+	struct scene s;
+	begin_pulling(&s);
+	for (int i = 0; i < 10; i++) {
+		s.now += 5999;
+		tick(&s);
+		kb_nats_durable_taken(&s.d, &s.out, s.now);
+	}
+	CHECK(s.d.state == KB_NATS_DURABLE_PULLING);
+	end(&s);
+}
+
+/* 404: there are no messages; 408: the time of the request is over. */
+static void an_expired_request_is_followed_by_another(void)
+{
+	static const int codes[] = {404, 408};
+	struct scene s;
+	for (size_t i = 0; i < 2; i++) {
+		begin_pulling(&s);
+		status(&s, codes[i], "No Messages", NULL);
+		CHECK(s.d.state == KB_NATS_DURABLE_PULLING && pulls(&s, 1) && s.d.outstanding == 1 && !s.news);
+		end(&s);
+	}
+}
+
+/* The header says how many messages of the request will not come; those of a later request still do. */
+static void an_expired_request_ends_only_what_it_says(void)
+{
+	struct scene s;
+	begin_pulling(&s);
+	s.d.batch = 8;
+	s.d.outstanding = 12;
+	status(&s, 408, "Request Timeout", "3");
+	CHECK(s.d.outstanding == 9 && is_quiet(&s));
+	status(&s, 408, "Request Timeout", "5");
+	CHECK(s.d.outstanding == 12 && pulls(&s, 8)); /* 4 are half a batch */
+	status(&s, 408, "Request Timeout", "1000");
+	CHECK(s.d.outstanding == 8 && pulls(&s, 8));
+	status(&s, 408, "Request Timeout", "many");
+	CHECK(s.d.outstanding == 8 && is_quiet(&s));
+	status(&s, 408, "Request Timeout", NULL);
+	CHECK(s.d.outstanding == 8 && pulls(&s, 8));
+	end(&s);
+}
+
+static void another_leader_is_asked_at_once(void)
+{
+	struct scene s;
+	begin_pulling(&s);
+	s.d.batch = 8;
+	s.d.outstanding = 12;
+	status(&s, 409, "Leadership Change", NULL);
+	CHECK(s.d.state == KB_NATS_DURABLE_PULLING && s.d.outstanding == 8 && pulls(&s, 8) && !s.news);
+	end(&s);
+}
+
+static void another_refusal_of_messages_pauses_it(void)
+{
+	static const struct {
+		int code;
+		const char *description, *why;
+	} refusals[] = {{409, "Consumer Deleted", "409 Consumer Deleted"}, {409, "Exceeded MaxWaiting", "409 Exceeded"},
+		{400, "Bad Request", "400 Bad Request"}, {503, NULL, "503"}, {0, NULL, "0"}};
+	struct scene s;
+	for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+		begin_pulling(&s);
+		status(&s, refusals[i].code, refusals[i].description, NULL);
+		CHECK(s.d.state == KB_NATS_DURABLE_PAUSED && s.news && is_quiet(&s) && s.d.outstanding == 0);
+		CHECK_CONTAINS(s.d.why, refusals[i].why);
+		s.now += 1000;
+		tick(&s);
+		reply(&s, 'i', CONFIG(""));
+		CHECK(s.d.state == KB_NATS_DURABLE_PULLING && s.news && !s.d.why[0]);
+		end(&s);
+	}
+}
+
+/* -- batches -- */
+
+static void more_is_asked_for_when_half_a_batch_is_left(void)
+{
+	struct scene s;
+	begin_pulling(&s);
+	s.d.batch = s.d.outstanding = 8;
+	take(&s, 3, 0);
+	CHECK(s.d.outstanding == 5 && is_quiet(&s));
+	take(&s, 1, 0);
+	CHECK(s.d.outstanding == 12 && pulls(&s, 8));
+	end(&s);
+}
+
+static void batches_grow_while_routes_are_fast(void)
+{
+	struct scene s;
+	begin_pulling(&s);
+	for (unsigned batch = 1; batch < 512; batch *= 2) {
+		CHECK(s.d.batch == batch);
+		take(&s, batch, 1);
+	}
+	take(&s, 2048, 1);
+	CHECK(s.d.batch == 512);
+	end(&s);
+}
+
+/* A batch takes at most a quarter of the time for the acknowledgement, and more than a sixteenth of it. */
+static void batches_shrink_while_routes_are_slow(void)
+{
+	struct scene s;
+	begin_pulling(&s);
+	s.d.batch = 16;
+	take(&s, 16, ACK_WAIT_MS / 16 / 4); /* a quarter */
+	CHECK(s.d.batch == 16);
+	take(&s, 16, ACK_WAIT_MS / 16 / 4 + 1);
+	CHECK(s.d.batch == 8);
+	take(&s, 8, ACK_WAIT_MS / 16 / 8);
+	CHECK(s.d.batch == 8);
+	take(&s, 8, ACK_WAIT_MS / 16 / 8 - 1);
+	CHECK(s.d.batch == 16);
+	s.d.batch = 1;
+	s.d.taken = 0;
+	take(&s, 3, ACK_WAIT_MS);
+	CHECK(s.d.batch == 1);
+	end(&s);
+}
+
+/* -- late messages -- */
+
+static bool is_late(const struct scene *s, const char *delivered, int waited_ms)
 {
 	struct kb_buf properties = {0};
 	kb_headers_add(&properties, KB_SLICE_LITERAL("delivered"), kb_slice_from(delivered));
 	struct kb_message m = {.properties = kb_buf_slice(&properties)};
-	bool late = kb_nats_durable_is_late(d, &m, kb_now_ms() - waited_ms);
+	bool late = kb_nats_durable_is_late(&s->d, &m, s->now - waited_ms, s->now);
 	kb_buf_free(&properties);
 	return late;
 }
 
+static void begin_with(struct scene *s, const char *described)
+{
+	begin(s, &plain);
+	reply(s, 'i', described);
+	CHECK(s->d.state == KB_NATS_DURABLE_PULLING);
+}
+
 static void what_is_delivered_again_already_is_passed_over(void)
 {
-	struct kb_nats_durable d;
-	struct kb_buf out = {0};
-	begin(&d, &out, "");
-	CHECK(!is_late(&d, "1", ACK_WAIT_MS / 2));
-	CHECK(is_late(&d, "1", ACK_WAIT_MS * 2));
-	CHECK(is_late(&d, "1000", ACK_WAIT_MS * 2));
-	begin(&d, &out, ",\"max_deliver\":-1"); /* as servers write that there is no bound */
-	CHECK(is_late(&d, "1000", ACK_WAIT_MS * 2));
-	kb_buf_free(&out);
+	struct scene s;
+	begin_with(&s, CONFIG(""));
+	CHECK(!is_late(&s, "1", ACK_WAIT_MS));
+	CHECK(is_late(&s, "1", ACK_WAIT_MS + 1));
+	CHECK(is_late(&s, "1000", ACK_WAIT_MS * 2));
+	end(&s);
+	begin_with(&s, CONFIG(",\"max_deliver\":-1")); /* as servers write that there is no bound */
+	CHECK(is_late(&s, "1000", ACK_WAIT_MS * 2));
+	end(&s);
 }
 
 /* Nobody gets it any more. */
 static void the_last_delivery_is_never_passed_over(void)
 {
-	struct kb_nats_durable d;
-	struct kb_buf out = {0};
-	begin(&d, &out, ",\"max_deliver\":3");
-	CHECK(is_late(&d, "2", ACK_WAIT_MS * 2));
-	CHECK(!is_late(&d, "3", ACK_WAIT_MS * 2));
-	CHECK(!is_late(&d, "4", ACK_WAIT_MS * 2));
-	begin(&d, &out, ",\"max_deliver\":1");
-	CHECK(!is_late(&d, "1", ACK_WAIT_MS * 60));
-	kb_buf_free(&out);
+	struct scene s;
+	begin_with(&s, CONFIG(",\"max_deliver\":3"));
+	CHECK(is_late(&s, "2", ACK_WAIT_MS * 2));
+	CHECK(!is_late(&s, "3", ACK_WAIT_MS * 2));
+	CHECK(!is_late(&s, "4", ACK_WAIT_MS * 2));
+	end(&s);
+	begin_with(&s, CONFIG(",\"max_deliver\":1"));
+	CHECK(!is_late(&s, "1", ACK_WAIT_MS * 60));
+	end(&s);
+}
+
+static void a_time_that_the_server_does_not_say_is_its_default(void)
+{
+	static const char *const without[] = {"{\"config\":{}}", "{\"config\":{\"ack_wait\":0}}",
+		"{\"config\":{\"ack_wait\":999999}}", "{\"config\":{\"ack_wait\":\"long\"}}",
+		"{\"config\":{\"ack_wait\":99999999999999999999999}}", "{\"config\":{\"ack_wait\":9000000000000000}}"};
+	struct scene s;
+	for (size_t i = 0; i < sizeof without / sizeof *without; i++) {
+		begin_with(&s, without[i]);
+		CHECK(s.d.ack_wait_ms == 30000);
+		end(&s);
+	}
 }
 
 int main(void)
 {
+	it_asks_for_the_consumer_on_an_inbox_of_its_own();
+	one_that_is_there_is_used_as_it_is();
+	one_that_is_not_there_is_created();
+	one_that_differs_is_changed_once();
+	a_refusal_pauses_it_and_it_begins_again();
+	a_request_without_a_reply_is_given_up_after_five_seconds();
+	what_comes_too_late_changes_nothing();
+	a_message_of_the_stream_is_no_reply();
+	heartbeats_keep_a_quiet_stream();
+	messages_are_signs_of_life();
+	an_expired_request_is_followed_by_another();
+	an_expired_request_ends_only_what_it_says();
+	another_leader_is_asked_at_once();
+	another_refusal_of_messages_pauses_it();
+	more_is_asked_for_when_half_a_batch_is_left();
+	batches_grow_while_routes_are_fast();
+	batches_shrink_while_routes_are_slow();
 	what_is_delivered_again_already_is_passed_over();
 	the_last_delivery_is_never_passed_over();
+	a_time_that_the_server_does_not_say_is_its_default();
 	return check_failures ? 1 : 0;
 }

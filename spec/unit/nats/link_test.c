@@ -3,34 +3,27 @@
 
 #include <sys/socket.h>
 #include <unistd.h>
-#include "net/tcp.h"
 #include "check.h"
-#include "core/clock.h"
 
 enum { INTERVAL_MS = 1000, PINGS_OUT_MAX = 3 };
 
-static void let_pass(struct kb_nats_link *link, int ms)
-{
-	link->heard_at -= ms;
-	link->pinged_at -= ms;
-}
+static int64_t now = 100000;
 
 static void say_pong(struct kb_nats_link *link, int server)
 {
 	CHECK(write(server, "PONG\r\n", 6) == 6);
-	kb_nats_link_read(link);
+	kb_nats_link_read(link, now);
 }
 
 /* The loopback is faster than the clock of milliseconds: the answer comes at the very time of the question. */
 static void an_answer_at_once_is_one(struct kb_nats_link *link, int server)
 {
 	for (int i = 0; i < 5; i++) {
-		let_pass(link, INTERVAL_MS);
+		now += INTERVAL_MS;
 		size_t before = kb_nats_link_waiting(link);
-		kb_nats_link_keep_alive(link, INTERVAL_MS, PINGS_OUT_MAX);
+		kb_nats_link_keep_alive(link, INTERVAL_MS, PINGS_OUT_MAX, now);
 		CHECK(kb_nats_link_waiting(link) > before);
 		say_pong(link, server);
-		link->heard_at = link->pinged_at;
 	}
 	CHECK(link->up);
 }
@@ -60,12 +53,15 @@ static void many_pings_have_one_answer_until_it_is_written(struct kb_nats_link *
 static void silence_ends_it(struct kb_nats_link *link)
 {
 	for (int i = 0; i < PINGS_OUT_MAX; i++) {
-		let_pass(link, INTERVAL_MS);
-		kb_nats_link_keep_alive(link, INTERVAL_MS, PINGS_OUT_MAX);
+		now += INTERVAL_MS;
+		kb_nats_link_keep_alive(link, INTERVAL_MS, PINGS_OUT_MAX, now);
 		CHECK(link->up);
 	}
-	let_pass(link, INTERVAL_MS);
-	kb_nats_link_keep_alive(link, INTERVAL_MS, PINGS_OUT_MAX);
+	now += INTERVAL_MS - 1;
+	kb_nats_link_keep_alive(link, INTERVAL_MS, PINGS_OUT_MAX, now);
+	CHECK(link->up);
+	now++;
+	kb_nats_link_keep_alive(link, INTERVAL_MS, PINGS_OUT_MAX, now);
 	CHECK(!link->up);
 	CHECK_CONTAINS(link->why, "does not answer");
 }
@@ -75,7 +71,7 @@ int main(void)
 	int ends[2];
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0)
 		return 2;
-	struct kb_nats_link link = {.open = true, .up = true, .tcp = ends[0], .heard_at = kb_now_ms()};
+	struct kb_nats_link link = {.open = true, .up = true, .tcp = ends[0], .heard_at = now};
 	an_answer_at_once_is_one(&link, ends[1]);
 	many_pings_have_one_answer_until_it_is_written(&link, ends[1]);
 	silence_ends_it(&link);
