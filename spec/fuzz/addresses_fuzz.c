@@ -1,6 +1,6 @@
-/* amqp/url and nats/servers: addresses as configurations write them and clusters announce them. */
+/* amqp/address and nats/server: addresses as configurations write them and clusters announce them. */
 #include "amqp/address.h"
-#include "nats/servers.h"
+#include "nats/server.h"
 #include "fuzz.h"
 
 static void reads_amqp(const char *url)

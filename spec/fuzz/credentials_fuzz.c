@@ -1,11 +1,11 @@
-/* nats/nkey: a file that may hold a seed and a JWT. */
+/* nats/creds and nats/nkey: a file that may hold a seed and a JWT. */
+#include "nats/creds.h"
 #include "nats/nkey.h"
-
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
-	struct kb_slice text = kb_slice(bytes, size), seed = kb_nats_seed_find(text), jwt = kb_nats_jwt_find(text);
+	struct kb_slice text = kb_slice(bytes, size), seed = kb_nats_creds_seed(text), jwt = kb_nats_creds_jwt(text);
 	struct kb_buf key = {0}, signature = {0};
 	MUST(lies_in(seed, text) && lies_in(jwt, text));
 	MUST(!jwt.n || !memchr(jwt.p, '\n', jwt.n));

@@ -1,10 +1,12 @@
-/* nats/nats: all that a server says on a connection with a subscription, a durable consumer, and messages that wait
+/* nats/broker: all that a server says on a connection with a subscription, a durable consumer, and messages that wait
  * for a stream and for a PONG. An input is cut where a line of it is empty; each part comes with a read of its own. */
 #include <sys/socket.h>
 #include <unistd.h>
 #include "nats/broker.h"
+#include "nats/headers.h"
+#include "nats/number.h"
 #include "nats/state.h"
-#include "nats/message.h"
+#include "nats/subject.h"
 #include "core/json.h"
 #include "core/log.h"
 #include "fuzz.h"
@@ -32,7 +34,7 @@ static bool on_delivered(void *context, const struct kb_message *m)
 	struct kb_slice rest = m->headers, name, value;
 	MUST(m->payload.n <= MESSAGE_MAX && m->key.n);
 	while (kb_headers_next(&rest, &name, &value))
-		MUST(kb_nats_is_header_name(name));
+		MUST(kb_nats_headers_is_name(name));
 	MUST(rest.n == 0);
 	if (++offered % 3 == 0)
 		return false;

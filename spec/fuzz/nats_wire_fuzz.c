@@ -1,11 +1,10 @@
-/* nats/wire: what a server says, as one piece and in many. */
+/* nats/wire and nats/headers: what a server says, as one piece and in many. */
+#include "nats/headers.h"
 #include "nats/wire.h"
-
-#include "nats/message.h"
 #include "fuzz.h"
 
 /* What was read, in a form that can be compared. */
-static void note(struct kb_buf *log, const struct kb_nats_op *op)
+static void note(struct kb_buf *log, const struct kb_nats_wire_op *op)
 {
 	kb_buf_append(log, &op->kind, sizeof op->kind);
 	if (op->kind == KB_NATS_MSG) {
@@ -22,7 +21,7 @@ static void sends_headers_as_read(struct kb_slice headers)
 	size_t size;
 	struct kb_buf out = {0}, again = {0}, properties = {0};
 	if (headers.n && !kb_nats_headers_fault(headers, &size)) {
-		kb_nats_put_message(&out, &(struct kb_message){.key = KB_SLICE_LITERAL("s"), .headers = headers});
+		kb_nats_wire_put_message(&out, &(struct kb_message){.key = KB_SLICE_LITERAL("s"), .headers = headers});
 		const char *block = memchr(out.p, '\n', out.n) + 1;
 		MUST(lies_in(kb_slice(block, size + 2), kb_buf_slice(&out)));
 		MUST(kb_nats_headers_read(kb_slice(block, size), &again, &properties));
@@ -40,13 +39,13 @@ static void reads_headers(struct kb_slice block)
 	bool good = kb_nats_headers_read(block, &headers, &properties);
 	MUST(good || (headers.n == 0 && properties.n == 0));
 	for (struct kb_slice rest = kb_buf_slice(&headers); kb_headers_next(&rest, &name, &value);)
-		MUST(kb_nats_is_header_name(name));
+		MUST(kb_nats_headers_is_name(name));
 	sends_headers_as_read(kb_buf_slice(&headers));
 	kb_buf_free(&headers);
 	kb_buf_free(&properties);
 }
 
-static void check_op(const struct kb_nats_op *op, struct kb_slice taken)
+static void check_op(const struct kb_nats_wire_op *op, struct kb_slice taken)
 {
 	if (op->kind == KB_NATS_MSG) {
 		MUST(lies_in(op->subject, taken) && lies_in(op->reply, taken) && op->subject.n);
@@ -62,10 +61,10 @@ static void check_op(const struct kb_nats_op *op, struct kb_slice taken)
 static size_t read_all(struct kb_slice bytes, size_t *taken, struct kb_buf *log)
 {
 	for (;;) {
-		struct kb_nats_op op;
+		struct kb_nats_wire_op op;
 		size_t need = 0, left = bytes.n - *taken;
 		const char *fault = NULL;
-		ssize_t n = kb_nats_read(kb_slice(bytes.p + *taken, left), &op, &need, &fault);
+		ssize_t n = kb_nats_wire_read(kb_slice(bytes.p + *taken, left), &op, &need, &fault);
 		MUST(n >= 0 || fault);
 		if (n < 0)
 			return 0;

@@ -208,7 +208,8 @@ end
 local function nats_events()
   local text = source "nats/event"
   local names = add_all({}, text, '"(nats:[%l-]+)"')
-  for name in read("src/nats/broker.c"):gmatch('kb_nats_tell%(b, "([%l-]+)"%)') do names["nats:" .. name] = true end
+  local notices = read "src/nats/notices.c" .. read "src/nats/lame_duck.c"
+  for name in notices:gmatch('kb_nats_notices_tell%(b, "([%l-]+)"%)') do names["nats:" .. name] = true end
   if text:find('"nats:%s", s->routing[0]', 1, true) then names["nats:SUBJECT"] = true end
   return names
 end

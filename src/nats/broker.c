@@ -2,25 +2,31 @@
  * config.confirm says otherwise (receipts.h). */
 #include "nats/broker.h"
 
-#include <poll.h>
 #include <stdlib.h>
-#include <sys/random.h>
-#include <unistd.h>
 #include "bus/traffic.h"
-#include "core/clock.h"
-#include "core/json.h"
+#include "nats/incoming.h"
+#include "nats/lame_duck.h"
+#include "nats/notices.h"
 #include "nats/options.h"
+#include "nats/outgoing.h"
+#include "nats/settle.h"
 #include "nats/state.h"
+#include "nats/subscriptions.h"
+#include "core/clock.h"
 
 enum {
-	LOOK_MS = 500,          /* between two looks at the time since the server was heard */
-	HELD_MS = 10,           /* a delivery that found no room is offered again */
-	LINGER_MS = 500,        /* for the last bytes to reach the server */
-	LEAVE_WITHIN_MS = 5000, /* a server that says it will close: well before it cuts off its first clients */
-	LEAVING_MS = 1000       /* for its last words then */
+	LOOK_MS = 500,  /* between two looks at the time since the server was heard */
+	HELD_MS = 10,   /* a delivery that found no room is offered again */
+	LINGER_MS = 500 /* for the last bytes to reach the server */
 };
 
 /* -- addresses and connections -- */
+
+/* True when a certificate that we accept is not one that anybody can get for a name of their own. */
+static bool few_have_certificates(const struct kb_tls_options *tls)
+{
+	return tls->ca_file || tls->expected_name || tls->any_name || tls->any_peer;
+}
 
 static struct kb_broker *nats_open(
 	const struct kb_broker_config *config, const struct kb_broker_events *events, size_t *bad_url)
@@ -38,16 +44,11 @@ static struct kb_broker *nats_open(
 		free(b);
 		return NULL;
 	}
+	b->trusted = few_have_certificates(&config->tls);
 	for (size_t i = 0; i < b->servers.n; i++)
 		b->servers.list[i].tls = b->servers.list[i].tls || config->tls.always;
 	kb_nats_server_print(&b->servers.list[0], b->address, sizeof b->address);
 	return b;
-}
-
-/* True when not just everybody has a certificate for any name of their own that we take. */
-static bool few_have_certificates(const struct kb_tls_options *tls)
-{
-	return tls->ca_file || tls->expected_name || tls->any_name || tls->any_peer;
 }
 
 static void disconnect(struct kb_broker *b, int linger_ms)
@@ -55,7 +56,7 @@ static void disconnect(struct kb_broker *b, int linger_ms)
 	if (!b->link.open)
 		return;
 	kb_nats_link_close(&b->link, linger_ms);
-	kb_nats_servers_announced(&b->servers, b->link.info.servers, b->server, few_have_certificates(&b->config.tls));
+	kb_nats_servers_announced(&b->servers, b->link.info.servers, b->server, b->trusted);
 	b->n_subscriptions = 0;
 	b->unread = 0;
 	b->refused = b->held = b->lame_duck = b->renewing = false;
@@ -87,11 +88,6 @@ static void log_connected(const struct kb_broker *b)
 		b->link.tls ? ", with TLS" : "");
 }
 
-static size_t announced(const struct kb_broker *b)
-{
-	return kb_json_count(kb_json_get(b->link.info.servers, kb_slice(NULL, 0), '\0'));
-}
-
 static enum kb_broker_result nats_connect(struct kb_broker *b)
 {
 	disconnect(b, 0);
@@ -104,7 +100,7 @@ static enum kb_broker_result nats_connect(struct kb_broker *b)
 		return KB_BROKER_LOST;
 	}
 	b->generation++;
-	b->announced = announced(b);
+	b->announced = kb_nats_notices_cluster_size(b);
 	log_connected(b);
 	return KB_BROKER_OK;
 }
@@ -114,76 +110,7 @@ static const char *nats_address(const struct kb_broker *b)
 	return b->address;
 }
 
-/* -- what the server says of itself -- */
-
-void kb_nats_tell(struct kb_broker *b, const char *name)
-{
-	if (b->events.notice)
-		b->events.notice(b->events.context, name);
-}
-
-void kb_nats_note_slow_consumer(struct kb_broker *b)
-{
-	kb_traffic_note(b->config.traffic, slow_consumer);
-	kb_nats_tell(b, "slow-consumer");
-}
-
-/* -- a server that is about to close -- */
-
-/* Another one for each connection: the clients of a cluster shall not all come to its other servers at once. */
-static int64_t moment_to_leave(int64_t now)
-{
-	uint32_t random = 0;
-	if (getrandom(&random, sizeof random, GRND_NONBLOCK) < 0)
-		random = (uint32_t)getpid() * 2654435761u;
-	return now + random % LEAVE_WITHIN_MS;
-}
-
-/* They are tried when this one is lost. */
-static void note_cluster(struct kb_broker *b)
-{
-	size_t now = announced(b);
-	if (now > b->announced) {
-		kb_log(KB_LOG_NOTICE, "nats: the cluster of %s has %zu servers now", b->address, now);
-		kb_traffic_note(b->config.traffic, discovered);
-		kb_nats_tell(b, "discovered-servers");
-	}
-	b->announced = now;
-}
-
-void kb_nats_note_info(struct kb_broker *b, const struct kb_nats_op *op)
-{
-	kb_nats_link_note_info(&b->link, op);
-	note_cluster(b);
-	if (!b->link.info.lame_duck || b->lame_duck)
-		return;
-	b->lame_duck = true;
-	if (kb_nats_servers_others(&b->servers, b->server, b->link.info.servers, few_have_certificates(&b->config.tls)))
-		b->leave_at = moment_to_leave(kb_now_ms());
-	kb_log(KB_LOG_WARNING, "nats: %s is about to close (lame duck mode), %s", b->address,
-		b->leave_at ? "another server will take its place" : "and no other server is known");
-	kb_traffic_note(b->config.traffic, lame_duck);
-	kb_nats_tell(b, "lame-duck");
-}
-
-/* Nothing more is published and nothing more asked for, so with the PONG nothing is on its way in either direction. */
-static void begin_to_leave(struct kb_broker *b, int64_t now)
-{
-	for (size_t i = 0; i < b->n_subscriptions; i++)
-		kb_nats_put_unsubscribe(&b->link.out, i + 1);
-	kb_nats_receipts_ask(&b->receipts, &b->link, true, now);
-	kb_nats_link_ping(&b->link);
-	b->leave_by = now + LEAVING_MS;
-	if (b->events.blocked)
-		b->events.blocked(b->events.context, true, "lame duck mode");
-}
-
-static bool leaves_now(const struct kb_broker *b, int64_t now)
-{
-	bool all_said =
-		!kb_nats_link_awaits_pong(&b->link) && b->store.oldest == b->store.next && !kb_nats_receipts_open(&b->receipts);
-	return !b->held && (all_said || now >= b->leave_by);
-}
+/* -- the connection at work -- */
 
 static enum kb_broker_result leave(struct kb_broker *b)
 {
@@ -193,15 +120,13 @@ static enum kb_broker_result leave(struct kb_broker *b)
 	return KB_BROKER_LOST;
 }
 
-/* -- the connection at work -- */
-
 static enum kb_broker_result lost(struct kb_broker *b)
 {
 	if (b->link.open) {
 		kb_log(KB_LOG_ERROR, "nats: connection to %s lost: %s", b->address, b->link.why);
 		kb_traffic_state(b->config.traffic, KB_CONNECTION_CLOSED, b->address, b->link.why);
 		if (b->link.cut_off)
-			kb_nats_note_slow_consumer(b);
+			kb_nats_notices_slow_consumer(b);
 		disconnect(b, 0);
 	}
 	return KB_BROKER_LOST;
@@ -213,7 +138,7 @@ static void tick(struct kb_broker *b, int64_t now)
 	int heartbeat_ms = b->held || b->leave_by ? 0 : b->config.heartbeat_s * 1000;
 	kb_nats_store_expire(&b->store, now, &b->events);
 	if (!b->leave_by)
-		kb_nats_look_after_durables(b, now);
+		kb_nats_subscriptions_tick(b, now);
 	kb_nats_link_keep_alive(&b->link, heartbeat_ms, kb_nats_options_of(&b->config)->pings_out_max, now);
 	kb_nats_receipts_ask(&b->receipts, &b->link, b->leave_by != 0, now);
 }
@@ -221,19 +146,19 @@ static void tick(struct kb_broker *b, int64_t now)
 static enum kb_broker_result nats_process(struct kb_broker *b, unsigned max_messages)
 {
 	if (b->refused && !b->leave_by)
-		kb_nats_retry_refused(b, kb_now_ms());
-	if (b->leave_at && !b->leave_by && kb_now_ms() >= b->leave_at)
-		begin_to_leave(b, kb_now_ms());
-	bool done = !b->link.up || kb_nats_read_and_deliver(b, max_messages);
+		kb_nats_subscriptions_retry(b, kb_now_ms());
+	if (b->leave_at && !b->leave_by)
+		kb_nats_lame_duck_tick(b, kb_now_ms());
+	bool done = !b->link.up || kb_nats_incoming_process(b, max_messages);
 	if (b->renewing)
-		kb_nats_renew_now(b);
+		kb_nats_outgoing_renew_now(b);
 	tick(b, kb_now_ms());
 	b->published = false;
 	if (kb_nats_link_waiting(&b->link))
 		kb_nats_link_write(&b->link);
 	if (!b->link.up)
 		return lost(b);
-	if (done && b->leave_by && leaves_now(b, kb_now_ms()))
+	if (done && b->leave_by && kb_nats_lame_duck_may_leave(b, kb_now_ms()))
 		return leave(b);
 	return done || b->held ? KB_BROKER_OK : KB_BROKER_AGAIN;
 }
@@ -258,15 +183,15 @@ static int nats_poll_timeout_ms(const struct kb_broker *b)
 }
 
 static const struct kb_publish_api publishing = {
-	.publish = kb_nats_publish,
-	.renew = kb_nats_renew,
+	.publish = kb_nats_outgoing_publish,
+	.renew = kb_nats_outgoing_renew,
 };
 
 static const struct kb_consume_api consuming = {
-	.subscribe = kb_nats_subscribe,
+	.subscribe = kb_nats_subscriptions_add,
 	.settle = kb_nats_settle,
 	.settle_now = kb_nats_settle_now,
-	.progress = kb_nats_progress,
+	.progress = kb_nats_settle_progress,
 };
 
 const struct kb_broker_api kb_nats = {

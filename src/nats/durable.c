@@ -2,6 +2,11 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include "nats/consumer.h"
+#include "nats/headers.h"
+#include "nats/js.h"
+#include "nats/number.h"
+#include "nats/wire.h"
 #include "core/json.h"
 
 enum {
@@ -30,21 +35,22 @@ static void enter(struct kb_nats_durable *d, enum kb_nats_durable_state state, i
 static void check(struct kb_nats_durable *d, struct kb_buf *out, int64_t now)
 {
 	char inbox[sizeof d->inbox + 2];
-	kb_nats_put_durable_query(out, d->config, inbox_of(d, 'i', inbox, sizeof inbox));
+	kb_nats_consumer_put_info(out, d->config, inbox_of(d, 'i', inbox, sizeof inbox));
 	enter(d, KB_NATS_DURABLE_CHECKING, now + REPLY_MS);
 }
 
 static void create(struct kb_nats_durable *d, struct kb_slice config, struct kb_buf *out, int64_t now)
 {
 	char inbox[sizeof d->inbox + 2];
-	kb_nats_put_durable(out, d->config, config, inbox_of(d, 'c', inbox, sizeof inbox));
+	kb_nats_consumer_put_create(out, d->config, config, inbox_of(d, 'c', inbox, sizeof inbox));
 	enter(d, KB_NATS_DURABLE_CREATING, now + REPLY_MS);
 }
 
 static void pull(struct kb_nats_durable *d, struct kb_buf *out, int64_t now)
 {
 	char inbox[sizeof d->inbox + 2];
-	kb_nats_put_pull(out, d->config, inbox_of(d, 'p', inbox, sizeof inbox), d->batch, EXPIRES_MS, HEARTBEAT_MS);
+	kb_nats_consumer_put_pull(
+		out, d->config, inbox_of(d, 'p', inbox, sizeof inbox), d->batch, EXPIRES_MS, HEARTBEAT_MS);
 	d->outstanding += d->batch;
 	enter(d, KB_NATS_DURABLE_PULLING, now + SILENCE_MS);
 }
@@ -70,8 +76,8 @@ void kb_nats_durable_begin(struct kb_nats_durable *d, const struct kb_durable *c
 	char pattern[sizeof d->inbox + 2];
 	*d = (struct kb_nats_durable){
 		.config = config, .ack_wait_ms = ACK_WAIT_MS, .batch = BATCH_FIRST, .began_ms = now, .why = "not made yet"};
-	kb_nats_inbox(inbox_prefix, d->inbox);
-	kb_nats_put_subscribe(out, inbox_of(d, '*', pattern, sizeof pattern), kb_slice(NULL, 0), sid);
+	kb_nats_inbox_new(inbox_prefix, d->inbox);
+	kb_nats_wire_put_subscribe(out, inbox_of(d, '*', pattern, sizeof pattern), kb_slice(NULL, 0), sid);
 	check(d, out, now);
 }
 
@@ -81,16 +87,16 @@ void kb_nats_durable_begin(struct kb_nats_durable *d, const struct kb_durable *c
 static void heed_config(
 	struct kb_nats_durable *d, const struct kb_message *m, struct kb_buf *out, int64_t now, bool *news)
 {
-	struct kb_nats_answer reply = kb_nats_answer_read(m->payload, m->properties);
+	struct kb_nats_js_reply reply = kb_nats_js_reply_read(m->payload, m->properties);
 	struct kb_slice config = kb_json_member(m->payload, KB_SLICE_LITERAL("config")).raw;
 	bool checking = d->state == KB_NATS_DURABLE_CHECKING;
 	if (!checking && d->state != KB_NATS_DURABLE_CREATING)
 		return;
-	if (checking && reply.error == KB_NATS_NO_CONSUMER) {
+	if (checking && reply.error == KB_NATS_CONSUMER_NOT_FOUND) {
 		create(d, kb_slice(NULL, 0), out, now);
 	} else if (!reply.good) {
 		pause_for(d, reply.what, now, news);
-	} else if (checking && kb_nats_durable_differs(d->config, config)) {
+	} else if (checking && kb_nats_consumer_differs(d->config, config)) {
 		create(d, config, out, now);
 	} else {
 		uint64_t wait = kb_nats_number(kb_json_member(config, KB_SLICE_LITERAL("ack_wait")).raw) / 1000000;
@@ -120,7 +126,7 @@ static void heed_status(
 	struct kb_nats_durable *d, const struct kb_message *m, struct kb_buf *out, int64_t now, bool *news)
 {
 	enum { HEARTBEAT = 100, NO_MESSAGES = 404, EXPIRED = 408, LOST_LEADER = 409 };
-	int status = kb_nats_status(m->properties);
+	int status = kb_nats_headers_status(m->properties);
 	char why[200];
 	if (d->state != KB_NATS_DURABLE_PULLING)
 		return;

@@ -15,7 +15,9 @@
 #ifndef KB_NATS_DURABLE_H
 #define KB_NATS_DURABLE_H
 
-#include "nats/js.h"
+#include "bus/subscription.h"
+#include "nats/inbox.h"
+#include "core/message.h"
 
 enum kb_nats_durable_state {
 	KB_NATS_DURABLE_CHECKING,
@@ -38,7 +40,8 @@ struct kb_nats_durable {
 	char why[256]; /* why it cannot be used now; "": it can */
 };
 
-/* Subscribes to an inbox of its own (kb_nats_inbox()) under `sid` and asks for the consumer. `config` must outlive it.
+/* Subscribes to an inbox of its own (kb_nats_inbox_new()) under `sid` and asks for the consumer. `config` must outlive
+ * it.
  */
 void kb_nats_durable_begin(struct kb_nats_durable *d, const struct kb_durable *config, const char *inbox_prefix,
 	struct kb_buf *out, uint64_t sid, int64_t now);

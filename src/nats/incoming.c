@@ -1,75 +1,18 @@
+#include "nats/incoming.h"
+
 #include <inttypes.h>
 #include <stdio.h>
-#include "nats/state.h"
 #include "bus/traffic.h"
+#include "nats/consumer.h"
+#include "nats/errors.h"
+#include "nats/headers.h"
+#include "nats/lame_duck.h"
+#include "nats/notices.h"
+#include "nats/settle.h"
+#include "nats/subscriptions.h"
 #include "core/clock.h"
 
 enum { READ_RARELY = 64 * 1024 /* bytes between two looks of a busy publisher at what the server says */ };
-
-/* -- acknowledging deliveries -- */
-
-static bool may_settle(const struct kb_broker *b, const struct kb_origin *origin)
-{
-	return b->link.up && b->offered.n && origin->generation == b->generation;
-}
-
-static void put_verdict(struct kb_broker *b, const struct kb_origin *origin, enum kb_outcome outcome, unsigned delay_ms)
-{
-	kb_nats_writer_take_back(b->writer);
-	if (!may_settle(b, origin))
-		return;
-	kb_nats_put_verdict(&b->link.out, b->offered, outcome, delay_ms);
-	kb_traffic_settled(b->config.traffic, origin, outcome);
-	b->offered = kb_slice(NULL, 0);
-}
-
-/* To the writer, for as long as a route runs; without one, what waits is written before. */
-static void lend(struct kb_broker *b)
-{
-	if (!b->writer)
-		b->writer = kb_nats_writer_start(&b->link);
-	if (b->writer)
-		kb_nats_writer_lend(b->writer);
-	else
-		kb_nats_link_write(&b->link);
-}
-
-/* From inside of a route. */
-static void write_now(struct kb_broker *b)
-{
-	kb_nats_link_write(&b->link);
-	if (kb_nats_link_waiting(&b->link))
-		lend(b);
-}
-
-static enum kb_broker_result state_of(const struct kb_broker *b)
-{
-	return b->link.up ? KB_BROKER_OK : KB_BROKER_LOST;
-}
-
-/* Of core NATS nothing is acknowledged. */
-enum kb_broker_result kb_nats_settle(struct kb_broker *b, const struct kb_origin *origin, enum kb_outcome outcome)
-{
-	put_verdict(b, origin, outcome, 0);
-	return state_of(b);
-}
-
-enum kb_broker_result kb_nats_settle_now(
-	struct kb_broker *b, const struct kb_origin *origin, enum kb_outcome outcome, unsigned delay_ms)
-{
-	put_verdict(b, origin, outcome, delay_ms);
-	write_now(b);
-	return state_of(b);
-}
-
-enum kb_broker_result kb_nats_progress(struct kb_broker *b, const struct kb_origin *origin)
-{
-	kb_nats_writer_take_back(b->writer);
-	if (may_settle(b, origin))
-		kb_nats_put_progress(&b->link.out, b->offered);
-	write_now(b);
-	return state_of(b);
-}
 
 /* -- deliveries -- */
 
@@ -83,24 +26,24 @@ static void add_number(struct kb_buf *list, struct kb_slice name, uint64_t numbe
 /* Its reply subject is where it is acknowledged: nothing for a route to answer to. */
 static void fill_stored(struct kb_broker *b, struct kb_message *m)
 {
-	struct kb_nats_stored stored;
+	struct kb_nats_consumer_delivery d;
 	b->offered = kb_slice(NULL, 0);
-	if (!kb_nats_stored_read(m->reply, &stored))
+	if (!kb_nats_consumer_delivery_read(m->reply, &d))
 		return;
 	b->offered = m->reply;
 	m->reply = kb_slice(NULL, 0);
-	m->origin.tag = stored.sequence;
-	m->origin.flags = stored.delivered > 1 ? KB_REDELIVERED : 0;
-	kb_headers_add(&b->properties, KB_SLICE_LITERAL("stream"), stored.stream);
-	kb_headers_add(&b->properties, KB_SLICE_LITERAL("consumer"), stored.consumer);
-	add_number(&b->properties, KB_SLICE_LITERAL("delivered"), stored.delivered);
-	add_number(&b->properties, KB_SLICE_LITERAL("sequence"), stored.sequence);
-	add_number(&b->properties, KB_SLICE_LITERAL("pending"), stored.pending);
-	kb_traffic_pending(b->config.traffic, m->origin.subscription, stored.pending);
+	m->origin.tag = d.sequence;
+	m->origin.flags = d.delivered > 1 ? KB_REDELIVERED : 0;
+	kb_headers_add(&b->properties, KB_SLICE_LITERAL("stream"), d.stream);
+	kb_headers_add(&b->properties, KB_SLICE_LITERAL("consumer"), d.consumer);
+	add_number(&b->properties, KB_SLICE_LITERAL("delivered"), d.delivered);
+	add_number(&b->properties, KB_SLICE_LITERAL("sequence"), d.sequence);
+	add_number(&b->properties, KB_SLICE_LITERAL("pending"), d.pending);
+	kb_traffic_pending(b->config.traffic, m->origin.subscription, d.pending);
 }
 
 static void fill_message(
-	struct kb_broker *b, const struct kb_nats_subscription *s, const struct kb_nats_op *op, struct kb_message *m)
+	struct kb_broker *b, const struct kb_nats_subscription *s, const struct kb_nats_wire_op *op, struct kb_message *m)
 {
 	*m = (struct kb_message){.key = op->subject,
 		.reply = op->reply,
@@ -135,12 +78,12 @@ static bool is_reply(struct kb_broker *b, struct kb_nats_subscription *s, const 
 	if (!s->config->durable || !kb_nats_durable_heed(&s->durable, m, &b->link.out, now, &news))
 		return false;
 	if (news)
-		kb_nats_report_durable(b, s);
+		kb_nats_subscriptions_report(b, s);
 	return true;
 }
 
 /* False: nobody had room for it. */
-static bool offer_to(struct kb_broker *b, struct kb_nats_subscription *s, const struct kb_nats_op *op)
+static bool offer_to(struct kb_broker *b, struct kb_nats_subscription *s, const struct kb_nats_wire_op *op)
 {
 	struct kb_message m;
 	fill_message(b, s, op, &m);
@@ -150,7 +93,7 @@ static bool offer_to(struct kb_broker *b, struct kb_nats_subscription *s, const 
 	bool late = s->config->durable && kb_nats_durable_is_late(&s->durable, &m, b->link.heard_at, now);
 	/* The route may take long: what those before it are acknowledged with does not wait for its end. */
 	if (s->config->durable && !late && kb_nats_link_waiting(&b->link))
-		lend(b);
+		kb_nats_settle_lend(b);
 	bool taken = late || b->events.consume.delivered(b->events.context, &m);
 	kb_nats_writer_take_back(b->writer);
 	b->offered = kb_slice(NULL, 0);
@@ -163,7 +106,7 @@ static bool offer_to(struct kb_broker *b, struct kb_nats_subscription *s, const 
 	return true;
 }
 
-static bool offer(struct kb_broker *b, const struct kb_nats_op *op)
+static bool offer(struct kb_broker *b, const struct kb_nats_wire_op *op)
 {
 	if (op->sid > 0 && op->sid <= b->n_subscriptions)
 		return offer_to(b, &b->subscriptions[op->sid - 1], op);
@@ -178,90 +121,27 @@ static bool offer(struct kb_broker *b, const struct kb_nats_op *op)
 
 /* -- reading -- */
 
-/* One of the messages on their way costs the connection: they go one at a time until it is found. For what its parser
- * does not understand nats-server has but one text, whatever its own log says. */
-static bool is_offence(const char *what)
-{
-	static const char *const offences[] = {"Maximum Control Line", "Maximum Payload", "Unknown Protocol Operation",
-		"Parser Error", "Invalid Publish Subject", "Invalid Subject"};
-	for (size_t i = 0; i < sizeof offences / sizeof *offences; i++)
-		if (strcasestr(what, offences[i]))
-			return true;
-	return false;
-}
-
-/* The subject in: Permissions Violation for Publish to "subject". Empty: it says something else. */
-static struct kb_slice forbidden(struct kb_slice text)
-{
-	static const char words[] = "ermissions Violation for Publish to \"";
-	const char *at = memmem(text.p, text.n, words, sizeof words - 1);
-	const char *from = at ? at + sizeof words - 1 : NULL,
-			   *end = at ? memrchr(from, '"', text.n - (size_t)(from - text.p)) : NULL;
-	return end ? kb_slice(from, (size_t)(end - from)) : kb_slice(NULL, 0);
-}
-
-static bool has_open_messages(const struct kb_broker *b)
-{
-	return b->store.oldest < b->store.next || kb_nats_receipts_open(&b->receipts);
-}
-
-static void note_offence(struct kb_broker *b, struct kb_slice text, const char *what)
-{
-	struct kb_slice subject = forbidden(text);
-	if (subject.n) {
-		kb_traffic_note(b->config.traffic, forbidden);
-		if (b->events.request.forbidden)
-			b->events.request.forbidden(b->events.context, subject, what);
-	}
-	if (kb_slice_equal(subject, KB_SLICE_LITERAL("$JS.API.STREAM.NAMES"))) {
-		b->store.blind = true;
-	} else if (subject.n) {
-		kb_nats_store_forbidden(&b->store, subject, what, &b->events);
-	} else if (has_open_messages(b) && is_offence(what)) {
-		kb_nats_store_forget(&b->store);
-		kb_nats_receipts_offended(&b->receipts);
-		b->events.publish.requeue(b->events.context, KB_OFFENDED, what);
-	}
-}
-
-/* A NUL in the server's words would hide those behind it. */
-static void copy_words(struct kb_slice text, char *to, size_t size)
-{
-	size_t n = text.n < size - 1 ? text.n : size - 1;
-	for (size_t i = 0; i < n; i++)
-		to[i] = text.p[i] ? text.p[i] : '?';
-	to[n] = '\0';
-}
-
-static void note_error(struct kb_broker *b, struct kb_slice text)
-{
-	char what[256];
-	int64_t now = kb_now_ms();
-	copy_words(text, what, sizeof what);
-	kb_log_limited(&b->reported, KB_LOG_ERROR, "nats: %s: %s", b->address, what);
-	kb_nats_note_refusal(b, text, what, now);
-	note_offence(b, text, what);
-	if (!strstr(what, "ermissions Violation")) /* which never ends a connection */
-		kb_nats_link_note_error(&b->link, what, now);
-	if (strcasestr(what, "slow consumer"))
-		kb_nats_note_slow_consumer(b);
-}
-
 static void note_pong(struct kb_broker *b)
 {
 	kb_nats_link_note_pong(&b->link);
 	kb_nats_receipts_heed(&b->receipts, &b->link, &b->events);
 }
 
+static void note_info(struct kb_broker *b, const struct kb_nats_wire_op *op)
+{
+	kb_nats_notices_info(b, op);
+	kb_nats_lame_duck_note(b, kb_now_ms());
+}
+
 /* What the server says of itself and the connection. */
-static void heed(struct kb_broker *b, const struct kb_nats_op *op)
+static void heed(struct kb_broker *b, const struct kb_nats_wire_op *op)
 {
 	if (op->kind == KB_NATS_PING)
 		kb_nats_link_pong(&b->link);
 	else if (op->kind == KB_NATS_ERR)
-		note_error(b, op->text);
+		kb_nats_errors_heed(b, op->text, kb_now_ms());
 	else if (op->kind == KB_NATS_INFO)
-		kb_nats_note_info(b, op);
+		note_info(b, op);
 	else if (op->kind == KB_NATS_PONG)
 		note_pong(b);
 }
@@ -269,7 +149,7 @@ static void heed(struct kb_broker *b, const struct kb_nats_op *op)
 /* Hands over what was read. False: some of it must wait for the next process(). */
 static bool deliver(struct kb_broker *b, unsigned *left)
 {
-	struct kb_nats_op op;
+	struct kb_nats_wire_op op;
 	size_t size;
 	b->held = false;
 	while (b->link.up && kb_nats_link_peek(&b->link, &op, &size)) {
@@ -292,7 +172,7 @@ static bool worth_reading(const struct kb_broker *b)
 	return b->n_subscriptions || b->store.inbox[0] || !b->published || b->unread >= READ_RARELY || b->link.mute;
 }
 
-bool kb_nats_read_and_deliver(struct kb_broker *b, unsigned left)
+bool kb_nats_incoming_process(struct kb_broker *b, unsigned left)
 {
 	bool done = deliver(b, &left);
 	if (!done || !left || !worth_reading(b))

@@ -117,7 +117,7 @@ void kb_nats_link_read(struct kb_nats_link *link, int64_t now)
 		return;
 	link->in.n += (size_t)n;
 	link->heard_at = now;
-	link->pings_out = 0; /* here: the answer may come within the millisecond of its question */
+	link->pings_out = 0; /* here: the answer may come within the millisecond of the PING */
 }
 
 bool kb_nats_link_has_more(const struct kb_nats_link *link)
@@ -125,14 +125,14 @@ bool kb_nats_link_has_more(const struct kb_nats_link *link)
 	return link->up && (link->in_more || (link->tls && kb_tls_pending(link->tls)));
 }
 
-bool kb_nats_link_peek(struct kb_nats_link *link, struct kb_nats_op *op, size_t *size)
+bool kb_nats_link_peek(struct kb_nats_link *link, struct kb_nats_wire_op *op, size_t *size)
 {
 	const char *fault;
 	size_t need;
 	if (link->in_at == link->in.n) /* the buffer may be without memory */
 		return false;
 	struct kb_slice rest = kb_slice(link->in.p + link->in_at, link->in.n - link->in_at);
-	ssize_t n = kb_nats_read(rest, op, &need, &fault);
+	ssize_t n = kb_nats_wire_read(rest, op, &need, &fault);
 	if (n < 0)
 		kb_nats_link_fail(link, fault);
 	else if (n == 0 && need > link->in.capacity && !kb_buf_reserve(&link->in, need - link->in.n))
@@ -220,7 +220,7 @@ static bool wait_for(struct kb_nats_link *link, int64_t deadline)
 }
 
 /* The next thing the server says, while the connection is made. */
-static bool await_op(struct kb_nats_link *link, struct kb_nats_op *op, int64_t deadline)
+static bool await_op(struct kb_nats_link *link, struct kb_nats_wire_op *op, int64_t deadline)
 {
 	size_t size;
 	while (link->up && !kb_nats_link_peek(link, op, &size)) {
@@ -236,7 +236,7 @@ static bool await_op(struct kb_nats_link *link, struct kb_nats_op *op, int64_t d
 }
 
 /* Not every INFO names the servers: then those named before stand. */
-void kb_nats_link_note_info(struct kb_nats_link *link, const struct kb_nats_op *op)
+void kb_nats_link_note_info(struct kb_nats_link *link, const struct kb_nats_wire_op *op)
 {
 	link->info = kb_nats_info_read(op->text);
 	if (link->info.servers.n) {
@@ -248,7 +248,7 @@ void kb_nats_link_note_info(struct kb_nats_link *link, const struct kb_nats_op *
 
 static bool await_info(struct kb_nats_link *link, int64_t deadline)
 {
-	struct kb_nats_op op;
+	struct kb_nats_wire_op op;
 	if (!await_op(link, &op, deadline))
 		return false;
 	if (op.kind != KB_NATS_INFO)
@@ -289,7 +289,7 @@ static bool go_over_to_tls(struct kb_nats_link *link, const struct kb_nats_serve
 static bool log_in(struct kb_nats_link *link, const struct kb_nats_server *server,
 	const struct kb_broker_config *config, int64_t deadline)
 {
-	struct kb_nats_op op;
+	struct kb_nats_wire_op op;
 	kb_buf_reserve(&link->out, LOGIN_BYTES); /* growing would leave copies behind */
 	const char *why = kb_nats_login_put(&link->out, &link->info, server, config);
 	if (why) {

@@ -4,53 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "nats/creds.h"
 #include "nats/nkey.h"
 #include "core/json.h"
 
 enum { FILE_MAX = 64 * 1024 };
-
-/* -- what the server says of itself -- */
-
-static bool is_true(struct kb_slice json, struct kb_slice key)
-{
-	return kb_json_member(json, key).type == KB_JSON_TRUE;
-}
-
-/* Empty when it is no text or too long: a nonce that is cut off would be no nonce. */
-static void copy_text(struct kb_slice json, struct kb_slice key, char *to, size_t size)
-{
-	struct kb_buf text = {0};
-	struct kb_json_value value = kb_json_member(json, key);
-	to[0] = '\0';
-	if (value.type == KB_JSON_STRING)
-		kb_json_text(value, &text);
-	if (!text.failed && text.n && text.n < size) {
-		memcpy(to, text.p, text.n);
-		to[text.n] = '\0';
-	}
-	kb_buf_free(&text);
-}
-
-struct kb_nats_info kb_nats_info_read(struct kb_slice json)
-{
-	struct kb_nats_info info = {.tls_required = is_true(json, KB_SLICE_LITERAL("tls_required")),
-		.tls_available = is_true(json, KB_SLICE_LITERAL("tls_available")),
-		.lame_duck = is_true(json, KB_SLICE_LITERAL("ldm")),
-		.headers = is_true(json, KB_SLICE_LITERAL("headers"))};
-	char number[24];
-	struct kb_json_value max = kb_json_member(json, KB_SLICE_LITERAL("max_payload"));
-	if (max.type == KB_JSON_NUMBER) {
-		snprintf(number, sizeof number, "%.*s", (int)(max.raw.n < 20 ? max.raw.n : 20), max.raw.p);
-		long long n = strtoll(number, NULL, 10);
-		info.max_payload = n > 0 ? (size_t)n : 0;
-	}
-	copy_text(json, KB_SLICE_LITERAL("nonce"), info.nonce, sizeof info.nonce);
-	copy_text(json, KB_SLICE_LITERAL("server_name"), info.server_name, sizeof info.server_name);
-	struct kb_json_value servers = kb_json_member(json, KB_SLICE_LITERAL("connect_urls"));
-	if (servers.type == KB_JSON_ARRAY)
-		info.servers = servers.raw;
-	return info;
-}
 
 /* -- files with secrets -- */
 
@@ -107,7 +65,7 @@ static const char *put_signature(struct kb_buf *out, struct kb_slice seed, const
 /* A file with a JWT and the seed of the user that it is for. */
 static const char *put_creds(struct kb_buf *out, struct kb_slice text, const char *nonce)
 {
-	struct kb_slice jwt = kb_nats_jwt_find(text), seed = kb_nats_seed_find(text);
+	struct kb_slice jwt = kb_nats_creds_jwt(text), seed = kb_nats_creds_seed(text);
 	if (!jwt.n)
 		return "it holds no NATS USER JWT";
 	if (!seed.n)
@@ -119,7 +77,7 @@ static const char *put_creds(struct kb_buf *out, struct kb_slice text, const cha
 static const char *put_nkey(struct kb_buf *out, struct kb_slice text, const char *nonce)
 {
 	struct kb_buf name = {0};
-	struct kb_slice seed = kb_nats_seed_find(text);
+	struct kb_slice seed = kb_nats_creds_seed(text);
 	const char *why = seed.n ? kb_nats_nkey_public(seed, &name) : "it holds no nkey seed (SU...)";
 	if (!why) {
 		put(out, "nkey", kb_buf_slice(&name));

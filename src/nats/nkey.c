@@ -8,58 +8,12 @@ enum {
 	KEY_BYTES = 32,
 	SEED_BYTES = 2 + KEY_BYTES + 2, /* two of prefix, two of checksum */
 	PUBLIC_BYTES = 1 + KEY_BYTES + 2,
-	SEED_CHARS = 58,       /* of base32 */
 	PREFIX_SEED = 18 << 3, /* 'S' */
 	PREFIX_USER = 20 << 3, /* 'U' */
 	SIGNATURE_BYTES = 64
 };
 
-static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-
-/* -- finding them in files -- */
-
-static bool is_base32(struct kb_slice s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if (!memchr(alphabet, s.p[i], sizeof alphabet - 1))
-			return false;
-	return true;
-}
-
-static struct kb_slice next_line(struct kb_slice *text)
-{
-	const char *end = text->n ? memchr(text->p, '\n', text->n) : NULL;
-	struct kb_slice line = kb_slice(text->p, end ? (size_t)(end - text->p) : text->n);
-	*text = end ? kb_slice(end + 1, text->n - line.n - 1) : kb_slice(NULL, 0);
-	while (line.n && (line.p[line.n - 1] == '\r' || line.p[line.n - 1] == ' ' || line.p[line.n - 1] == '\t'))
-		line.n--;
-	while (line.n && (line.p[0] == ' ' || line.p[0] == '\t'))
-		line = kb_slice(line.p + 1, line.n - 1);
-	return line;
-}
-
-struct kb_slice kb_nats_seed_find(struct kb_slice text)
-{
-	while (text.n) {
-		struct kb_slice line = next_line(&text);
-		if (line.n == SEED_CHARS && line.p[0] == 'S' && is_base32(line))
-			return line;
-	}
-	return kb_slice(NULL, 0);
-}
-
-struct kb_slice kb_nats_jwt_find(struct kb_slice text)
-{
-	bool inside = false;
-	while (text.n) {
-		struct kb_slice line = next_line(&text);
-		if (line.n && line.p[0] == '-')
-			inside = memmem(line.p, line.n, "BEGIN NATS USER JWT", 19) != NULL;
-		else if (inside && line.n)
-			return line;
-	}
-	return kb_slice(NULL, 0);
-}
+static const char alphabet[] = KB_NATS_NKEY_DIGITS;
 
 /* -- base32 and checksum -- */
 
@@ -112,7 +66,7 @@ static const char *seed_key(struct kb_slice seed, unsigned char key[KEY_BYTES])
 {
 	unsigned char raw[SEED_BYTES];
 	const char *fault = NULL;
-	if (seed.n != SEED_CHARS || base32_decode(seed, raw, sizeof raw) != sizeof raw)
+	if (seed.n != KB_NATS_NKEY_SEED_CHARS || base32_decode(seed, raw, sizeof raw) != sizeof raw)
 		fault = "it is no nkey seed of 58 characters in base32";
 	else if (crc16(raw, SEED_BYTES - 2) != (raw[SEED_BYTES - 2] | (unsigned)raw[SEED_BYTES - 1] << 8))
 		fault = "the checksum of the seed is wrong";

@@ -4,12 +4,10 @@
 
 #include "core/buf.h"
 
-/* The seed in a text that may hold more: a line SU..., alone in its file or in that of a creds file between its BEGIN
- * and END lines. Empty: none. */
-struct kb_slice kb_nats_seed_find(struct kb_slice text);
+enum { KB_NATS_NKEY_SEED_CHARS = 58 };
 
-/* The JWT of a creds file; empty: none. */
-struct kb_slice kb_nats_jwt_find(struct kb_slice text);
+/* The digits of base32 (RFC 4648). */
+#define KB_NATS_NKEY_DIGITS "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
 /* Appends the public key U... of a seed. NULL, or what is wrong with the seed, without repeating it. */
 const char *kb_nats_nkey_public(struct kb_slice seed, struct kb_buf *to);

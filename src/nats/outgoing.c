@@ -1,6 +1,8 @@
-#include "nats/state.h"
-#include "nats/message.h"
+#include "nats/outgoing.h"
+
 #include "bus/traffic.h"
+#include "nats/headers.h"
+#include "nats/subject.h"
 #include "core/clock.h"
 
 enum {
@@ -51,13 +53,13 @@ static enum kb_broker_result put_message(struct kb_broker *b, const struct kb_me
 {
 	if (m->origin.flags & KB_STORED)
 		return kb_nats_store_put(&b->store, &b->link, KB_NATS_STORE_SID, m, kb_now_ms(), sequence);
-	kb_nats_put_message(&b->link.out, m);
+	kb_nats_wire_put_message(&b->link.out, m);
 	if (b->config.confirm && !(m->origin.flags & KB_EXPIRES))
 		*sequence = kb_nats_receipts_number(&b->receipts);
 	return KB_BROKER_OK;
 }
 
-enum kb_broker_result kb_nats_publish(struct kb_broker *b, const struct kb_message *m, uint64_t *sequence)
+enum kb_broker_result kb_nats_outgoing_publish(struct kb_broker *b, const struct kb_message *m, uint64_t *sequence)
 {
 	*sequence = 0;
 	if (b->link.up && kb_nats_link_waiting(&b->link) >= WRITE_BYTES) {
@@ -79,12 +81,12 @@ enum kb_broker_result kb_nats_publish(struct kb_broker *b, const struct kb_messa
 	return result;
 }
 
-void kb_nats_renew(struct kb_broker *b)
+void kb_nats_outgoing_renew(struct kb_broker *b)
 {
 	b->renewing = true;
 }
 
-void kb_nats_renew_now(struct kb_broker *b)
+void kb_nats_outgoing_renew_now(struct kb_broker *b)
 {
 	b->renewing = false;
 	kb_nats_store_forget(&b->store);

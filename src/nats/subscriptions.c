@@ -1,7 +1,8 @@
+#include "nats/subscriptions.h"
+
 #include <stdlib.h>
-#include "nats/state.h"
-#include "nats/message.h"
 #include "bus/traffic.h"
+#include "nats/subject.h"
 #include "core/clock.h"
 
 enum { REFUSED_S = 30 /* until a subscription is tried again */ };
@@ -14,12 +15,12 @@ static void start(struct kb_broker *b, struct kb_nats_subscription *s, int64_t n
 		kb_traffic_subscription(b->config.traffic, s->index, s->durable.why);
 		return;
 	}
-	kb_nats_put_subscribe(
+	kb_nats_wire_put_subscribe(
 		&b->link.out, kb_slice_from(s->config->routing[0]), kb_slice_from(s->config->queue.name), sid);
 	kb_traffic_subscription(b->config.traffic, s->index, NULL);
 }
 
-void kb_nats_report_durable(struct kb_broker *b, const struct kb_nats_subscription *s)
+void kb_nats_subscriptions_report(struct kb_broker *b, const struct kb_nats_subscription *s)
 {
 	const struct kb_nats_durable *d = &s->durable;
 	bool good = !d->why[0];
@@ -28,7 +29,7 @@ void kb_nats_report_durable(struct kb_broker *b, const struct kb_nats_subscripti
 		d->config->stream, good ? "consuming" : d->why);
 }
 
-void kb_nats_look_after_durables(struct kb_broker *b, int64_t now)
+void kb_nats_subscriptions_tick(struct kb_broker *b, int64_t now)
 {
 	for (size_t i = 0; i < b->n_subscriptions; i++) {
 		struct kb_nats_subscription *s = &b->subscriptions[i];
@@ -36,7 +37,7 @@ void kb_nats_look_after_durables(struct kb_broker *b, int64_t now)
 		if (s->config->durable)
 			kb_nats_durable_tick(&s->durable, &b->link.out, now, &news);
 		if (news)
-			kb_nats_report_durable(b, s);
+			kb_nats_subscriptions_report(b, s);
 	}
 }
 
@@ -45,11 +46,12 @@ static const char *fault_of(const struct kb_subscription *config)
 	const struct kb_durable *d = config->durable;
 	const char *group = config->queue.name, *fault;
 	if (d) {
-		fault = kb_nats_word_fault(kb_slice_from(d->stream)) ? "its stream is no word" : NULL;
-		fault = kb_nats_word_fault(kb_slice_from(d->name)) ? "its consumer is no word" : fault;
-		return d->filter && kb_nats_pattern_fault(kb_slice_from(d->filter)) ? "its filter is no subject" : fault;
+		fault = kb_nats_subject_word_fault(kb_slice_from(d->stream)) ? "its stream is no word" : NULL;
+		fault = kb_nats_subject_word_fault(kb_slice_from(d->name)) ? "its consumer is no word" : fault;
+		return d->filter && kb_nats_subject_pattern_fault(kb_slice_from(d->filter)) ? "its filter is no subject"
+																					: fault;
 	}
-	fault = kb_nats_pattern_fault(kb_slice_from(config->n_routing ? config->routing[0] : ""));
+	fault = kb_nats_subject_pattern_fault(kb_slice_from(config->n_routing ? config->routing[0] : ""));
 	return !fault && *group && kb_nats_subject_fault(kb_slice_from(group)) ? "its queue group is no word" : fault;
 }
 
@@ -62,7 +64,8 @@ static struct kb_nats_subscription *add_subscription(struct kb_broker *b)
 	return &grown[b->n_subscriptions];
 }
 
-enum kb_broker_result kb_nats_subscribe(struct kb_broker *b, const struct kb_subscription *config, uint32_t index)
+enum kb_broker_result kb_nats_subscriptions_add(
+	struct kb_broker *b, const struct kb_subscription *config, uint32_t index)
 {
 	if (!b->link.up)
 		return KB_BROKER_LOST;
@@ -113,7 +116,7 @@ static void log_if_inbox(const struct kb_broker *b, const struct kb_nats_subscri
 }
 
 /* The server's words about a subscription that it does not allow contain: Subscription to "subject". */
-void kb_nats_note_refusal(struct kb_broker *b, struct kb_slice text, const char *what, int64_t now)
+void kb_nats_subscriptions_note_refusal(struct kb_broker *b, struct kb_slice text, const char *what, int64_t now)
 {
 	static const char words[] = "ubscription to \"";
 	const char *at = memmem(text.p, text.n, words, sizeof words - 1);
@@ -136,7 +139,7 @@ void kb_nats_note_refusal(struct kb_broker *b, struct kb_slice text, const char 
 	}
 }
 
-void kb_nats_retry_refused(struct kb_broker *b, int64_t now)
+void kb_nats_subscriptions_retry(struct kb_broker *b, int64_t now)
 {
 	b->refused = false;
 	for (size_t i = 0; i < b->n_subscriptions; i++) {

@@ -1,4 +1,4 @@
-/* nats/nkey: seeds in files, their public keys, and signatures that nats.c makes of the same. */
+/* nats/nkey: the public keys of seeds, and signatures that nats.c makes of the same. */
 #include "nats/nkey.h"
 
 #include <nats/nats.h>
@@ -14,21 +14,6 @@ static const char public_key[] = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQT
 static bool same(struct kb_slice s, const char *text)
 {
 	return kb_slice_equal(s, kb_slice_from(text));
-}
-
-static void finds_what_files_hold(void)
-{
-	static const char creds[] =
-		"-----BEGIN NATS USER JWT-----\r\nhead.claims.signature\r\n------END NATS USER JWT------\n\n"
-		"IMPORTANT: keep it secret\n-----BEGIN USER NKEY SEED-----\n"
-		"SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY\n------END USER NKEY SEED------\n";
-	CHECK(same(kb_nats_jwt_find(kb_slice_from(creds)), "head.claims.signature"));
-	CHECK(same(kb_nats_seed_find(kb_slice_from(creds)), seed));
-	CHECK(same(kb_nats_seed_find(kb_slice_from(seed)), seed));
-	CHECK(kb_nats_seed_find(KB_SLICE_LITERAL("# no seed\nSU\n")).n == 0);
-	CHECK(kb_nats_seed_find(kb_slice_from(public_key)).n == 0);
-	CHECK(kb_nats_jwt_find(kb_slice_from(seed)).n == 0 && kb_nats_jwt_find(kb_slice(NULL, 0)).n == 0);
-	CHECK(kb_nats_jwt_find(KB_SLICE_LITERAL("-----BEGIN NATS USER JWT-----\n-----END")).n == 0);
 }
 
 static void knows_the_public_key(void)
@@ -75,7 +60,6 @@ static void refuses_wrong_seeds(void)
 
 int main(void)
 {
-	finds_what_files_hold();
 	knows_the_public_key();
 	signs_as_others_do();
 	refuses_wrong_seeds();

@@ -6,7 +6,8 @@
 #include <limits.h>
 #include <string.h>
 
-#include "nats/message.h"
+#include "core/message.h"
+#include "nats/subject.h"
 
 static bool take_number(const char *name, struct kb_slice value, int *to)
 {
@@ -65,11 +66,11 @@ static const char *fault_of(const struct consumer_text *t)
 {
 	if (!t->stream || !t->durable)
 		return "it must name a stream and a durable consumer: stream=NAME;durable=NAME";
-	if (kb_nats_word_fault(kb_slice_from(t->stream)) || kb_nats_word_fault(kb_slice_from(t->durable)))
+	if (kb_nats_subject_word_fault(kb_slice_from(t->stream)) || kb_nats_subject_word_fault(kb_slice_from(t->durable)))
 		return "names of streams and consumers are words without dots, wildcards and blanks";
 	if (!t->filter && t->deliver && strcmp(t->deliver, "last_per_subject") == 0)
 		return "deliver=last_per_subject needs a filter: nats-server makes no such consumer without one";
-	return t->filter ? kb_nats_pattern_fault(kb_slice_from(t->filter)) : NULL;
+	return t->filter ? kb_nats_subject_pattern_fault(kb_slice_from(t->filter)) : NULL;
 }
 
 static bool read_fields(const char *value, struct consumer_text *text, struct kb_durable *d)

@@ -10,7 +10,7 @@
 #include "kamailio/nats/kv.h"
 #include "kamailio/nats/request.h"
 #include "kamailio/nats/settings.h"
-#include "nats/kv.h"
+#include "nats/kv_bucket.h"
 
 enum { ASK_AGAIN_MS = 5000 };
 
@@ -30,11 +30,11 @@ static void ask(size_t i, int64_t now_ms)
 {
 	static struct kb_buf subject, question;
 	char reply[KN_INBOX_BYTES + 32];
-	const struct kb_kv_bucket *bucket = &kn_settings()->buckets[i];
+	const struct kb_nats_kv_bucket *bucket = &kn_settings()->buckets[i];
 	kb_buf_clear(&subject);
 	kb_buf_clear(&question);
-	kb_kv_create_subject(bucket, &subject);
-	kb_kv_create_question(bucket, &question);
+	kb_nats_kv_bucket_create_subject(bucket, &subject);
+	kb_nats_kv_bucket_create_request(bucket, &question);
 	snprintf(reply, sizeof reply, "%s.%s%zu", kn_inbox(), id_prefix, i);
 	const struct kb_message m = {.key = kb_buf_slice(&subject),
 		.reply = kb_slice_from(reply),
@@ -53,12 +53,12 @@ void kn_buckets_ask(void)
 }
 
 /* Without JetStream nobody answers but the server itself, with a status. */
-static struct kb_kv_answer read_answer(const struct kb_message *m, struct kb_buf *memory)
+static struct kb_nats_kv_reply read_answer(const struct kb_message *m, struct kb_buf *memory)
 {
 	if (kb_headers_find(m->properties, KB_SLICE_LITERAL("status")).p)
-		return (struct kb_kv_answer){
-			.result = KB_KV_FAILED, .error = KB_SLICE_LITERAL("no responders: the server has no JetStream for us")};
-	return kb_kv_read_created(m->payload, memory);
+		return (struct kb_nats_kv_reply){.result = KB_NATS_KV_FAILED,
+			.error = KB_SLICE_LITERAL("no responders: the server has no JetStream for us")};
+	return kb_nats_kv_bucket_read_created(m->payload, memory);
 }
 
 bool kn_buckets_answered(struct kb_slice id, const struct kb_message *m)
@@ -73,8 +73,8 @@ bool kn_buckets_answered(struct kb_slice id, const struct kb_message *m)
 	if (i >= kn_settings()->n_buckets)
 		return true;
 	struct kb_slice name = kn_settings()->buckets[i].name;
-	struct kb_kv_answer a = read_answer(m, &memory);
-	made[i] = a.result == KB_KV_OK;
+	struct kb_nats_kv_reply a = read_answer(m, &memory);
+	made[i] = a.result == KB_NATS_KV_OK;
 	if (made[i])
 		kb_log(KB_LOG_INFO, "nats: the bucket \"%.*s\" is there", KB_SLICE_FMT(name));
 	else

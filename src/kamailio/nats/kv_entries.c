@@ -10,7 +10,7 @@
 #include "kamailio/nats/publish.h"
 #include "kamailio/nats/request.h"
 #include "kamailio/nats/settings.h"
-#include "nats/kv.h"
+#include "nats/kv_bucket.h"
 
 /* What the last function has found or written. */
 static struct {
@@ -56,13 +56,13 @@ static int tell_no_bucket(const struct kn_entry *e)
 }
 
 /* What the script is told of an answer; the value, when there is one, is copied. */
-static int conclude(const struct kn_entry *e, const struct kb_kv_answer *a)
+static int conclude(const struct kn_entry *e, const struct kb_nats_kv_reply *a)
 {
 	switch (a->result) {
-	case KB_KV_OK: break;
-	case KB_KV_NO_KEY: return fail(KN_NO_KEY, "no such key");
-	case KB_KV_NO_BUCKET: return tell_no_bucket(e);
-	case KB_KV_CONFLICT: return fail(KN_CONFLICT, "conflict");
+	case KB_NATS_KV_OK: break;
+	case KB_NATS_KV_NO_KEY: return fail(KN_NO_KEY, "no such key");
+	case KB_NATS_KV_NO_BUCKET: return tell_no_bucket(e);
+	case KB_NATS_KV_CONFLICT: return fail(KN_CONFLICT, "conflict");
 	default: return tell_failure(e, a->error);
 	}
 	last.revision = a->revision;
@@ -97,7 +97,7 @@ static struct kb_slice copy(struct kb_slice from, struct kb_buf *to)
 static bool begin(struct kn_entry *e, struct kb_slice *value)
 {
 	static struct kb_buf bucket, key, kept;
-	const char *fault = kb_kv_bucket_fault(e->bucket), *key_fault = kb_kv_key_fault(e->key);
+	const char *fault = kb_nats_kv_bucket_fault(e->bucket), *key_fault = kb_nats_kv_key_fault(e->key);
 	if (fault)
 		kb_log(KB_LOG_ERROR, "%s: \"%.*s\" cannot be the name of a bucket: %s", e->function, KB_SLICE_FMT(e->bucket),
 			fault);
@@ -166,55 +166,55 @@ static void forget_way(struct kb_slice bucket)
 		w->until = 0;
 }
 
-static int learn_way(const struct kn_entry *e, bool *direct, struct kb_kv_answer *a)
+static int learn_way(const struct kn_entry *e, bool *direct, struct kb_nats_kv_reply *a)
 {
 	static struct kb_buf subject, memory;
 	const struct way *w = find_way(e->bucket);
-	*a = (struct kb_kv_answer){.result = KB_KV_OK};
+	*a = (struct kb_nats_kv_reply){.result = KB_NATS_KV_OK};
 	*direct = w && w->direct;
 	if (w && now_s() < w->until)
 		return KN_ANSWERED;
 	kb_buf_clear(&subject);
-	kb_kv_info_subject(e->bucket, &subject);
+	kb_nats_kv_info_subject(e->bucket, &subject);
 	int outcome = ask(e->function, &subject, kb_slice("", 0), NULL);
 	if (outcome != KN_ANSWERED)
 		return outcome;
-	*a = kb_kv_read_info(kn_answer()->payload, &memory, direct);
-	if (a->result == KB_KV_OK)
+	*a = kb_nats_kv_read_info(kn_answer()->payload, &memory, direct);
+	if (a->result == KB_NATS_KV_OK)
 		note_way(e->bucket, *direct);
 	return KN_ANSWERED;
 }
 
-static int read_directly(const struct kn_entry *e, struct kb_kv_answer *a)
+static int read_directly(const struct kn_entry *e, struct kb_nats_kv_reply *a)
 {
 	static struct kb_buf subject;
 	kb_buf_clear(&subject);
-	kb_kv_direct_subject(e->bucket, e->key, &subject);
+	kb_nats_kv_direct_subject(e->bucket, e->key, &subject);
 	int outcome = ask(e->function, &subject, kb_slice("", 0), NULL);
 	if (outcome == KN_ANSWERED)
-		*a = kb_kv_read_direct(kn_answer());
+		*a = kb_nats_kv_read_direct(kn_answer());
 	return outcome;
 }
 
-static int read_stored(const struct kn_entry *e, struct kb_kv_answer *a)
+static int read_stored(const struct kn_entry *e, struct kb_nats_kv_reply *a)
 {
 	static struct kb_buf subject, question, memory;
 	kb_buf_clear(&subject);
 	kb_buf_clear(&question);
-	kb_kv_stored_subject(e->bucket, &subject);
-	kb_kv_stored_question(e->bucket, e->key, &question);
+	kb_nats_kv_stored_subject(e->bucket, &subject);
+	kb_nats_kv_stored_request(e->bucket, e->key, &question);
 	int outcome = ask(e->function, &subject, kb_buf_slice(&question), NULL);
 	if (outcome == KN_ANSWERED)
-		*a = kb_kv_read_stored(kn_answer()->payload, &memory);
+		*a = kb_nats_kv_read_stored(kn_answer()->payload, &memory);
 	return outcome;
 }
 
 /* KN_ANSWERED with *a, or what else became of the questions. */
-static int read_entry(const struct kn_entry *e, struct kb_kv_answer *a)
+static int read_entry(const struct kn_entry *e, struct kb_nats_kv_reply *a)
 {
 	bool direct;
 	int outcome = learn_way(e, &direct, a);
-	if (outcome != KN_ANSWERED || a->result != KB_KV_OK)
+	if (outcome != KN_ANSWERED || a->result != KB_NATS_KV_OK)
 		return outcome;
 	outcome = direct ? read_directly(e, a) : read_stored(e, a);
 	if (outcome != KN_ANSWERED)
@@ -224,7 +224,7 @@ static int read_entry(const struct kn_entry *e, struct kb_kv_answer *a)
 
 int kn_entry_get(struct kn_entry *e)
 {
-	struct kb_kv_answer a;
+	struct kb_nats_kv_reply a;
 	struct kb_slice none = {NULL, 0};
 	if (!begin(e, &none))
 		return kn_entry_refuse();
@@ -242,7 +242,7 @@ struct writing {
 };
 
 /* KN_ANSWERED with *a, or what else became of the question. `expected`: the revision that must be there, 0 for none. */
-static int write_entry(const struct kn_entry *e, const struct writing *w, uint64_t expected, struct kb_kv_answer *a)
+static int write_entry(const struct kn_entry *e, const struct writing *w, uint64_t expected, struct kb_nats_kv_reply *a)
 {
 	static struct kb_buf subject, memory;
 	char headers[128];
@@ -250,16 +250,16 @@ static int write_entry(const struct kn_entry *e, const struct writing *w, uint64
 	if (expected != KN_ANY_REVISION)
 		snprintf(headers + n, sizeof headers - (size_t)n, ";Nats-Expected-Last-Subject-Sequence=%" PRIu64, expected);
 	kb_buf_clear(&subject);
-	kb_kv_subject(e->bucket, e->key, &subject);
+	kb_nats_kv_subject(e->bucket, e->key, &subject);
 	int outcome = ask(e->function, &subject, w->value, headers);
 	if (outcome == KN_ANSWERED)
-		*a = kb_kv_read_ack(kn_answer()->payload, &memory);
+		*a = kb_nats_kv_read_ack(kn_answer()->payload, &memory);
 	return outcome == KN_NO_RESPONDERS ? tell_no_bucket(e) : outcome;
 }
 
 static int write_once(struct kn_entry *e, struct writing w, uint64_t expected)
 {
-	struct kb_kv_answer a;
+	struct kb_nats_kv_reply a;
 	if (!begin(e, &w.value))
 		return kn_entry_refuse();
 	int outcome = write_entry(e, &w, expected, &a);
@@ -279,17 +279,17 @@ int kn_entry_delete(struct kn_entry *e, uint64_t expected)
 /* A key that was deleted has a revision, that of the mark; it may be created again. */
 int kn_entry_create(struct kn_entry *e, struct kb_slice value)
 {
-	struct kb_kv_answer a;
+	struct kb_nats_kv_reply a;
 	struct writing w = {.value = value};
 	if (!begin(e, &w.value))
 		return kn_entry_refuse();
 	int outcome = write_entry(e, &w, 0, &a);
-	if (outcome != KN_ANSWERED || a.result != KB_KV_CONFLICT)
+	if (outcome != KN_ANSWERED || a.result != KB_NATS_KV_CONFLICT)
 		return outcome == KN_ANSWERED ? conclude(e, &a) : outcome;
 	outcome = read_entry(e, &a);
-	if (outcome == KN_ANSWERED && a.result == KB_KV_NO_KEY && a.revision)
+	if (outcome == KN_ANSWERED && a.result == KB_NATS_KV_NO_KEY && a.revision)
 		outcome = write_entry(e, &w, a.revision, &a);
-	else if (outcome == KN_ANSWERED && (a.result == KB_KV_OK || a.result == KB_KV_NO_KEY))
+	else if (outcome == KN_ANSWERED && (a.result == KB_NATS_KV_OK || a.result == KB_NATS_KV_NO_KEY))
 		return fail(KN_CONFLICT, "conflict");
 	return outcome == KN_ANSWERED ? conclude(e, &a) : outcome;
 }

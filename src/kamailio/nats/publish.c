@@ -14,7 +14,8 @@
 #include "kamailio/nats/settings.h"
 #include "kamailio/nats/stats.h"
 #include "nats/broker.h"
-#include "nats/message.h"
+#include "nats/headers.h"
+#include "nats/subject.h"
 
 enum { BATCH = 64 }; /* messages of one SIP worker before the next has its turn */
 

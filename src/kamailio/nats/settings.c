@@ -11,7 +11,7 @@
 #include "kamailio/nats/security.h"
 #include "nats/broker.h"
 #include "nats/options.h"
-#include "nats/message.h"
+#include "nats/subject.h"
 
 static struct kn_settings settings = {
 	.publish_workers = 2,
@@ -45,7 +45,7 @@ static int add_url(modparam_t type, void *value)
 
 static bool subscription_good(const char *value, const char *subject, const char *group)
 {
-	const char *fault = kb_nats_pattern_fault(kb_slice_from(subject));
+	const char *fault = kb_nats_subject_pattern_fault(kb_slice_from(subject));
 	const char *group_fault = *group ? kb_nats_subject_fault(kb_slice_from(group)) : NULL;
 	if (fault)
 		LM_ERR(
@@ -97,7 +97,7 @@ static int add_bucket(modparam_t type, void *value)
 		LM_ERR("nats_kv_bucket: more than %d buckets\n", KN_BUCKETS_MAX);
 		return -1;
 	}
-	const char *fault = kb_kv_bucket_read(kb_slice_from(value), &settings.buckets[settings.n_buckets]);
+	const char *fault = kb_nats_kv_bucket_read(kb_slice_from(value), &settings.buckets[settings.n_buckets]);
 	if (fault) {
 		LM_ERR("nats_kv_bucket: \"%s\" must be of the form name[;history=N][;ttl=SECONDS][;replicas=N]"
 			   "[;storage=file|memory]: %s\n",

@@ -8,7 +8,7 @@
 
 #include "bus/broker.h"
 #include "bus/subscription.h"
-#include "nats/kv.h"
+#include "nats/kv_bucket.h"
 
 enum {
 	KN_URLS_MAX = 16,
@@ -30,8 +30,8 @@ struct kn_settings {
 	int ping_interval_s, max_pings_out;
 	int outbox_bytes;
 	int request_timeout_ms;
-	int async_requests, async_workers;           /* under way at once from asynchronous functions; who ends them */
-	struct kb_kv_bucket buckets[KN_BUCKETS_MAX]; /* to be made at the start */
+	int async_requests, async_workers;                /* under way at once from asynchronous functions; who ends them */
+	struct kb_nats_kv_bucket buckets[KN_BUCKETS_MAX]; /* to be made at the start */
 	size_t n_buckets;
 	char *inbox_prefix; /* of the subjects that answers come to */
 	char *event_callback, *lua_policy;

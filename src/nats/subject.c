@@ -1,4 +1,4 @@
-#include "nats/message.h"
+#include "nats/subject.h"
 
 enum rules { PUBLISH, SUBSCRIBE };
 
@@ -36,42 +36,12 @@ const char *kb_nats_subject_fault(struct kb_slice subject)
 	return fault(subject, PUBLISH);
 }
 
-const char *kb_nats_pattern_fault(struct kb_slice pattern)
+const char *kb_nats_subject_pattern_fault(struct kb_slice pattern)
 {
 	return fault(pattern, SUBSCRIBE);
 }
 
-const char *kb_nats_word_fault(struct kb_slice word)
+const char *kb_nats_subject_word_fault(struct kb_slice word)
 {
 	return word.n && memchr(word.p, '.', word.n) ? "it holds a dot" : kb_nats_subject_fault(word);
-}
-
-bool kb_nats_is_header_name(struct kb_slice name)
-{
-	for (size_t i = 0; i < name.n; i++)
-		if ((unsigned char)name.p[i] <= ' ' || (unsigned char)name.p[i] >= 0x7f || name.p[i] == ':')
-			return false;
-	return name.n > 0;
-}
-
-static bool is_header_value(struct kb_slice value)
-{
-	for (size_t i = 0; i < value.n; i++)
-		if (value.p[i] == '\r' || value.p[i] == '\n' || value.p[i] == '\0')
-			return false;
-	return true;
-}
-
-const char *kb_nats_headers_fault(struct kb_slice headers, size_t *size)
-{
-	struct kb_slice name, value;
-	*size = headers.n ? strlen("NATS/1.0\r\n\r\n") : 0;
-	while (kb_headers_next(&headers, &name, &value)) {
-		if (!kb_nats_is_header_name(name))
-			return "a header name is empty, or holds a colon or a byte that is no visible ASCII";
-		if (!is_header_value(value))
-			return "a header value holds a line break or a NUL";
-		*size += name.n + strlen(": ") + value.n + strlen("\r\n");
-	}
-	return NULL;
 }

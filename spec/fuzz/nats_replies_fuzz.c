@@ -1,37 +1,40 @@
 /* What NATS servers answer: the subject that a message is acknowledged at, a status, and a payload that may be JSON, a
  * line each. */
+#include "nats/consumer.h"
+#include "nats/headers.h"
+#include "nats/info.h"
 #include "nats/js.h"
-#include "nats/kv.h"
-#include "nats/login.h"
+#include "nats/kv_bucket.h"
+#include "nats/servers.h"
 #include "core/json.h"
 #include "fuzz.h"
 
 static void reads_subject(struct kb_slice subject)
 {
-	struct kb_nats_stored stored;
-	if (kb_nats_stored_read(subject, &stored))
+	struct kb_nats_consumer_delivery stored;
+	if (kb_nats_consumer_delivery_read(subject, &stored))
 		MUST(lies_in(stored.stream, subject) && lies_in(stored.consumer, subject) && stored.delivered > 0);
 }
 
 static void reads_stream(struct kb_slice payload, struct kb_slice properties)
 {
-	struct kb_nats_answer answer = kb_nats_answer_read(payload, properties);
-	struct kb_nats_answer stored = kb_nats_stored_answer_read(payload, properties);
+	struct kb_nats_js_reply answer = kb_nats_js_reply_read(payload, properties);
+	struct kb_nats_js_reply stored = kb_nats_js_stored_read(payload, properties);
 	MUST(memchr(answer.what, '\0', sizeof answer.what) && memchr(stored.what, '\0', sizeof stored.what));
 	MUST(answer.good == !answer.what[0] && stored.good == !stored.what[0]);
 	MUST(answer.good || !stored.good);
-	MUST(answer.good || !kb_nats_no_stream(payload, properties));
-	MUST(kb_nats_status(properties) >= 0 && kb_nats_status(properties) < 1000);
+	MUST(answer.good || !kb_nats_js_no_stream(payload, properties));
+	MUST(kb_nats_headers_status(properties) >= 0 && kb_nats_headers_status(properties) < 1000);
 }
 
 /* -- buckets -- */
 
-static void check_answer(struct kb_kv_answer a, struct kb_slice payload, struct kb_buf *memory)
+static void check_answer(struct kb_nats_kv_reply a, struct kb_slice payload, struct kb_buf *memory)
 {
 	struct kb_slice kept = kb_buf_slice(memory);
-	MUST(a.result >= KB_KV_OK && a.result <= KB_KV_FAILED);
+	MUST(a.result >= KB_NATS_KV_OK && a.result <= KB_NATS_KV_FAILED);
 	MUST(lies_in(a.value, payload) || lies_in(a.value, kept));
-	MUST(a.result == KB_KV_FAILED || a.error.n == 0);
+	MUST(a.result == KB_NATS_KV_FAILED || a.error.n == 0);
 	for (size_t i = 0; i < a.error.n; i++) /* the sanitizer sees whether it is there */
 		MUST(a.error.p[i] || a.error.p[i] == 0);
 	kb_buf_clear(memory);
@@ -42,22 +45,22 @@ static void reads_bucket(struct kb_slice payload, struct kb_slice list)
 	struct kb_buf memory = {0};
 	bool direct;
 	struct kb_message m = {.headers = list, .properties = list, .payload = payload};
-	check_answer(kb_kv_read_direct(&m), payload, &memory);
+	check_answer(kb_nats_kv_read_direct(&m), payload, &memory);
 	m.properties = kb_slice(NULL, 0);
-	check_answer(kb_kv_read_direct(&m), payload, &memory);
-	check_answer(kb_kv_read_stored(payload, &memory), payload, &memory);
-	check_answer(kb_kv_read_info(payload, &memory, &direct), payload, &memory);
-	check_answer(kb_kv_read_ack(payload, &memory), payload, &memory);
-	check_answer(kb_kv_read_created(payload, &memory), payload, &memory);
+	check_answer(kb_nats_kv_read_direct(&m), payload, &memory);
+	check_answer(kb_nats_kv_read_stored(payload, &memory), payload, &memory);
+	check_answer(kb_nats_kv_read_info(payload, &memory, &direct), payload, &memory);
+	check_answer(kb_nats_kv_read_ack(payload, &memory), payload, &memory);
+	check_answer(kb_nats_kv_bucket_read_created(payload, &memory), payload, &memory);
 	kb_buf_free(&memory);
 }
 
 static void reads_bucket_setting(struct kb_slice text)
 {
-	struct kb_kv_bucket bucket;
-	if (kb_kv_bucket_read(text, &bucket))
+	struct kb_nats_kv_bucket bucket;
+	if (kb_nats_kv_bucket_read(text, &bucket))
 		return;
-	MUST(lies_in(bucket.name, text) && !kb_kv_bucket_fault(bucket.name));
+	MUST(lies_in(bucket.name, text) && !kb_nats_kv_bucket_fault(bucket.name));
 	MUST(bucket.history >= 1 && bucket.history <= 64 && bucket.replicas >= 1 && bucket.replicas <= 5);
 }
 
@@ -94,15 +97,15 @@ static void changes_consumer(struct kb_slice config)
 		.stream = "S", .name = "C", .filter = "a.>", .deliver = "new", .ack_wait_ms = 1000, .max_deliver = 3};
 	struct kb_buf out = {0};
 	struct kb_json_error error;
-	MUST(config.n || kb_nats_durable_differs(&durable, config));
-	kb_nats_put_durable(&out, &durable, config, KB_SLICE_LITERAL("_INBOX.c"));
+	MUST(config.n || kb_nats_consumer_differs(&durable, config));
+	kb_nats_consumer_put_create(&out, &durable, config, KB_SLICE_LITERAL("_INBOX.c"));
 	struct kb_slice rest = kb_buf_slice(&out);
 	take_line(&rest);
 	struct kb_slice sent = kb_slice(rest.p, rest.n - 2), fields;
 	struct kb_buf strict = {0};
 	MUST(kb_json_rewrite(sent, NULL, 0, &strict, &error) && kb_slice_equal(sent, kb_buf_slice(&strict)));
 	fields = kb_json_member(sent, KB_SLICE_LITERAL("config")).raw;
-	MUST(!kb_nats_durable_differs(&durable, fields));
+	MUST(!kb_nats_consumer_differs(&durable, fields));
 	kb_buf_free(&strict);
 	kb_buf_free(&out);
 }

@@ -1,0 +1,11 @@
+#include "nats/inbox.h"
+
+#include <stdio.h>
+#include "core/uuid.h"
+
+void kb_nats_inbox_new(const char *prefix, char to[KB_NATS_INBOX_BYTES])
+{
+	char id[KB_SHORT_ID_CHARS];
+	kb_short_id(id);
+	snprintf(to, KB_NATS_INBOX_BYTES, "%s.%.*s", prefix ? prefix : "_INBOX", KB_SHORT_ID_CHARS, id);
+}
