@@ -14,11 +14,12 @@
 #include "core/clock.h"
 #include "core/json.h"
 #include "core/log.h"
+#include "nats/state.h"
 #include "nats/options.h"
 
 int fixture_failures;
 
-void fixture_sleep_ms(int ms)
+static void sleep_ms(int ms)
 {
 	poll(NULL, 0, ms);
 }
@@ -98,15 +99,15 @@ static struct kb_slice info_of(int port, char *line, size_t size)
 	return n > 7 ? kb_slice(line + 5, n - 7) : kb_slice(NULL, 0);
 }
 
-bool fixture_await_announced(const struct fixture_server *s, size_t servers, int ms)
+bool fixture_await_announced(const struct fixture_server *s, size_t servers)
 {
 	char line[4096];
-	int64_t until = kb_now_ms() + ms;
+	int64_t until = kb_now_ms() + SOON_MS;
 	do {
 		struct kb_slice info = info_of(s->port, line, sizeof line);
 		if (info.n && kb_json_count(kb_json_member(info, KB_SLICE_LITERAL("connect_urls"))) >= servers)
 			return true;
-		fixture_sleep_ms(10);
+		sleep_ms(10);
 	} while (kb_now_ms() < until);
 	return false;
 }
@@ -135,10 +136,10 @@ void fixture_restart(struct fixture_server *s)
 	s->pid = fork();
 	if (s->pid == 0)
 		become_server(path);
-	for (int i = 0; i < 1000 && !answers(s->port); i++) {
+	for (int i = 0; i < SOON_MS / 10 && !answers(s->port); i++) {
 		if (waitpid(s->pid, NULL, WNOHANG) == s->pid)
 			give_up("nats-server did not start");
-		fixture_sleep_ms(10);
+		sleep_ms(10);
 	}
 	unlink(path);
 }
@@ -256,7 +257,7 @@ void fixture_open(struct fixture_client *c, const char *const *urls, size_t n_ur
 		.n_urls = n_urls,
 		.client_name = "a \"quoted\\name\"",
 		.role = KB_ROLE_PUBLISH | KB_ROLE_CONSUME,
-		.connect_timeout_ms = 500,
+		.connect_timeout_ms = 2000,
 		.heartbeat_s = heartbeat_s,
 		.message_max = 16 * 1024 * 1024,
 		.options = &options};
@@ -316,21 +317,69 @@ void fixture_connect(
 	CHECK(fixture_subscribe(c, s, subject, "", 7) == KB_BROKER_OK);
 }
 
-bool fixture_wait(struct fixture_client *c, size_t n, int ms)
+static bool has_taken(struct fixture_client *c, const void *n)
+{
+	return c->n >= *(const size_t *)n;
+}
+
+static bool has_logged(struct fixture_client *c, const void *text)
+{
+	(void)c;
+	return fixture_logged(text);
+}
+
+static bool has_its_pongs(struct fixture_client *c, const void *unused)
+{
+	(void)unused;
+	return !kb_nats_link_awaits_pong(&c->broker->link);
+}
+
+static bool never(struct fixture_client *c, const void *unused)
+{
+	(void)c, (void)unused;
+	return false;
+}
+
+/* Until `is_so`, the connection is lost, or `ms` are over. */
+static enum kb_broker_result process_until(
+	struct fixture_client *c, bool (*is_so)(struct fixture_client *c, const void *what), const void *what, int ms)
 {
 	int64_t until = kb_now_ms() + ms;
 	enum kb_broker_result result = KB_BROKER_AGAIN;
-	while (c->n < n && result != KB_BROKER_LOST && kb_now_ms() < until)
+	while (!is_so(c, what) && result != KB_BROKER_LOST && kb_now_ms() < until)
 		result = poll_and_process(c, until, result == KB_BROKER_OK);
+	return result;
+}
+
+bool fixture_wait(struct fixture_client *c, size_t n)
+{
+	process_until(c, has_taken, &n, SOON_MS);
 	return c->n >= n;
 }
 
-bool fixture_wait_for(struct fixture_client *c, enum kb_broker_result result, int ms)
+bool fixture_wait_lost(struct fixture_client *c)
 {
-	int64_t until = kb_now_ms() + ms;
-	enum kb_broker_result last = KB_BROKER_AGAIN;
-	do
-		last = poll_and_process(c, until, last == KB_BROKER_OK);
-	while (last != result && last != KB_BROKER_LOST && kb_now_ms() < until);
-	return last == result;
+	return process_until(c, never, NULL, SOON_MS) == KB_BROKER_LOST;
+}
+
+bool fixture_wait_logged(struct fixture_client *c, const char *text)
+{
+	process_until(c, has_logged, text, SOON_MS);
+	return fixture_logged(text);
+}
+
+bool fixture_flush(struct fixture_client *c)
+{
+	kb_nats_link_ping(&c->broker->link);
+	return process_until(c, has_its_pongs, NULL, SOON_MS) != KB_BROKER_LOST && has_its_pongs(c, NULL);
+}
+
+bool fixture_wait_readable(const struct fixture_client *c)
+{
+	return poll(&(struct pollfd){c->broker->link.tcp, POLLIN, 0}, 1, SOON_MS) == 1;
+}
+
+bool fixture_stay(struct fixture_client *c, int ms)
+{
+	return process_until(c, never, NULL, ms) != KB_BROKER_LOST;
 }

@@ -19,7 +19,7 @@ extern int fixture_failures;
 		}                                                                                                              \
 	} while (0)
 
-void fixture_sleep_ms(int ms);
+enum { SOON_MS = 20000 /* for what comes at once, however busy the machine is */ };
 
 /* Collects what kb_log() writes from now on, instead of showing it. */
 void fixture_catch_log(void);
@@ -39,7 +39,7 @@ void fixture_start(struct fixture_server *s, const char *config);
 void fixture_restart(struct fixture_server *s); /* on the same port */
 
 /* Waits until it tells clients of so many servers of its cluster, itself included. */
-bool fixture_await_announced(const struct fixture_server *s, size_t servers, int ms);
+bool fixture_await_announced(const struct fixture_server *s, size_t servers);
 void fixture_kill(struct fixture_server *s);
 void fixture_freeze(struct fixture_server *s);
 void fixture_thaw(struct fixture_server *s);
@@ -70,10 +70,24 @@ enum kb_broker_result fixture_publish(struct fixture_client *c, const char *subj
 void fixture_connect(
 	struct fixture_client *c, struct kb_subscription *s, const char *const *url, const char *const *subject);
 
-/* Polls and processes until `n` deliveries were taken or `ms` are over. */
-bool fixture_wait(struct fixture_client *c, size_t n, int ms);
+/* These poll and process until it is so, and are false when it isn't SOON_MS later. */
 
-/* Polls and processes until a call says `result`. */
-bool fixture_wait_for(struct fixture_client *c, enum kb_broker_result result, int ms);
+/* `n` deliveries were taken. */
+bool fixture_wait(struct fixture_client *c, size_t n);
+
+/* The connection is lost. */
+bool fixture_wait_lost(struct fixture_client *c);
+
+/* `text` was logged. */
+bool fixture_wait_logged(struct fixture_client *c, const char *text);
+
+/* The server has handled all that was sent to it. */
+bool fixture_flush(struct fixture_client *c);
+
+/* The socket has something to read. Does not process. */
+bool fixture_wait_readable(const struct fixture_client *c);
+
+/* Polls and processes for so long. False: the connection was lost meanwhile. */
+bool fixture_stay(struct fixture_client *c, int ms);
 
 #endif

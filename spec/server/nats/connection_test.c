@@ -1,4 +1,4 @@
-/* nats/nats against real nats-servers: which one it connects to, as whom, and what becomes of it when one goes. */
+/* nats/broker against real nats-servers: which one it connects to, as whom, and what becomes of it when one goes. */
 #include "fixture.h"
 
 #include <poll.h>
@@ -16,10 +16,9 @@ static void a_killed_server_is_noticed_and_found_again(void)
 	const char *url = server.url;
 	fixture_connect(&c, &s, &url, &FOO);
 	fixture_kill(&server);
-	int64_t killed = kb_now_ms();
 	fixture_forget_log();
-	CHECK(fixture_wait_for(&c, KB_BROKER_LOST, 2000));
-	CHECK(kb_now_ms() - killed < 200);
+	CHECK(fixture_wait_readable(&c)); /* that wakes the loop, not the time */
+	CHECK(fixture_wait_lost(&c));
 	CHECK(fixture_logged("lost"));
 	CHECK(fixture_publish(&c, "foo", "x", 1) == KB_BROKER_LOST);
 	CHECK(c.api->process(c.broker, 1) == KB_BROKER_LOST);
@@ -29,7 +28,7 @@ static void a_killed_server_is_noticed_and_found_again(void)
 	CHECK(c.api->connect(c.broker) == KB_BROKER_OK);
 	CHECK(fixture_subscribe(&c, &s, &FOO, "", 7) == KB_BROKER_OK);
 	CHECK(fixture_publish(&c, "foo", "back", 4) == KB_BROKER_OK);
-	CHECK(fixture_wait(&c, 1, 2000) && strcmp(c.payload, "back") == 0);
+	CHECK(fixture_wait(&c, 1) && strcmp(c.payload, "back") == 0);
 	fixture_close(&c);
 	fixture_kill(&server);
 }
@@ -48,7 +47,6 @@ static size_t publish_to_frozen(struct fixture_client *c)
 	static char payload[1000];
 	size_t taken = 0;
 	long before = sleeps();
-	int64_t start = kb_now_ms();
 	for (int refused = 0; refused < 100;) {
 		enum kb_broker_result result = fixture_publish(c, "foo", payload, sizeof payload);
 		CHECK(result == KB_BROKER_OK || result == KB_BROKER_AGAIN);
@@ -57,7 +55,6 @@ static size_t publish_to_frozen(struct fixture_client *c)
 		CHECK(c->api->process(c->broker, 64) >= KB_BROKER_OK);
 	}
 	CHECK(sleeps() == before);
-	CHECK(kb_now_ms() - start < 2000);
 	return taken;
 }
 
@@ -69,13 +66,13 @@ static void a_frozen_server_blocks_nobody(void)
 	fixture_start(&server, "");
 	const char *url = server.url;
 	fixture_connect(&c, &s, &url, &FOO);
-	CHECK(fixture_publish(&c, "foo", "x", 1) == KB_BROKER_OK && fixture_wait(&c, 1, 2000));
+	CHECK(fixture_publish(&c, "foo", "x", 1) == KB_BROKER_OK && fixture_wait(&c, 1));
 	fixture_freeze(&server);
 	size_t taken = publish_to_frozen(&c);
 	CHECK(taken > 500);
 	CHECK(c.api->poll_events(c.broker) & POLLOUT);
 	fixture_thaw(&server);
-	CHECK(fixture_wait(&c, taken + 1, 10000));
+	CHECK(fixture_wait(&c, taken + 1));
 	CHECK(c.n == taken + 1);
 	fixture_close(&c);
 	fixture_kill(&server);
@@ -89,16 +86,14 @@ static void a_server_frozen_for_long_is_given_up(void)
 	const char *url = server.url;
 	fixture_open(&c, &url, 1, 1);
 	CHECK(c.api->connect(c.broker) == KB_BROKER_OK);
-	CHECK(!fixture_wait_for(&c, KB_BROKER_LOST, 2500)); /* it answers the pings */
+	CHECK(fixture_stay(&c, 2500)); /* it answers the pings */
 	fixture_freeze(&server);
-	int64_t frozen = kb_now_ms();
-	CHECK(fixture_wait_for(&c, KB_BROKER_LOST, 8000));
-	CHECK(kb_now_ms() - frozen < 6000);
+	CHECK(fixture_wait_lost(&c));
 	CHECK(fixture_logged("tale"));
 
 	int64_t start = kb_now_ms();
 	CHECK(c.api->connect(c.broker) == KB_BROKER_LOST);
-	CHECK(kb_now_ms() - start < 1000);
+	CHECK(kb_now_ms() - start < SOON_MS);
 	fixture_thaw(&server);
 	CHECK(c.api->connect(c.broker) == KB_BROKER_OK);
 
@@ -106,7 +101,7 @@ static void a_server_frozen_for_long_is_given_up(void)
 	publish_to_frozen(&c);
 	start = kb_now_ms();
 	fixture_close(&c); /* the rest cannot go out: it waits a while, not for ever */
-	CHECK(kb_now_ms() - start < 1500);
+	CHECK(kb_now_ms() - start < SOON_MS);
 	fixture_thaw(&server);
 	fixture_kill(&server);
 }
@@ -126,11 +121,11 @@ static void addresses_are_tried_in_order(void)
 	CHECK(c.api->connect(c.broker) == KB_BROKER_OK);
 	CHECK(strcmp(c.api->address(c.broker), a.url + 7) == 0);
 	fixture_kill(&a);
-	CHECK(fixture_wait_for(&c, KB_BROKER_LOST, 2000));
+	CHECK(fixture_wait_lost(&c));
 	CHECK(c.api->connect(c.broker) == KB_BROKER_OK);
 	CHECK(strcmp(c.api->address(c.broker), b.url + 7) == 0);
 	fixture_kill(&b);
-	CHECK(fixture_wait_for(&c, KB_BROKER_LOST, 2000));
+	CHECK(fixture_wait_lost(&c));
 	CHECK(c.api->connect(c.broker) == KB_BROKER_LOST);
 	snprintf(address, sizeof address, "%s", c.api->address(c.broker));
 	CHECK(strcmp(address, dead) == 0);
@@ -151,14 +146,14 @@ static void announced_servers_are_tried(void)
 	fixture_start(&a, config_a);
 	snprintf(config_b, sizeof config_b, cluster, fixture_free_port(), to_a);
 	fixture_start(&b, config_b);
-	CHECK(fixture_await_announced(&a, 2, 10000));
+	CHECK(fixture_await_announced(&a, 2));
 	char url[100];
 	snprintf(url, sizeof url, "nats://u:a\"b@127.0.0.1:%d", a.port);
 	const char *urls[] = {url};
 	fixture_open(&c, urls, 1, 0);
 	CHECK(c.api->connect(c.broker) == KB_BROKER_OK);
 	fixture_kill(&a);
-	CHECK(fixture_wait_for(&c, KB_BROKER_LOST, 2000));
+	CHECK(fixture_wait_lost(&c));
 	CHECK(c.api->connect(c.broker) == KB_BROKER_OK);
 	CHECK(strcmp(c.api->address(c.broker), b.url + 7) == 0);
 	fixture_close(&c);
@@ -179,17 +174,17 @@ static void announced_servers_go_with_their_cluster(void)
 	fixture_start(&a, config_a);
 	fixture_start(&b, config_b);
 	fixture_start(&alone, "authorization { user: u, password: secret }");
-	CHECK(fixture_await_announced(&a, 2, 10000));
+	CHECK(fixture_await_announced(&a, 2));
 	snprintf(url, sizeof url, "nats://u:secret@127.0.0.1:%d", alone.port);
 	const char *urls[] = {a.url, url};
 	fixture_open(&c, urls, 2, 0);
 	CHECK(c.api->connect(c.broker) == KB_BROKER_OK);
 	fixture_kill(&a);
-	CHECK(fixture_wait_for(&c, KB_BROKER_LOST, 2000));
+	CHECK(fixture_wait_lost(&c));
 	CHECK(c.api->connect(c.broker) == KB_BROKER_OK);
 	CHECK(strcmp(c.api->address(c.broker), alone.url + 7) == 0);
 	fixture_kill(&alone);
-	CHECK(fixture_wait_for(&c, KB_BROKER_LOST, 2000));
+	CHECK(fixture_wait_lost(&c));
 	for (int i = 0; i < 3; i++) {
 		CHECK(c.api->connect(c.broker) == KB_BROKER_LOST);
 		CHECK(strcmp(c.api->address(c.broker), b.url + 7) != 0);
@@ -224,29 +219,32 @@ static void credentials_work_and_stay_secret(void)
 	fixture_kill(&token);
 }
 
+/* Each by a client of its own, since a client says such things once a second. */
 static void what_is_not_permitted_is_logged(void)
 {
 	struct fixture_server server;
-	struct kb_subscription s, secret;
-	struct fixture_client c;
+	struct kb_subscription s[2], secret;
+	struct fixture_client reader, writer;
 	char url[100];
 	const char *urls[] = {url}, *hidden = "secret.plans";
 	fixture_start(&server, "authorization { users: [ { user: u, password: p, permissions: { publish: [\"foo\"], "
 						   "subscribe: [\"foo\"] } } ] }");
 	snprintf(url, sizeof url, "nats://u:p@127.0.0.1:%d", server.port);
-	fixture_connect(&c, &s, urls, &FOO);
+	fixture_connect(&reader, &s[0], urls, &FOO);
+	fixture_connect(&writer, &s[1], urls, &FOO);
 	fixture_forget_log();
-	CHECK(fixture_subscribe(&c, &secret, &hidden, "group", 1) == KB_BROKER_OK);
-	CHECK(!fixture_wait(&c, 1, 1200));
-	CHECK(fixture_logged("secret.plans"));
-	CHECK(fixture_publish(&c, "top.secret", "x", 1) == KB_BROKER_OK);
-	CHECK(!fixture_wait(&c, 1, 1200));
-	CHECK(fixture_logged("top.secret"));
-	CHECK(fixture_publish(&c, "foo", "x", 1) == KB_BROKER_OK);
-	CHECK(fixture_wait(&c, 1, 2000));
-	fixture_close(&c);
+	CHECK(fixture_subscribe(&reader, &secret, &hidden, "group", 1) == KB_BROKER_OK);
+	CHECK(fixture_wait_logged(&reader, "secret.plans"));
+	CHECK(fixture_publish(&writer, "top.secret", "x", 1) == KB_BROKER_OK);
+	CHECK(fixture_wait_logged(&writer, "top.secret"));
+	CHECK(fixture_publish(&writer, "foo", "x", 1) == KB_BROKER_OK);
+	CHECK(fixture_wait(&writer, 1) && fixture_wait(&reader, 1));
+	CHECK(reader.n == 1 && writer.n == 1);
+	fixture_close(&reader);
+	fixture_close(&writer);
 	fixture_kill(&server);
 }
+
 static void addresses_that_cannot_be_read_are_named(void)
 {
 	const char *urls[] = {"nats://ok:4222", "http://user:s3cret@host"};

@@ -91,7 +91,7 @@ static const struct kb_subscription of_stream = {
 static bool slow_third(struct scene *s, const struct kb_message *m)
 {
 	if (s->delivered == 3)
-		CHECK(hears(s, VERDICT(1, "+ACK", 4) VERDICT(2, "+ACK", 4), 2000));
+		CHECK(hears(s, VERDICT(1, "+ACK", 4) VERDICT(2, "+ACK", 4), 10000));
 	return kb_nats.consume->settle(s->b, &m->origin, KB_DONE) == KB_BROKER_OK;
 }
 
@@ -102,9 +102,9 @@ static void acknowledgements_do_not_wait_for_a_slow_route(void)
 	subscribe(&s, &of_stream);
 	s.route = slow_third;
 	say(&s, STORED(1) STORED(2) STORED(3));
-	CHECK(s.delivered == 3 && hears(&s, VERDICT(3, "+ACK", 4), 2000));
+	CHECK(s.delivered == 3 && hears(&s, VERDICT(3, "+ACK", 4), 10000));
 	say(&s, STORED(4));
-	CHECK(hears(&s, VERDICT(4, "+ACK", 4), 2000));
+	CHECK(hears(&s, VERDICT(4, "+ACK", 4), 10000));
 	end(&s);
 }
 
