@@ -1,6 +1,6 @@
-/* core/base64 and core/routing_key: any bytes. */
+/* nats/base64 and core/routing_key: any bytes. */
 #include <nettle/base64.h>
-#include "core/base64.h"
+#include "nats/base64.h"
 #include "core/routing_key.h"
 #include "fuzz.h"
 
@@ -10,11 +10,11 @@ static void decodes_what_was_encoded(struct kb_slice bytes)
 	char *text = malloc(bytes.n / 3 * 4 + 5);
 	size_t n = BASE64_ENCODE_RAW_LENGTH(bytes.n);
 	base64_encode_raw(text, bytes.n, (const uint8_t *)bytes.p);
-	MUST(kb_base64_decode(kb_slice(text, n), &out) && kb_slice_equal(kb_buf_slice(&out), bytes));
+	MUST(kb_nats_base64_decode(kb_slice(text, n), &out) && kb_slice_equal(kb_buf_slice(&out), bytes));
 	while (n && text[n - 1] == '=')
 		n--;
 	kb_buf_clear(&out);
-	MUST(kb_base64_decode(kb_slice(text, n), &out) && kb_slice_equal(kb_buf_slice(&out), bytes));
+	MUST(kb_nats_base64_decode(kb_slice(text, n), &out) && kb_slice_equal(kb_buf_slice(&out), bytes));
 	kb_buf_free(&out);
 	free(text);
 }
@@ -23,7 +23,7 @@ static void decodes_anything(struct kb_slice text)
 {
 	struct kb_buf out = {0};
 	kb_buf_append_byte(&out, 'x');
-	bool good = kb_base64_decode(text, &out);
+	bool good = kb_nats_base64_decode(text, &out);
 	MUST(!out.failed && out.n <= 1 + text.n / 4 * 3 + 2 && (good || out.n == 1));
 	kb_buf_free(&out);
 }

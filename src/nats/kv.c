@@ -1,8 +1,8 @@
 #include "nats/kv.h"
 
+#include "nats/base64.h"
 #include "nats/headers.h"
 #include "nats/number.h"
-#include "core/base64.h"
 #include "core/json.h"
 
 enum {
@@ -142,7 +142,7 @@ static bool decode_member(struct kb_slice object, const char *name, struct kb_bu
 	struct kb_buf text = {0};
 	kb_json_text(kb_json_member(object, kb_slice_from(name)), &text);
 	kb_buf_clear(to);
-	bool good = !text.failed && kb_base64_decode(kb_buf_slice(&text), to);
+	bool good = !text.failed && kb_nats_base64_decode(kb_buf_slice(&text), to);
 	kb_buf_free(&text);
 	return good;
 }

@@ -2,7 +2,6 @@
 #include "nats/kv.h"
 
 #include "check.h"
-#include "core/base64.h"
 
 static struct kb_buf memory, text;
 
@@ -142,22 +141,6 @@ static void acknowledgements(void)
 	CHECK(acked("{\"stream\":\"KV_b\"}", &revision) == KB_NATS_KV_FAILED);
 }
 
-static void base64(void)
-{
-	static const struct {
-		const char *from, *to;
-	} good[] = {{"", ""}, {"YQ==", "a"}, {"YQ", "a"}, {"YWI=", "ab"}, {"YWJj", "abc"}, {"YWJjZA==", "abcd"},
-		{"+/+/", "\xfb\xff\xbf"}};
-	static const char *const bad[] = {"Y", "YQ=", "=", "====", "Y===", "Y Q=", "YQ==YQ==", "YWJj-"};
-	for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
-		kb_buf_clear(&text);
-		CHECK(kb_base64_decode(kb_slice_from(good[i].from), &text));
-		CHECK(same(kb_buf_slice(&text), good[i].to));
-	}
-	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-		CHECK(!kb_base64_decode(kb_slice_from(bad[i]), &text));
-}
-
 int main(void)
 {
 	keys();
@@ -166,7 +149,6 @@ int main(void)
 	stored_replies();
 	descriptions();
 	acknowledgements();
-	base64();
 	kb_buf_free(&memory);
 	kb_buf_free(&text);
 	return check_failures ? 1 : 0;

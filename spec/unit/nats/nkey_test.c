@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "check.h"
-#include "core/base64.h"
+#include "nats/base64.h"
 
 /* A pair that the documentation of NATS shows. */
 static const char seed[] = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY";
@@ -35,7 +35,7 @@ static void signs_as_others_do(void)
 	CHECK(signature.n == 86); /* without padding */
 	for (size_t i = 0; i < signature.n; i++)
 		signature.p[i] = signature.p[i] == '-' ? '+' : signature.p[i] == '_' ? '/' : signature.p[i];
-	CHECK(kb_base64_decode(kb_buf_slice(&signature), &ours) && ours.n == 64);
+	CHECK(kb_nats_base64_decode(kb_buf_slice(&signature), &ours) && ours.n == 64);
 	CHECK(theirs && ours.p && memcmp(ours.p, theirs, 64) == 0);
 	free(theirs);
 	nats_Close();
