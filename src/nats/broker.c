@@ -46,7 +46,7 @@ static struct kb_broker *nats_open(
 	}
 	b->trusted = few_have_certificates(&config->tls);
 	for (size_t i = 0; i < b->servers.n; i++)
-		b->servers.list[i].tls = b->servers.list[i].tls || config->tls.always;
+		b->servers.list[i].tls = b->servers.list[i].tls || kb_nats_options_of(config)->tls;
 	kb_nats_server_print(&b->servers.list[0], b->address, sizeof b->address);
 	return b;
 }

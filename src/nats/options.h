@@ -1,4 +1,4 @@
-/* What NATS alone wants to know of a configuration: kb_broker_config.options. */
+/* What a configuration says about NATS only: kb_broker_config.options. */
 #ifndef KB_NATS_OPTIONS_H
 #define KB_NATS_OPTIONS_H
 
@@ -14,10 +14,11 @@ struct kb_nats_credentials {
 struct kb_nats_options {
 	int pings_out_max;        /* unanswered heartbeats after which a server is given up */
 	const char *inbox_prefix; /* of the subjects that replies come to; NULL: "_INBOX" */
+	bool tls;                 /* TLS with every address; otherwise with tls:// and where the server asks for it */
 	struct kb_nats_credentials credentials;
 };
 
-/* Never NULL. */
+/* Those of the configuration, or defaults; never NULL. */
 static inline const struct kb_nats_options *kb_nats_options_of(const struct kb_broker_config *config)
 {
 	static const struct kb_nats_options none;

@@ -12,7 +12,6 @@ struct kb_tls_options {
 	const char *expected_name; /* the name that the broker's certificate must be for; NULL: the host of the address */
 	bool any_peer;             /* the broker's certificate is not verified */
 	bool any_name;             /* it is verified, but not the name in it */
-	bool always;               /* TLS also with addresses that do not ask for it; over AMQP the scheme decides */
 
 	const char *ca_name, *cert_name, *key_name; /* what the configuration calls the files, for error messages */
 };

@@ -27,7 +27,6 @@ struct kb_tls_options kn_security_tls(void)
 		.expected_name = kb_tls_file(s->tls_expected_name),
 		.any_peer = !s->tls_verify_peer,
 		.any_name = !s->tls_verify_hostname,
-		.always = s->tls,
 		.ca_name = "tls_ca_file",
 		.cert_name = "tls_cert_file",
 		.key_name = "tls_key_file"};

@@ -164,6 +164,7 @@ struct kb_broker_config kn_broker_config(enum kb_broker_role role, const char *n
 	static struct kb_nats_options options; /* the same for all connections */
 	options = (struct kb_nats_options){.pings_out_max = settings.max_pings_out,
 		.inbox_prefix = settings.inbox_prefix,
+		.tls = settings.tls,
 		.credentials = kn_security_credentials()};
 	return (struct kb_broker_config){.urls = settings.urls,
 		.n_urls = settings.n_urls,
