@@ -1,5 +1,5 @@
-/* The connection. Core NATS delivers at most once: what is on its way to the socket counts as sent, unless
- * config.confirm says otherwise (receipts.h). */
+/* The connection. Core NATS delivers at most once: a message that is written to the socket counts as sent, unless
+ * config.confirm is set (receipts.h). */
 #include "nats/broker.h"
 
 #include <stdlib.h>
@@ -132,7 +132,7 @@ static enum kb_broker_result lost(struct kb_broker *b)
 	return KB_BROKER_LOST;
 }
 
-/* What is due. Deliveries come before: their routes may take long. */
+/* Everything that has a time. It follows the deliveries, whose routes may take long. */
 static void tick(struct kb_broker *b, int64_t now)
 {
 	int heartbeat_ms = b->held || b->leave_by ? 0 : b->config.heartbeat_s * 1000;
@@ -140,7 +140,7 @@ static void tick(struct kb_broker *b, int64_t now)
 	if (!b->leave_by)
 		kb_nats_subscriptions_tick(b, now);
 	kb_nats_link_keep_alive(&b->link, heartbeat_ms, kb_nats_options_of(&b->config)->pings_out_max, now);
-	kb_nats_receipts_ask(&b->receipts, &b->link, b->leave_by != 0, now);
+	kb_nats_receipts_ping(&b->receipts, &b->link, b->leave_by != 0, now);
 }
 
 static enum kb_broker_result nats_process(struct kb_broker *b, unsigned max_messages)
@@ -172,7 +172,7 @@ static short nats_poll_events(const struct kb_broker *b)
 
 static int nats_poll_fd(const struct kb_broker *b)
 {
-	/* A closed peer would wake a loop that asks for nothing, over and over. */
+	/* A closed socket would wake a loop again and again that polls for no events. */
 	return b->link.open && nats_poll_events(b) ? b->link.tcp : -1;
 }
 

@@ -20,10 +20,10 @@ static int64_t nanoseconds(int ms)
 	return (int64_t)ms * 1000000;
 }
 
-/* The fields of a consumer's configuration that are said, as edits of it; the numbers' texts lie in `numbers`. */
+/* The fields that `d` sets, as edits of a consumer's configuration; the texts of numbers lie in `numbers`. */
 enum { FIELDS = 5, NUMBER_CHARS = 24 };
 
-static size_t said(const struct kb_durable *d, struct kb_json_edit *edits, char (*numbers)[NUMBER_CHARS])
+static size_t set_fields(const struct kb_durable *d, struct kb_json_edit *edits, char (*numbers)[NUMBER_CHARS])
 {
 	const struct {
 		const char *key, *text;
@@ -51,7 +51,7 @@ bool kb_nats_consumer_differs(const struct kb_durable *durable, struct kb_slice 
 	char numbers[FIELDS][NUMBER_CHARS];
 	struct kb_buf text = {0};
 	bool differs = false;
-	size_t n = said(durable, edits, numbers);
+	size_t n = set_fields(durable, edits, numbers);
 	for (size_t i = 0; i < n; i++) {
 		kb_buf_clear(&text);
 		kb_json_text(kb_json_member(config, edits[i].key), &text);
@@ -75,8 +75,8 @@ void kb_nats_consumer_put_create(
 	kb_buf_append_slice(&json, KB_SLICE_LITERAL("{\"stream_name\":"));
 	kb_json_quote(kb_slice_from(durable->stream), &json);
 	kb_buf_append_slice(&json, KB_SLICE_LITERAL(",\"config\":"));
-	size_t n = said(durable, edits, numbers);
-	if (!config.n || !kb_json_rewrite(config, edits, n, &json, &error)) /* a server may answer with anything */
+	size_t n = set_fields(durable, edits, numbers);
+	if (!config.n || !kb_json_rewrite(config, edits, n, &json, &error)) /* a server may send anything */
 		kb_json_rewrite(kb_buf_slice(&fresh), edits, n, &json, &error);
 	kb_buf_append_byte(&json, '}');
 	kb_buf_free(&fresh);

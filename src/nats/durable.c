@@ -10,12 +10,12 @@
 #include "core/json.h"
 
 enum {
-	REPLY_MS = 5000,     /* for the server to make a consumer */
+	REPLY_MS = 5000,     /* for the server to create a consumer */
 	PAUSE_MS = 1000,     /* before a refused request is tried again */
-	EXPIRES_MS = 30000,  /* how long the server keeps a request for messages */
-	HEARTBEAT_MS = 2000, /* between the server's signs of life while it has none */
+	EXPIRES_MS = 30000,  /* for which the server keeps a request for messages */
+	HEARTBEAT_MS = 2000, /* of the server, while it has no messages */
 	SILENCE_MS = 3 * HEARTBEAT_MS,
-	BATCH_FIRST = 1, /* until it is known how long its routes take */
+	BATCH_FIRST = 1, /* until it is known how long the routes take */
 	BATCH_MAX = 512,
 	ACK_WAIT_MS = 30000 /* the server's default */
 };
@@ -108,7 +108,7 @@ static void heed_config(
 	}
 }
 
-/* How many messages of a request will not come any more; without a word about it, none will. */
+/* How many messages of a request will not come. A status message that does not say so means all of them. */
 static unsigned not_coming(const struct kb_nats_durable *d, struct kb_slice headers)
 {
 	struct kb_slice left = kb_headers_find(headers, KB_SLICE_LITERAL("Nats-Pending-Messages"));
@@ -137,7 +137,7 @@ static void heed_status(
 		if (d->outstanding <= d->batch / 2)
 			pull(d, out, now);
 	} else if (status == LOST_LEADER && says(m, "Leadership Change")) {
-		d->outstanding = 0; /* the new leader knows nothing of what was asked of the old one */
+		d->outstanding = 0; /* the new leader does not know the requests to the old one */
 		pull(d, out, now);
 	} else {
 		snprintf(why, sizeof why, "the consumer does not deliver: %d %.*s", status,
@@ -161,7 +161,7 @@ bool kb_nats_durable_heed(
 
 /* -- messages -- */
 
-/* A batch is to be handled in a fraction of the time that its messages have for their acknowledgement. */
+/* Keeps the time that a batch takes to a fraction of the time for the acknowledgement. */
 static void adapt(struct kb_nats_durable *d, int64_t now)
 {
 	int64_t took = now - d->began_ms;

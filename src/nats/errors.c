@@ -51,8 +51,8 @@ static void note_offence(struct kb_broker *b, struct kb_slice text, const char *
 	}
 }
 
-/* A NUL in the server's words would hide those behind it. */
-static void copy_words(struct kb_slice text, char *to, size_t size)
+/* A NUL in the text would hide what follows it. */
+static void copy_text(struct kb_slice text, char *to, size_t size)
 {
 	size_t n = text.n < size - 1 ? text.n : size - 1;
 	for (size_t i = 0; i < n; i++)
@@ -63,11 +63,11 @@ static void copy_words(struct kb_slice text, char *to, size_t size)
 void kb_nats_errors_heed(struct kb_broker *b, struct kb_slice text, int64_t now)
 {
 	char what[256];
-	copy_words(text, what, sizeof what);
+	copy_text(text, what, sizeof what);
 	kb_log_limited(&b->reported, KB_LOG_ERROR, "nats: %s: %s", b->address, what);
 	kb_nats_subscriptions_note_refusal(b, text, what, now);
 	note_offence(b, text, what);
-	if (!strstr(what, "ermissions Violation")) /* which never ends a connection */
+	if (!strstr(what, "ermissions Violation")) /* a violation never ends a connection */
 		kb_nats_link_note_error(&b->link, what, now);
 	if (strcasestr(what, "slow consumer"))
 		kb_nats_notices_slow_consumer(b);

@@ -5,7 +5,7 @@
 
 /* -- reading -- */
 
-/* A line off the front of the block, without its end. False: there is no end. */
+/* Takes a line, without its end, off the front of the block. False: there is no complete line. */
 static bool next_line(struct kb_slice *block, struct kb_slice *line)
 {
 	const char *end = block->n ? memchr(block->p, '\n', block->n) : NULL;

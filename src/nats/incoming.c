@@ -12,7 +12,7 @@
 #include "nats/subscriptions.h"
 #include "core/clock.h"
 
-enum { READ_RARELY = 64 * 1024 /* bytes between two looks of a busy publisher at what the server says */ };
+enum { READ_RARELY = 64 * 1024 /* bytes that a busy publisher sends between two reads */ };
 
 /* -- deliveries -- */
 
@@ -23,7 +23,7 @@ static void add_number(struct kb_buf *list, struct kb_slice name, uint64_t numbe
 	kb_headers_add(list, name, kb_slice(text, (size_t)n));
 }
 
-/* Its reply subject is where it is acknowledged: nothing for a route to answer to. */
+/* Its reply subject is where it is acknowledged: a route must not reply there. */
 static void fill_stored(struct kb_broker *b, struct kb_message *m)
 {
 	struct kb_nats_consumer_delivery d;
@@ -71,7 +71,7 @@ static bool too_long(struct kb_broker *b, const struct kb_message *m)
 	return true;
 }
 
-/* What of a durable consumer is no message. */
+/* Status messages and replies of a durable consumer. */
 static bool is_reply(struct kb_broker *b, struct kb_nats_subscription *s, const struct kb_message *m, int64_t now)
 {
 	bool news = false;
@@ -82,7 +82,7 @@ static bool is_reply(struct kb_broker *b, struct kb_nats_subscription *s, const 
 	return true;
 }
 
-/* False: nobody had room for it. */
+/* False: there was no room for it. */
 static bool offer_to(struct kb_broker *b, struct kb_nats_subscription *s, const struct kb_nats_wire_op *op)
 {
 	struct kb_message m;
@@ -91,7 +91,7 @@ static bool offer_to(struct kb_broker *b, struct kb_nats_subscription *s, const 
 	if (is_reply(b, s, &m, now) || too_long(b, &m))
 		return true;
 	bool late = s->config->durable && kb_nats_durable_is_late(&s->durable, &m, b->link.heard_at, now);
-	/* The route may take long: what those before it are acknowledged with does not wait for its end. */
+	/* The route may take long: earlier acknowledgements do not wait for its end. */
 	if (s->config->durable && !late && kb_nats_link_waiting(&b->link))
 		kb_nats_settle_lend(b);
 	bool taken = late || b->events.consume.delivered(b->events.context, &m);
@@ -133,7 +133,7 @@ static void note_info(struct kb_broker *b, const struct kb_nats_wire_op *op)
 	kb_nats_lame_duck_note(b, kb_now_ms());
 }
 
-/* What the server says of itself and the connection. */
+/* Operations about the server and the connection. */
 static void heed(struct kb_broker *b, const struct kb_nats_wire_op *op)
 {
 	if (op->kind == KB_NATS_PING)
@@ -146,7 +146,7 @@ static void heed(struct kb_broker *b, const struct kb_nats_wire_op *op)
 		note_pong(b);
 }
 
-/* Hands over what was read. False: some of it must wait for the next process(). */
+/* Handles what was read. False: some of it must wait for the next process(). */
 static bool deliver(struct kb_broker *b, unsigned *left)
 {
 	struct kb_nats_wire_op op;
@@ -166,7 +166,7 @@ static bool deliver(struct kb_broker *b, unsigned *left)
 	return true;
 }
 
-/* A connection that only publishes hears little, and mostly when it is idle: looking costs a system call. */
+/* A connection that only publishes receives little, and mostly while it is idle. A read costs a system call. */
 static bool worth_reading(const struct kb_broker *b)
 {
 	return b->n_subscriptions || b->store.inbox[0] || !b->published || b->unread >= READ_RARELY || b->link.mute;

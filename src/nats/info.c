@@ -8,7 +8,7 @@ static bool is_true(struct kb_slice json, struct kb_slice key)
 	return kb_json_member(json, key).type == KB_JSON_TRUE;
 }
 
-/* Empty when it is no text or too long: a nonce that is cut off would be no nonce. */
+/* Empty when it is not a string or is too long: a nonce that is cut off is useless. */
 static void copy_text(struct kb_slice json, struct kb_slice key, char *to, size_t size)
 {
 	struct kb_buf text = {0};

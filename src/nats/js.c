@@ -9,9 +9,9 @@
 
 /* -- replies -- */
 
-/* Codes are those of HTTP. Of 400 to 499, where the mistake is ours, these pass: the same message is being stored (409:
- * its acknowledgement was late, and it was sent again), the server has too much to do (429), and the storage of the
- * account is full. */
+/* Codes are those of HTTP. Of 400 to 499, where the mistake is ours, these are temporary: the same message is being
+ * stored (409: its acknowledgement was late, and it was sent again), the server has too much to do (429), and the
+ * storage of the account is full. */
 static bool is_lasting(uint64_t code, uint64_t error)
 {
 	enum { CONFLICT = 409, TOO_MANY = 429, ACCOUNT_FULL = 10002 };
@@ -57,8 +57,8 @@ struct kb_nats_js_reply kb_nats_js_reply_read(struct kb_slice payload, struct kb
 	return reply;
 }
 
-/* What is stored has a sequence, from 1 on. A duplicate with 0 is one whose first copy a cluster is still storing, or
- * has lost with its leader (nats-server up to 2.10, pull requests 5827 and 6415): what becomes of it is known when the
+/* A stored message has a sequence, from 1 on. A duplicate with 0 is one whose first copy a cluster is still storing, or
+ * has lost with its leader (nats-server up to 2.10, pull requests 5827 and 6415): its outcome is known when the
  * same message gets another reply, at the latest when the stream has forgotten its id. */
 static void note_in_flight(struct kb_nats_js_reply *reply)
 {

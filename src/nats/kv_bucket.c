@@ -70,7 +70,7 @@ void kb_nats_kv_bucket_create_subject(const struct kb_nats_kv_bucket *b, struct 
 	kb_buf_append_slice(out, b->name);
 }
 
-/* What all clients ask for when they make a bucket: a full one refuses new values, and deletions are messages. */
+/* The configuration that all clients give a new bucket: a full one refuses new values, and deletions are messages. */
 void kb_nats_kv_bucket_create_request(const struct kb_nats_kv_bucket *b, struct kb_buf *out)
 {
 	int n = (int)b->name.n;

@@ -7,7 +7,7 @@
 
 enum {
 	LEAVE_WITHIN_MS = 5000, /* well before a server cuts off its first clients */
-	LEAVING_MS = 1000       /* for its last words then */
+	LEAVING_MS = 1000       /* for everything in flight then */
 };
 
 /* At random, so that not all clients of a cluster come to its other servers at once. */
@@ -32,14 +32,14 @@ void kb_nats_lame_duck_note(struct kb_broker *b, int64_t now)
 	kb_nats_notices_tell(b, "lame-duck");
 }
 
-/* Nothing more is published and nothing more asked for, so once the PONG is here nothing is in flight either way. */
+/* Nothing is published or asked for any more, so when the PONG comes, nothing is in flight either way. */
 void kb_nats_lame_duck_tick(struct kb_broker *b, int64_t now)
 {
 	if (now < b->leave_at)
 		return;
 	for (size_t i = 0; i < b->n_subscriptions; i++)
 		kb_nats_wire_put_unsubscribe(&b->link.out, i + 1);
-	kb_nats_receipts_ask(&b->receipts, &b->link, true, now);
+	kb_nats_receipts_ping(&b->receipts, &b->link, true, now);
 	kb_nats_link_ping(&b->link);
 	b->leave_by = now + LEAVING_MS;
 	if (b->events.blocked)

@@ -9,14 +9,14 @@
 #include "core/clock.h"
 
 enum {
-	READ_BYTES = 32 * 1024,   /* one read: what it holds still fits into the cache when it is handed over */
-	KEEP_BYTES = 1024 * 1024, /* what a buffer may keep when it is empty */
+	READ_BYTES = 32 * 1024,   /* one read: the messages in it are still in the cache when they are handed over */
+	KEEP_BYTES = 1024 * 1024, /* that an empty buffer may keep */
 	LOGIN_BYTES = 16 * 1024,  /* a CONNECT, with a JWT in it */
-	LAST_WORDS_MS = 2000,     /* a server that gives a reason closes the connection at once */
+	LAST_WORDS_MS = 2000,     /* a server that sends an error to end a connection closes it at once */
 	COMPACT_AT = 64 * 1024    /* bytes already sent at the front of `out` that are worth moving the rest for */
 };
 
-/* An error that ends nothing must not be the reason of what happens days later. */
+/* An error that did not end the connection is not the reason of an end much later. */
 static void forget_last_words(struct kb_nats_link *link, int64_t now)
 {
 	if (now - link->said_at >= LAST_WORDS_MS)
@@ -38,8 +38,8 @@ void kb_nats_link_fail(struct kb_nats_link *link, const char *why)
 
 /* -- bytes -- */
 
-/* The end, as a read found it. A server whose socket to us stays full for too long gives us up wherever it is, and
- * nats-server does so without a word. */
+/* A read found the end. When its socket to us stays full for too long, nats-server closes it in the middle of a message
+ * and does not send an error. */
 static void fail_at_end(struct kb_nats_link *link, const char *why)
 {
 	link->cut_off = link->up && !link->said[0] && link->in.n > link->in_at;
@@ -74,7 +74,8 @@ static ssize_t receive(struct kb_nats_link *link, char *to, size_t size)
 	return n;
 }
 
-/* A server often says why before it closes the connection, and a write finds the end first: the reading ends it. */
+/* A server often sends the reason before it closes the connection, and a write may find the end first. So a failed
+ * write does not end the connection: the next read does, behind the reason. */
 static ssize_t give(struct kb_nats_link *link, const char *from, size_t size)
 {
 	const char *why = NULL;
@@ -86,7 +87,7 @@ static ssize_t give(struct kb_nats_link *link, const char *from, size_t size)
 
 /* -- reading -- */
 
-/* A message that is longer than the buffer makes it grow; afterwards it shrinks again. */
+/* The buffer grows for a message that is longer, and shrinks again afterwards. */
 static size_t make_room(struct kb_nats_link *link)
 {
 	if (link->in_at == link->in.n) {
@@ -219,7 +220,7 @@ static bool wait_for(struct kb_nats_link *link, int64_t deadline)
 	return left > 0;
 }
 
-/* The next thing the server says, while the connection is made. */
+/* The next operation of the server, while the connection is made. */
 static bool await_op(struct kb_nats_link *link, struct kb_nats_wire_op *op, int64_t deadline)
 {
 	size_t size;
@@ -235,7 +236,7 @@ static bool await_op(struct kb_nats_link *link, struct kb_nats_wire_op *op, int6
 	return link->up;
 }
 
-/* Not every INFO names the servers: then those named before stand. */
+/* An INFO without servers keeps those of the INFO before. */
 void kb_nats_link_note_info(struct kb_nats_link *link, const struct kb_nats_wire_op *op)
 {
 	link->info = kb_nats_info_read(op->text);
@@ -258,12 +259,12 @@ static bool await_info(struct kb_nats_link *link, int64_t deadline)
 	return link->up;
 }
 
-/* Why the handshake must not even begin; NULL: it may. */
+/* Why the handshake must not begin; NULL: it may. */
 static const char *objection_to_tls(const struct kb_nats_link *link)
 {
 	if (!link->info.tls_required && !link->info.tls_available)
 		return "TLS: the server offers none";
-	if (link->in_at != link->in.n) /* then it would be from somebody in between */
+	if (link->in_at != link->in.n) /* that could be from somebody in between */
 		return "TLS: the server goes on in the clear";
 	return NULL;
 }
@@ -335,7 +336,7 @@ bool kb_nats_link_open(
 
 /* -- closing -- */
 
-/* Writes what waits and then says that nothing more follows: the server reads all of it before it closes, too. */
+/* Writes the rest and shuts the socket down for writing: the server reads everything before it closes, too. */
 static void part_in_good_order(struct kb_nats_link *link, int64_t deadline)
 {
 	while (link->up && kb_nats_link_waiting(link)) {

@@ -35,7 +35,7 @@ static const char *read_file(const char *name, struct kb_buf *text)
 	if (file && !to)
 		why = "out of memory";
 	if (to) {
-		setvbuf(file, NULL, _IONBF, 0); /* no copy of a secret in a buffer of the library's */
+		setvbuf(file, NULL, _IONBF, 0); /* the library would leave a copy of the secret in its own buffer */
 		text->n = fread(to, 1, FILE_MAX, file);
 		why = ferror(file) ? strerror(errno) : NULL;
 	}
@@ -87,7 +87,7 @@ static const char *put_nkey(struct kb_buf *out, struct kb_slice text, const char
 	return why;
 }
 
-/* What the files of the configuration say; nothing when there are none. */
+/* The contents of the files of the configuration; nothing when there are none. */
 static const char *put_files(struct kb_buf *out, const struct kb_nats_credentials *login, const char *nonce)
 {
 	struct kb_buf text = {0};

@@ -6,8 +6,8 @@
 #include "core/clock.h"
 
 enum {
-	WRITE_BYTES = 64 * 1024, /* publish() writes when so much waits */
-	UNSENT_MAX = 512 * 1024  /* and takes no more when so much is left */
+	WRITE_BYTES = 64 * 1024, /* waiting, from which on publish() writes */
+	UNSENT_MAX = 512 * 1024  /* still waiting then, from which on it takes no more */
 };
 
 /* *size: of the headers as they are sent. */
@@ -63,7 +63,7 @@ enum kb_broker_result kb_nats_outgoing_publish(struct kb_broker *b, const struct
 {
 	*sequence = 0;
 	if (b->link.up && kb_nats_link_waiting(&b->link) >= WRITE_BYTES) {
-		kb_nats_receipts_ask(&b->receipts, &b->link, false, kb_now_ms());
+		kb_nats_receipts_ping(&b->receipts, &b->link, false, kb_now_ms());
 		kb_nats_link_write(&b->link);
 	}
 	if (!b->link.up || b->link.mute)

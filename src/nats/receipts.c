@@ -2,10 +2,10 @@
 
 enum {
 	PAUSE_MS = 5, /* between two PINGs while little is published */
-	MANY = 1024   /* messages that are worth one at once */
+	MANY = 1024   /* open messages, from which on one is sent without a pause */
 };
 
-void kb_nats_receipts_ask(struct kb_nats_receipts *r, struct kb_nats_link *link, bool at_once, int64_t now)
+void kb_nats_receipts_ping(struct kb_nats_receipts *r, struct kb_nats_link *link, bool at_once, int64_t now)
 {
 	if (r->ping || r->covered == r->next)
 		return;
@@ -14,14 +14,14 @@ void kb_nats_receipts_ask(struct kb_nats_receipts *r, struct kb_nats_link *link,
 	kb_nats_link_ping(link);
 	r->ping = link->pings;
 	r->covered = r->next;
-	r->asked_ms = now;
+	r->pinged_ms = now;
 }
 
 int kb_nats_receipts_due_ms(const struct kb_nats_receipts *r, int64_t now)
 {
 	if (r->ping || r->covered == r->next)
 		return -1;
-	int64_t left = r->oldest < r->suspect ? 0 : r->asked_ms + PAUSE_MS - now;
+	int64_t left = r->oldest < r->suspect ? 0 : r->pinged_ms + PAUSE_MS - now;
 	return left > 0 ? (int)left : 0;
 }
 
@@ -37,7 +37,7 @@ void kb_nats_receipts_heed(
 
 void kb_nats_receipts_offended(struct kb_nats_receipts *r)
 {
-	uint64_t end = r->next + (r->next - r->oldest); /* of their numbers when they are sent again */
+	uint64_t end = r->next + (r->next - r->oldest); /* the end of their numbers when they are sent again */
 	r->suspect = end > r->suspect ? end : r->suspect;
 	kb_nats_receipts_forget(r);
 }

@@ -15,12 +15,12 @@
 
 /* Zero-initialise. Messages are numbered from 1, across connections. */
 struct kb_nats_receipts {
-	uint64_t next;    /* number of the next message; 0: there has been none */
-	uint64_t oldest;  /* open messages are those in [oldest, next) */
-	uint64_t covered; /* those before this one were written before the PING */
-	uint64_t suspect; /* those before this one may have cost a connection, and go one at a time */
-	uint64_t ping;    /* the PING in flight, as link.pings counts; 0: none */
-	int64_t asked_ms; /* when the last one was sent */
+	uint64_t next;     /* number of the next message; 0: there has been none */
+	uint64_t oldest;   /* open messages are those in [oldest, next) */
+	uint64_t covered;  /* those before this one were written before the PING */
+	uint64_t suspect;  /* those before this one may have cost a connection, and go one at a time */
+	uint64_t ping;     /* the PING in flight, as link.pings counts; 0: none */
+	int64_t pinged_ms; /* when the last one was sent */
 };
 
 /* The number of the message that is written next. */
@@ -41,7 +41,7 @@ static inline bool kb_nats_receipts_open(const struct kb_nats_receipts *r)
 void kb_nats_receipts_offended(struct kb_nats_receipts *r);
 
 /* Before a write: appends a PING if there are messages that none covers, and one is due or is wanted at_once. */
-void kb_nats_receipts_ask(struct kb_nats_receipts *r, struct kb_nats_link *link, bool at_once, int64_t now);
+void kb_nats_receipts_ping(struct kb_nats_receipts *r, struct kb_nats_link *link, bool at_once, int64_t now);
 
 /* In how many ms the next PING is due; -1: there is nothing to cover, or one is in flight. */
 int kb_nats_receipts_due_ms(const struct kb_nats_receipts *r, int64_t now);

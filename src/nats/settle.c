@@ -28,7 +28,7 @@ void kb_nats_settle_lend(struct kb_broker *b)
 		kb_nats_link_write(&b->link);
 }
 
-/* From inside of a route. */
+/* From inside a route. */
 static void write_now(struct kb_broker *b)
 {
 	kb_nats_link_write(&b->link);

@@ -7,7 +7,7 @@
 #include "nats/js.h"
 #include "nats/number.h"
 
-enum { REPLY_MS = 2000 }; /* for the stream to say that it has stored a message */
+enum { REPLY_MS = 2000 }; /* for the stream to acknowledge a message */
 
 static const char no_stream[] = "no stream takes this subject";
 
@@ -64,13 +64,14 @@ enum kb_broker_result kb_nats_store_put(struct kb_nats_store *s, struct kb_nats_
 	char text[KB_NATS_STORE_INBOX_BYTES];
 	if (!begin(s, link, sid) || s->next - s->oldest >= KB_NATS_STORE_IN_FLIGHT)
 		return KB_BROKER_AGAIN;
-	struct kb_message asking = *m;
-	bool ask = s->in_doubt && !s->blind;
-	asking.reply = inbox_of(s, 'm', s->next, text, sizeof text);
-	kb_nats_wire_put_message(&link->out, &asking);
-	*flight(s, s->next) = (struct kb_nats_store_flight){
-		.sent_ms = now, .subject = kb_slice_hash(m->key), .doubt = ask ? KB_NATS_STORE_ASKED : KB_NATS_STORE_NO_DOUBT};
-	if (ask)
+	struct kb_message request = *m;
+	bool ask_streams = s->in_doubt && !s->blind;
+	request.reply = inbox_of(s, 'm', s->next, text, sizeof text);
+	kb_nats_wire_put_message(&link->out, &request);
+	*flight(s, s->next) = (struct kb_nats_store_flight){.sent_ms = now,
+		.subject = kb_slice_hash(m->key),
+		.doubt = ask_streams ? KB_NATS_STORE_ASKED : KB_NATS_STORE_NO_DOUBT};
+	if (ask_streams)
 		kb_nats_js_put_streams_request(&link->out, m->key, inbox_of(s, 's', s->next, text, sizeof text));
 	*sequence = s->next++;
 	return KB_BROKER_OK;

@@ -101,7 +101,8 @@ static bool is_it(const struct kb_nats_subscription *s, struct kb_slice rest)
 							  : begins_with(rest, s->config->routing[0], "\"");
 }
 
-/* Of those that somebody asked for, the server's own words say enough. */
+/* For subjects of the configuration, the server's error says enough; for an inbox, what follows from it is not obvious.
+ */
 static void log_if_inbox(const struct kb_broker *b, const struct kb_nats_subscription *s)
 {
 	const char *prefix = b->store.inbox_prefix ? b->store.inbox_prefix : "_INBOX", *subject = s->config->routing[0];
@@ -115,7 +116,7 @@ static void log_if_inbox(const struct kb_broker *b, const struct kb_nats_subscri
 			b->address, subject, s->config->durable ? ".*" : "", prefix, REFUSED_S);
 }
 
-/* The server's words about a subscription that it does not allow contain: Subscription to "subject". */
+/* The error of the server contains: Subscription to "subject". */
 void kb_nats_subscriptions_note_refusal(struct kb_broker *b, struct kb_slice text, const char *what, int64_t now)
 {
 	static const char words[] = "ubscription to \"";
@@ -125,7 +126,7 @@ void kb_nats_subscriptions_note_refusal(struct kb_broker *b, struct kb_slice tex
 	at += sizeof words - 1;
 	struct kb_slice rest = kb_slice(at, text.n - (size_t)(at - text.p));
 	if (b->store.inbox[0] && begins_with(rest, b->store.inbox, ".*\"")) {
-		kb_nats_link_fail(&b->link, what); /* nothing that is stored would be known to be */
+		kb_nats_link_fail(&b->link, what); /* acknowledgements of streams could not come */
 		return;
 	}
 	for (size_t i = 0; i < b->n_subscriptions; i++) {

@@ -63,7 +63,7 @@ ssize_t kb_nats_wire_read(struct kb_slice bytes, struct kb_nats_wire_op *op, siz
 	struct kb_slice line = kb_slice(bytes.p, size - 1);
 	if (line.n && line.p[line.n - 1] == '\r')
 		line.n--;
-	if (line.n > 4 && memcmp(line.p, "MSG ", 4) == 0) /* nearly all that comes fast */
+	if (line.n > 4 && memcmp(line.p, "MSG ", 4) == 0) /* nearly everything that comes at a high rate */
 		return read_message(bytes, size, kb_slice(line.p + 4, line.n - 4), false, op, need, fault);
 	struct kb_slice name = kb_nats_words_next(&line);
 	if (kb_nats_words_equal(name, "MSG"))
@@ -88,7 +88,7 @@ ssize_t kb_nats_wire_read(struct kb_slice bytes, struct kb_nats_wire_op *op, siz
 
 /* -- what we send -- */
 
-/* Numbers are on the way of every message: printf() takes longer than all else about it. */
+/* Every message has numbers, and printf() takes longer than everything else about it. */
 static void put_number(struct kb_buf *out, uint64_t number)
 {
 	char digits[20], *p = digits + sizeof digits;

@@ -10,8 +10,8 @@
 struct kb_nats_writer {
 	struct kb_nats_link *link;
 	pthread_t thread;
-	pthread_mutex_t lock; /* held by whom the link belongs to */
-	bool lent;            /* of the process's own thread */
+	pthread_mutex_t lock; /* held by the thread that the link belongs to */
+	bool lent;            /* written by the process's own thread only */
 	_Atomic unsigned lends;
 	_Atomic bool awake, ended;
 	sem_t wake;
@@ -25,7 +25,7 @@ static void pause_a_while(void)
 	nanosleep(&t, NULL);
 }
 
-/* What the process has taken back it writes itself. False: the socket takes no more. */
+/* When the link was taken back, the process writes itself. False: the socket takes no more now. */
 static bool write_if_lent(struct kb_nats_writer *w)
 {
 	if (pthread_mutex_trylock(&w->lock) != 0)
@@ -36,7 +36,7 @@ static bool write_if_lent(struct kb_nats_writer *w)
 	return done;
 }
 
-/* True when nothing was lent since there were `seen`, and the next lend will wake the thread. */
+/* True when nothing was lent since `lends` was `seen`; then the next lend wakes the thread. */
 static bool may_sleep(struct kb_nats_writer *w, unsigned seen)
 {
 	if (w->lends != seen)
@@ -45,7 +45,7 @@ static bool may_sleep(struct kb_nats_writer *w, unsigned seen)
 	return w->lends == seen || atomic_exchange(&w->awake, true);
 }
 
-/* Until nothing was lent for a while: nothing wakes a process that is idle. */
+/* Writes until nothing was lent for a while, and then sleeps: an idle process is not woken. */
 static void look_after(struct kb_nats_writer *w)
 {
 	unsigned seen;

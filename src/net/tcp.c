@@ -69,7 +69,7 @@ int kb_tcp_connect(const char *host, int port, int timeout_ms, char *why, size_t
 	for (const struct addrinfo *a = list; a && fd < 0; a = a->ai_next, left--) {
 		int64_t now = kb_now_ms();
 		fd = connect_to(
-			a, now + (deadline - now) / left, &error); /* one that does not answer leaves the rest their time */
+			a, now + (deadline - now) / left, &error); /* an address that does not answer leaves time for the others */
 	}
 	freeaddrinfo(list);
 	if (fd < 0)

@@ -17,14 +17,14 @@ struct kb_tls {
 	struct kb_tls_session session;
 	short read_wants, write_wants;
 	struct kb_buf out; /* encrypted, and not yet sent */
-	size_t taken;      /* bytes of the caller's that are in it, and that it has not been told of; 0: none */
+	size_t taken;      /* bytes of the caller that are in it, and that no call has returned as written; 0: none */
 	char error[ERROR_BYTES];
 };
 
 /* -- start and end -- */
 
-/* What the library writes to once the handshake is over. When a socket took nothing and the broker then asked for new
- * keys, it would send what it has kept twice (3.7.9), so nothing that it writes ever has to wait. */
+/* The library writes here once the handshake is over. If the socket takes nothing and the broker then asks for new
+ * keys, the library (3.7.9) sends what it has kept twice. So a write of the library never has to wait. */
 static ssize_t keep(gnutls_transport_ptr_t transport, const void *bytes, size_t n)
 {
 	struct kb_tls *tls = transport;
@@ -71,7 +71,7 @@ struct kb_tls *kb_tls_start(
 
 /* -- bytes -- */
 
-/* An alert tells more than that a write has failed, and nothing after it tells more. */
+/* An alert tells more than a failed write does, and is the last to tell anything. */
 static void note_end(struct kb_tls *tls, int code)
 {
 	bool silent = code == GNUTLS_E_PREMATURE_TERMINATION && errno != ECONNRESET; /* as brokers often leave */
@@ -96,11 +96,11 @@ ssize_t kb_tls_read(struct kb_tls *tls, void *to, size_t size)
 	tls->read_wants = 0;
 	ssize_t n = gnutls_record_recv(tls->session.gnutls, to, size);
 	if (n == 0)
-		return -1; /* it said good-bye */
+		return -1; /* the broker has ended the session */
 	return n > 0 ? n : stopped(tls, n, &tls->read_wants);
 }
 
-/* 1: all is sent; 0: the socket takes no more now; -1: it has failed. */
+/* 1: everything is sent; 0: the socket takes no more now; -1: it has failed. */
 static int flush(struct kb_tls *tls)
 {
 	while (tls->out.n) {

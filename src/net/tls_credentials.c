@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* `parameter` and `file` are what the line about a failure names. */
+/* The error message about a failure names `parameter` and `file`. */
 struct pem {
 	const char *parameter, *file;
 	gnutls_datum_t text;
@@ -49,7 +49,7 @@ static bool load_authorities(
 {
 	struct pem ca = {.parameter = options->ca_name, .file = options->ca_file};
 	if (!ca.file) {
-		/* A system that trusts nobody is no error here: any certificate will be of an unknown authority. */
+		/* A system without authorities is not an error here: every certificate will have an unknown authority. */
 		gnutls_certificate_set_x509_system_trust(to);
 		return true;
 	}
@@ -61,7 +61,7 @@ static bool load_authorities(
 static int read_key(struct pem *pem, gnutls_x509_privkey_t key)
 {
 	int code = read_pem(pem);
-	/* Without a passphrase, and nobody is asked for one. */
+	/* Without a passphrase: the library would prompt for one. */
 	return code < 0 ? code : gnutls_x509_privkey_import2(key, &pem->text, GNUTLS_X509_FMT_PEM, NULL, 0);
 }
 

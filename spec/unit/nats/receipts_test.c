@@ -47,17 +47,17 @@ static void a_pong_covers_what_was_written_before_its_ping(void)
 	begin(&b);
 	publish(&b, 3);
 	CHECK(kb_nats_receipts_open(&b.r) && kb_nats_receipts_due_ms(&b.r, b.now) == 0);
-	kb_nats_receipts_ask(&b.r, &b.link, false, b.now);
+	kb_nats_receipts_ping(&b.r, &b.link, false, b.now);
 	publish(&b, 2);
 	CHECK(kb_nats_receipts_due_ms(&b.r, b.now) == -1); /* one at a time */
-	kb_nats_receipts_ask(&b.r, &b.link, true, b.now);
+	kb_nats_receipts_ping(&b.r, &b.link, true, b.now);
 	CHECK(b.link.pings == 1);
 	answer(&b);
 	CHECK(read_up_to == 3 && times == 1);
-	kb_nats_receipts_ask(&b.r, &b.link, true, b.now);
+	kb_nats_receipts_ping(&b.r, &b.link, true, b.now);
 	answer(&b);
 	CHECK(read_up_to == 5 && times == 2 && !kb_nats_receipts_open(&b.r));
-	kb_nats_receipts_ask(&b.r, &b.link, true, b.now);
+	kb_nats_receipts_ping(&b.r, &b.link, true, b.now);
 	CHECK(b.link.pings == 2); /* there was nothing to ask for */
 	kb_nats_link_free(&b.link);
 }
@@ -69,7 +69,7 @@ static void pongs_of_other_pings_mean_nothing(void)
 	begin(&b);
 	kb_nats_link_ping(&b.link);
 	publish(&b, 1);
-	kb_nats_receipts_ask(&b.r, &b.link, true, b.now);
+	kb_nats_receipts_ping(&b.r, &b.link, true, b.now);
 	kb_nats_link_ping(&b.link);
 	answer(&b);
 	CHECK(times == 0);
@@ -85,20 +85,20 @@ static void little_is_asked_for_once_in_a_while(void)
 	struct bench b;
 	begin(&b);
 	publish(&b, 1);
-	kb_nats_receipts_ask(&b.r, &b.link, false, b.now);
+	kb_nats_receipts_ping(&b.r, &b.link, false, b.now);
 	answer(&b);
 	publish(&b, 1);
-	kb_nats_receipts_ask(&b.r, &b.link, false, b.now);
+	kb_nats_receipts_ping(&b.r, &b.link, false, b.now);
 	CHECK(b.link.pings == 1 && kb_nats_receipts_due_ms(&b.r, b.now) == 5);
 	publish(&b, 5000);
-	kb_nats_receipts_ask(&b.r, &b.link, false, b.now);
+	kb_nats_receipts_ping(&b.r, &b.link, false, b.now);
 	CHECK(b.link.pings == 2); /* but much at once */
 	answer(&b);
 	publish(&b, 1);
-	kb_nats_receipts_ask(&b.r, &b.link, false, b.now + 4);
+	kb_nats_receipts_ping(&b.r, &b.link, false, b.now + 4);
 	CHECK(b.link.pings == 2);
 	b.now += 5;
-	kb_nats_receipts_ask(&b.r, &b.link, false, b.now);
+	kb_nats_receipts_ping(&b.r, &b.link, false, b.now);
 	CHECK(b.link.pings == 3);
 	kb_nats_link_free(&b.link);
 }
@@ -108,12 +108,12 @@ static void another_connection_confirms_nothing_of_the_last(void)
 	struct bench b;
 	begin(&b);
 	publish(&b, 4);
-	kb_nats_receipts_ask(&b.r, &b.link, true, b.now);
+	kb_nats_receipts_ping(&b.r, &b.link, true, b.now);
 	kb_nats_receipts_forget(&b.r);
 	b.link.pings = b.link.pongs = 0;
 	CHECK(!kb_nats_receipts_open(&b.r));
 	CHECK(kb_nats_receipts_number(&b.r) == 5);
-	kb_nats_receipts_ask(&b.r, &b.link, true, b.now);
+	kb_nats_receipts_ping(&b.r, &b.link, true, b.now);
 	answer(&b);
 	CHECK(times == 1 && read_up_to == 5);
 	kb_nats_link_free(&b.link);
@@ -124,13 +124,13 @@ static void after_an_offence_each_is_asked_for_at_once(void)
 	struct bench b;
 	begin(&b);
 	publish(&b, 3);
-	kb_nats_receipts_ask(&b.r, &b.link, true, b.now);
+	kb_nats_receipts_ping(&b.r, &b.link, true, b.now);
 	kb_nats_receipts_offended(&b.r);
 	CHECK(!kb_nats_receipts_open(&b.r));
 	for (uint64_t i = 0; i < 4; i++) {
 		publish(&b, 1);
 		CHECK((kb_nats_receipts_due_ms(&b.r, b.now) == 0) == (i < 3));
-		kb_nats_receipts_ask(&b.r, &b.link, false, b.now);
+		kb_nats_receipts_ping(&b.r, &b.link, false, b.now);
 		CHECK(b.link.pings == (i < 3 ? i + 2 : 4));
 		b.link.pongs = b.link.pings - (i < 3);
 		answer(&b);
