@@ -8,6 +8,13 @@ static bool failures_abort = true;
 static bool failures_abort = false;
 #endif
 
+static uint64_t count;
+
+uint64_t kb_assert_count(void)
+{
+	return count;
+}
+
 void kb_assert_set_aborts(bool aborts)
 {
 	failures_abort = aborts;
@@ -24,6 +31,7 @@ bool kb_assert_fail(struct kb_assert_site *site)
 {
 	if (failures_abort)
 		kb_assert_end(site);
+	count++;
 	kb_log_limited(&site->limit, KB_LOG_ERROR, "%s:%d: %s(): recovering, this should hold: %s", site->file, site->line,
 		site->function, site->condition);
 	return true;
@@ -31,6 +39,7 @@ bool kb_assert_fail(struct kb_assert_site *site)
 
 void kb_assert_note(struct kb_assert_site *site)
 {
+	count++;
 	kb_log_limited(&site->limit, KB_LOG_WARNING, "%s:%d: %s(): this should hold: %s", site->file, site->line,
 		site->function, site->condition);
 }

@@ -26,6 +26,9 @@ void kb_assert_end(const struct kb_assert_site *site) __attribute__((noreturn, c
 bool kb_assert_fail(struct kb_assert_site *site) __attribute__((cold));
 void kb_assert_note(struct kb_assert_site *site) __attribute__((cold));
 
+/* How many conditions of kb_fails() and kb_note() did not hold in this process so far, logged or not. */
+uint64_t kb_assert_count(void);
+
 /* Whether kb_fails() ends this process: for tests of the recovery. */
 void kb_assert_set_aborts(bool aborts);
 

@@ -46,11 +46,12 @@ bool kb_message_decode(const void *from, size_t size, struct kb_message *m)
 	const char *at = flat->bytes;
 	struct kb_slice *const parts[PARTS] = {&m->exchange, &m->key, &m->reply, &m->headers, &m->properties, &m->payload};
 	for (int i = 0; i < PARTS; i++) {
-		if (flat->sizes[i] > left)
+		uint32_t n = flat->sizes[i];
+		if (n > left)
 			return false;
-		*parts[i] = kb_slice(at, flat->sizes[i]);
-		at += flat->sizes[i];
-		left -= flat->sizes[i];
+		*parts[i] = kb_slice(at, n);
+		at += n;
+		left -= n;
 	}
 	m->origin = flat->origin;
 	return true;

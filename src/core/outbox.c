@@ -4,17 +4,18 @@
 #include <linux/futex.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "core/assert.h"
 #include "core/clock.h"
 
 struct writer {
 	_Alignas(64) _Atomic uint64_t accepted;
 	_Atomic uint64_t refused, too_large, bytes_high;
 	_Atomic uint32_t waiting; /* the futex of a writer that waits for an outcome: 1 while it may sleep */
-	struct kb_record *last;   /* the writer's own: of the last put */
 };
 
 struct reader {
@@ -22,12 +23,26 @@ struct reader {
 	_Atomic uint32_t waiters; /* writers that wait for outcomes */
 };
 
+/* Each process has a copy of this from the fork: what others write cannot change where it looks. */
 struct kb_outbox {
 	size_t n_writers, n_readers, ring_bytes, total_bytes;
-	struct writer *writers;
+	struct writer *writers; /* the start of the shared memory */
 	struct reader *readers;
 	char *rings;
+	const struct kb_record *last[]; /* of the last put of writer i, in the process of that writer */
 };
+
+static struct writer *writer_of(const struct kb_outbox *outbox, size_t writer)
+{
+	kb_require(writer < outbox->n_writers);
+	return &outbox->writers[writer];
+}
+
+static struct reader *reader_of(const struct kb_outbox *outbox, size_t reader)
+{
+	kb_require(reader < outbox->n_readers);
+	return &outbox->readers[reader];
+}
 
 static size_t aligned(size_t n)
 {
@@ -42,28 +57,37 @@ static bool init_wakes(struct kb_outbox *outbox)
 	return true;
 }
 
+static bool map(struct kb_outbox *outbox, size_t bytes)
+{
+	size_t writers = outbox->n_writers * sizeof(struct writer), readers = outbox->n_readers * sizeof(struct reader);
+	outbox->ring_bytes = aligned(kb_ring_footprint(bytes));
+	outbox->total_bytes = writers + readers + outbox->n_writers * outbox->ring_bytes;
+	char *memory =
+		mmap(NULL, outbox->total_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (memory == MAP_FAILED)
+		return false;
+	outbox->writers = (void *)memory;
+	outbox->readers = (void *)(memory + writers);
+	outbox->rings = memory + writers + readers;
+	for (size_t i = 0; i < outbox->n_writers; i++)
+		kb_ring_init(kb_outbox_ring(outbox, i), bytes);
+	if (init_wakes(outbox))
+		return true;
+	munmap(memory, outbox->total_bytes);
+	return false;
+}
+
 struct kb_outbox *kb_outbox_create(size_t writers, size_t bytes, size_t readers)
 {
-	size_t head = aligned(sizeof(struct kb_outbox)), ring_bytes = aligned(kb_ring_footprint(bytes));
-	size_t total = head + writers * (sizeof(struct writer) + ring_bytes) + readers * sizeof(struct reader);
-	char *memory = mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (memory == MAP_FAILED)
+	struct kb_outbox *outbox = calloc(1, sizeof *outbox + writers * sizeof outbox->last[0]);
+	if (!outbox)
 		return NULL;
-	struct kb_outbox *outbox = (void *)memory;
-	*outbox = (struct kb_outbox){.n_writers = writers,
-		.n_readers = readers,
-		.ring_bytes = ring_bytes,
-		.total_bytes = total,
-		.writers = (void *)(memory + head),
-		.readers = (void *)(memory + head + writers * sizeof(struct writer)),
-		.rings = memory + head + writers * sizeof(struct writer) + readers * sizeof(struct reader)};
-	for (size_t i = 0; i < writers; i++)
-		kb_ring_init(outbox->rings + i * ring_bytes, bytes);
-	if (!init_wakes(outbox)) {
-		munmap(memory, total);
-		return NULL;
-	}
-	return outbox;
+	outbox->n_writers = writers;
+	outbox->n_readers = readers;
+	if (map(outbox, bytes))
+		return outbox;
+	free(outbox);
+	return NULL;
 }
 
 void kb_outbox_destroy(struct kb_outbox *outbox)
@@ -72,7 +96,8 @@ void kb_outbox_destroy(struct kb_outbox *outbox)
 		return;
 	for (size_t i = 0; i < outbox->n_readers; i++)
 		kb_wake_close(&outbox->readers[i].wake);
-	munmap(outbox, outbox->total_bytes);
+	munmap(outbox->writers, outbox->total_bytes);
+	free(outbox);
 }
 
 static void bump(_Atomic uint64_t *counter)
@@ -114,20 +139,20 @@ enum kb_outbox_result kb_outbox_room(struct kb_outbox *outbox, size_t writer, co
 {
 	struct kb_ring *ring = kb_outbox_ring(outbox, writer);
 	size_t size = kb_message_size(m);
-	return reserve(ring, size) ? KB_OUTBOX_ACCEPTED : refuse(&outbox->writers[writer], ring, size);
+	return reserve(ring, size) ? KB_OUTBOX_ACCEPTED : refuse(writer_of(outbox, writer), ring, size);
 }
 
 enum kb_outbox_result kb_outbox_put(struct kb_outbox *outbox, size_t writer, const struct kb_message *m)
 {
 	struct kb_ring *ring = kb_outbox_ring(outbox, writer);
-	struct writer *w = &outbox->writers[writer];
+	struct writer *w = writer_of(outbox, writer);
 	size_t size = kb_message_size(m);
 	void *to = reserve(ring, size);
 	if (!to)
 		return refuse(w, ring, size);
 	kb_message_encode(m, to);
 	kb_ring_commit(ring);
-	w->last = (struct kb_record *)(void *)((char *)to - offsetof(struct kb_record, data));
+	outbox->last[writer] = (void *)((char *)to - offsetof(struct kb_record, data));
 	bump(&w->accepted);
 	note_level(w, ring);
 	kb_wake_signal(kb_outbox_wake(outbox, writer % outbox->n_readers));
@@ -135,17 +160,18 @@ enum kb_outbox_result kb_outbox_put(struct kb_outbox *outbox, size_t writer, con
 }
 
 /* The record stays in place until its writer, which is us, puts the next one. */
-static enum kb_outcome outcome_of(const struct writer *w)
+static enum kb_outcome outcome_of(const struct kb_record *record)
 {
-	return (enum kb_outcome)atomic_load(&w->last->outcome);
+	unsigned outcome = atomic_load(&record->outcome);
+	return kb_fails(outcome <= KB_REQUEUE) ? KB_REJECTED : (enum kb_outcome)outcome;
 }
 
-static enum kb_outcome sleep_for_outcome(struct writer *w, int64_t deadline)
+static enum kb_outcome sleep_for_outcome(struct writer *w, const struct kb_record *record, int64_t deadline)
 {
 	for (;;) {
 		atomic_store(&w->waiting, 1);
 		atomic_thread_fence(memory_order_seq_cst);
-		enum kb_outcome outcome = outcome_of(w);
+		enum kb_outcome outcome = outcome_of(record);
 		int64_t now = kb_now_ms();
 		if (outcome != KB_PENDING || now >= deadline)
 			return outcome;
@@ -156,10 +182,11 @@ static enum kb_outcome sleep_for_outcome(struct writer *w, int64_t deadline)
 
 enum kb_outcome kb_outbox_await(struct kb_outbox *outbox, size_t writer, unsigned timeout_ms)
 {
-	struct writer *w = &outbox->writers[writer];
-	struct reader *r = &outbox->readers[writer % outbox->n_readers];
+	struct writer *w = writer_of(outbox, writer);
+	struct reader *r = reader_of(outbox, writer % outbox->n_readers);
+	kb_require(outbox->last[writer] != NULL);
 	atomic_fetch_add(&r->waiters, 1);
-	enum kb_outcome outcome = sleep_for_outcome(w, kb_deadline_ms(timeout_ms));
+	enum kb_outcome outcome = sleep_for_outcome(w, outbox->last[writer], kb_deadline_ms(timeout_ms));
 	atomic_store(&w->waiting, 0);
 	atomic_fetch_sub(&r->waiters, 1);
 	return outcome;
@@ -168,7 +195,7 @@ enum kb_outcome kb_outbox_await(struct kb_outbox *outbox, size_t writer, unsigne
 void kb_outbox_wake_writers(struct kb_outbox *outbox, size_t reader)
 {
 	atomic_thread_fence(memory_order_seq_cst);
-	if (atomic_load_explicit(&outbox->readers[reader].waiters, memory_order_relaxed) == 0)
+	if (atomic_load_explicit(&reader_of(outbox, reader)->waiters, memory_order_relaxed) == 0)
 		return;
 	for (size_t i = reader; i < outbox->n_writers; i += outbox->n_readers)
 		if (atomic_exchange(&outbox->writers[i].waiting, 0) == 1)
@@ -187,12 +214,13 @@ size_t kb_outbox_writers(const struct kb_outbox *outbox)
 
 struct kb_ring *kb_outbox_ring(struct kb_outbox *outbox, size_t writer)
 {
+	kb_require(writer < outbox->n_writers);
 	return (void *)(outbox->rings + writer * outbox->ring_bytes);
 }
 
 struct kb_wake *kb_outbox_wake(struct kb_outbox *outbox, size_t reader)
 {
-	return &outbox->readers[reader].wake;
+	return &reader_of(outbox, reader)->wake;
 }
 
 size_t kb_outbox_readers(const struct kb_outbox *outbox)

@@ -4,6 +4,8 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "core/assert.h"
+
 enum { CACHE_LINE = 64, READ_TRIES = 200, READ_TRIES_AT_ONCE = 10, READ_PAUSE_NS = 1000000 };
 
 /* -- the table -- */
@@ -34,12 +36,14 @@ void kb_stats_destroy(struct kb_stats *stats)
 
 kb_counter *kb_stats_row(struct kb_stats *stats, size_t row)
 {
+	kb_require(row < stats->rows);
 	return stats->counters + row * stats->stride;
 }
 
 uint64_t kb_stats_sum(const struct kb_stats *stats, size_t column)
 {
 	uint64_t sum = 0;
+	kb_require(column < stats->stride);
 	for (size_t row = 0; row < stats->rows; row++)
 		sum += kb_counted(stats->counters + row * stats->stride + column);
 	return sum;

@@ -84,6 +84,7 @@ static void recoverable(void)
 	for (int i = 0; i < 100; i++)
 		CHECK(number_fails(3));
 	CHECK(logged->lines >= 1 && logged->lines < 100);
+	CHECK(kb_assert_count() == 100);
 	logged->lines = 0;
 	CHECK_CONTAINS(logged->last, "number_fails()");
 	CHECK_CONTAINS(logged->last, "number == 2");
