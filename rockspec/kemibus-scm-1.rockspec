@@ -12,6 +12,8 @@ description = {
 -- lua-cjson is needed too, but is not listed: distributions package it for Lua itself (Debian: lua-cjson), where
 -- luarocks does not see it and would download and build another one. Without such a package: luarocks install lua-cjson
 dependencies = { "lua >= 5.1" }
+-- of util-linux; Debian: uuid-dev
+external_dependencies = { UUID = { header = "uuid/uuid.h", library = "uuid" } }
 build = {
   type = "builtin",
   modules = {
@@ -27,7 +29,9 @@ build = {
         "src/core/assert.c", "src/core/log.c", "src/core/routing_key.c", "src/core/uuid.c",
       },
       defines = { "_GNU_SOURCE" },
-      incdirs = { "src" },
+      incdirs = { "src", "$(UUID_INCDIR)" },
+      libdirs = { "$(UUID_LIBDIR)" },
+      libraries = { "uuid" },
     },
   },
 }

@@ -5,7 +5,7 @@
 
 struct entry {
 	uint64_t subject; /* a hash of it; 0: none */
-	char id[KB_SHORT_ID_CHARS];
+	char id[KB_UUID_SHORT_CHARS];
 };
 
 struct kb_nats_asked {

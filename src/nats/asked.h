@@ -14,7 +14,7 @@ struct kb_nats_asked;
 struct kb_nats_asked *kb_nats_asked_create(size_t n);
 void kb_nats_asked_free(struct kb_nats_asked *asked); /* NULL is fine */
 
-/* A question under way. One whose id has not KB_SHORT_ID_CHARS is not remembered. */
+/* A question under way. One whose id has not KB_UUID_SHORT_CHARS is not remembered. */
 void kb_nats_asked_note(struct kb_nats_asked *asked, struct kb_slice subject, struct kb_slice id);
 
 /* Calls end() once for each that went to the subject, oldest first, answered or not, and forgets them. */

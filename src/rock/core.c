@@ -236,7 +236,7 @@ static int parse_headers(lua_State *L)
 static int uuid(lua_State *L)
 {
 	char text[KB_UUID_CHARS];
-	kb_uuid(text);
+	kb_uuid_make(text);
 	lua_pushlstring(L, text, sizeof text);
 	return 1;
 }

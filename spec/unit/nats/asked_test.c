@@ -7,14 +7,14 @@ static char ended[256];
 
 static void on_end(void *context, struct kb_slice id)
 {
-	CHECK(context == ended && id.n == KB_SHORT_ID_CHARS);
+	CHECK(context == ended && id.n == KB_UUID_SHORT_CHARS);
 	strncat(ended, id.p, 1);
 }
 
 /* Ids are told apart by their first letter. */
 static void ask(struct kb_nats_asked *asked, const char *subject, char letter)
 {
-	char id[KB_SHORT_ID_CHARS];
+	char id[KB_UUID_SHORT_CHARS];
 	memset(id, letter, sizeof id);
 	kb_nats_asked_note(asked, kb_slice_from(subject), kb_slice(id, sizeof id));
 }

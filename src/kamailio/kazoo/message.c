@@ -53,7 +53,7 @@ static struct kb_slice node(void)
 static bool complete(struct kb_slice payload, struct kb_buf *out, struct kb_json_error *error)
 {
 	char id[KB_UUID_CHARS];
-	kb_uuid(id);
+	kb_uuid_make(id);
 	const struct kb_json_edit fields[] = {
 		{KB_SLICE_LITERAL("App-Name"), kb_slice_from(kz_settings()->app_name), false, KB_JSON_ADD_IF_ABSENT},
 		{KB_SLICE_LITERAL("App-Version"), KB_SLICE_LITERAL(VERSION), false, KB_JSON_ADD_IF_ABSENT},

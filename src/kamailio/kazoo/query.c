@@ -40,9 +40,9 @@ struct kb_replies *kz_replies(void)
 const char *kz_reply_prefix(void)
 {
 	static char prefix[256];
-	char random[KB_SHORT_ID_CHARS];
+	char random[KB_UUID_SHORT_CHARS];
 	if (!prefix[0]) { /* the main process, from which all inherit it */
-		kb_short_id(random);
+		kb_uuid_make_short(random);
 		snprintf(prefix, sizeof prefix, "kamailio@%.180s-<%d>-%.*s", kz_settings()->node_hostname, (int)getpid(),
 			(int)sizeof random, random);
 	}

@@ -23,8 +23,8 @@ static const char *error; /* why there is none; NULL: nothing failed */
 static const char may_not[] = "permissions violation";
 
 struct question {
-	char id[KB_SHORT_ID_CHARS];
-	char reply[KN_INBOX_BYTES + 1 + KB_SHORT_ID_CHARS]; /* INBOX.ID */
+	char id[KB_UUID_SHORT_CHARS];
+	char reply[KN_INBOX_BYTES + 1 + KB_UUID_SHORT_CHARS]; /* INBOX.ID */
 	int64_t deadline_ms;
 };
 
@@ -144,8 +144,8 @@ static bool not_connected(const char *function, const struct kb_message *m)
 /* An id, a reply subject that ends in it, and a deadline. */
 static void prepare(struct kb_message *m, unsigned timeout_ms, struct question *q)
 {
-	kb_short_id(q->id);
-	int n = snprintf(q->reply, sizeof q->reply, "%s.%.*s", kn_inbox(), KB_SHORT_ID_CHARS, q->id);
+	kb_uuid_make_short(q->id);
+	int n = snprintf(q->reply, sizeof q->reply, "%s.%.*s", kn_inbox(), KB_UUID_SHORT_CHARS, q->id);
 	q->deadline_ms = kb_deadline_ms(timeout_ms);
 	m->reply = kb_slice(q->reply, (size_t)n);
 	m->origin = (struct kb_origin){.tag = q->deadline_ms, .flags = KB_EXPIRES};

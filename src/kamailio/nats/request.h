@@ -35,7 +35,7 @@ struct kb_outbox *kn_question_outbox(void);
 struct kb_replies *kn_replies(void);
 
 /* PREFIX.ID: the answers to questions of this server come to subjects of one word more. */
-enum { KN_INBOX_BYTES = KN_INBOX_PREFIX_MAX + 1 + KB_SHORT_ID_CHARS + 1 };
+enum { KN_INBOX_BYTES = KN_INBOX_PREFIX_MAX + 1 + KB_UUID_SHORT_CHARS + 1 };
 const char *kn_inbox(void);
 
 /* Instead of a server's status, which is a number: the question was never sent. */

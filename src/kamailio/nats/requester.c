@@ -61,14 +61,14 @@ const char *kn_inbox(void)
 
 bool kn_requester_init(void)
 {
-	char id[KB_SHORT_ID_CHARS];
+	char id[KB_UUID_SHORT_CHARS];
 	size_t processes = (size_t)get_max_procs();
 	if (!look_what_is_wanted())
 		return false;
 	size_t suspended = want_resumer ? (size_t)kn_settings()->async_requests : 0;
 	if (!want_requester)
 		return true;
-	kb_short_id(id);
+	kb_uuid_make_short(id);
 	snprintf(inbox, sizeof inbox, "%s.%.*s", kn_settings()->inbox_prefix, (int)sizeof id, id);
 	outbox = kb_outbox_create(processes, (size_t)kn_settings()->outbox_bytes, 1);
 	replies = kb_replies_create(processes + suspended, processes, (size_t)kn_settings()->async_workers, ANSWER_MAX);

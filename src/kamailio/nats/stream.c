@@ -46,7 +46,7 @@ static void add_id(struct kb_message *m, struct kb_buf *headers)
 	char id[KB_UUID_CHARS];
 	if (kb_headers_find(m->headers, KB_SLICE_LITERAL("Nats-Msg-Id")).p)
 		return;
-	kb_uuid(id);
+	kb_uuid_make(id);
 	kb_buf_clear(headers);
 	kb_headers_add(headers, KB_SLICE_LITERAL("Nats-Msg-Id"), kb_slice(id, sizeof id));
 	kb_buf_append_slice(headers, m->headers);
