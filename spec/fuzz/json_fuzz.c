@@ -1,5 +1,6 @@
 /* core/json: PATH, a line end, and a text that may be JSON. */
 #include "core/json.h"
+#include "core/json_rewrite.h"
 
 #include <lauxlib.h>
 #include "fuzz.h"

@@ -7,7 +7,7 @@
 #include "nats/number.h"
 #include "nats/state.h"
 #include "nats/subject.h"
-#include "core/json.h"
+#include "core/json_rewrite.h"
 #include "core/log.h"
 #include "fuzz.h"
 

@@ -7,6 +7,7 @@
 #include "nats/kv_bucket.h"
 #include "nats/servers.h"
 #include "core/json.h"
+#include "core/json_rewrite.h"
 #include "fuzz.h"
 
 static void reads_subject(struct kb_slice subject)

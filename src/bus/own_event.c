@@ -1,7 +1,7 @@
 #include "bus/own_event.h"
 
 #include "bus/host.h"
-#include "core/json.h"
+#include "core/json_rewrite.h"
 
 static void add(struct kb_buf *json, const char *name, struct kb_slice value)
 {

@@ -1,4 +1,7 @@
-#include "core/json_scan.h"
+#include "core/json.h"
+
+#include "core/json_copy.h"
+#include "core/number.h"
 
 /* -- values -- */
 
@@ -28,51 +31,24 @@ static bool read_value(struct kb_json_scan *s, struct kb_json_value *value)
 	return true;
 }
 
-static void append_utf8(struct kb_buf *out, long code)
-{
-	if (code < 0x80)
-		kb_buf_append_byte(out, (char)code);
-	else if (code < 0x800)
-		kb_buf_append(out, (char[]){(char)(0xc0 | code >> 6), (char)(0x80 | (code & 63))}, 2);
-	else if (code < 0x10000)
-		kb_buf_append(
-			out, (char[]){(char)(0xe0 | code >> 12), (char)(0x80 | (code >> 6 & 63)), (char)(0x80 | (code & 63))}, 3);
-	else
-		kb_buf_append(out,
-			(char[]){(char)(0xf0 | code >> 18), (char)(0x80 | (code >> 12 & 63)), (char)(0x80 | (code >> 6 & 63)),
-				(char)(0x80 | (code & 63))},
-			4);
-}
-
-/* One escape of a string that copy_string() has accepted. */
-static void append_unescaped(struct kb_json_scan *s, struct kb_buf *out)
-{
-	static const char names[] = "bfnrt", codes[] = "\b\f\n\r\t";
-	char c = s->p[1];
-	s->p += 2;
-	const char *control = strchr(names, c);
-	if (c == 'u')
-		append_utf8(out, kb_json_read_code_point(s));
-	else
-		kb_buf_append_byte(out, control ? codes[control - names] : c);
-}
-
 /* Appends what the string `raw`, quotes and all, stands for. */
 static void append_string(struct kb_slice raw, struct kb_buf *out)
 {
 	struct kb_json_scan s = kb_json_scan_of(kb_slice(raw.p + 1, raw.n - 2));
 	while (s.p < s.end) {
 		const char *from = s.p;
-		s.p = kb_json_skip_plain(s.p, s.end);
+		s.p = kb_json_scan_plain(s.p, s.end);
 		while (s.p < s.end && *s.p != '\\' && (unsigned char)*s.p < 0x80)
 			s.p++;
 		kb_buf_append(out, from, (size_t)(s.p - from));
 		if (s.p == s.end)
 			return;
-		if (*s.p == '\\')
-			append_unescaped(&s, out);
-		else
+		if (kb_json_scan_take(&s, '\\')) {
+			char bytes[4];
+			kb_buf_append(out, bytes, kb_json_scan_escape(&s, bytes));
+		} else {
 			kb_json_copy_wide(&s, out);
+		}
 	}
 }
 
@@ -95,7 +71,7 @@ static struct kb_json_value whole(struct kb_slice text)
 {
 	struct kb_json_scan s = kb_json_scan_of(text);
 	struct kb_json_value value;
-	kb_json_skip_blanks(&s);
+	kb_json_scan_blanks(&s);
 	return read_value(&s, &value) ? value : nothing;
 }
 
@@ -103,13 +79,13 @@ struct kb_json_value kb_json_member(struct kb_slice object, struct kb_slice key)
 {
 	struct kb_json_scan s = kb_json_scan_of(object);
 	struct kb_json_value value, found = nothing;
-	kb_json_skip_blanks(&s);
+	kb_json_scan_blanks(&s);
 	if (s.p == s.end || *s.p != '{')
 		return nothing;
 	s.p++;
 	for (bool first = true;; first = false) {
 		struct kb_slice raw;
-		enum kb_json_step step = kb_json_next_item(&s, '}', first);
+		enum kb_json_step step = kb_json_scan_next(&s, '}', first);
 		if (step == KB_JSON_CLOSED)
 			return found;
 		if (step == KB_JSON_BROKEN || !kb_json_copy_key(&s, NULL, &raw))
@@ -130,7 +106,7 @@ static struct kb_json_value item_at(struct kb_slice array, size_t index)
 		return nothing;
 	s.p++;
 	for (size_t i = 0;; i++) {
-		if (kb_json_next_item(&s, ']', i == 0) != KB_JSON_ITEM || !read_value(&s, &value))
+		if (kb_json_scan_next(&s, ']', i == 0) != KB_JSON_ITEM || !read_value(&s, &value))
 			return nothing;
 		if (i == index)
 			return value;
@@ -140,13 +116,14 @@ static struct kb_json_value item_at(struct kb_slice array, size_t index)
 /* Takes `[n]` off the front of *path. */
 static bool take_index(struct kb_slice *path, size_t *index)
 {
-	size_t i = 1;
-	*index = 0;
-	while (i < path->n && i <= 9 && path->p[i] >= '0' && path->p[i] <= '9')
-		*index = *index * 10 + (size_t)(path->p[i++] - '0');
-	if (i == 1 || i == path->n || path->p[i] != ']')
+	enum { INDEX_MAX = 999999999 };
+	const char *end = memchr(path->p, ']', path->n);
+	size_t n = end ? (size_t)(end - path->p) : 0;
+	uint64_t number;
+	if (!end || !kb_number_read(kb_slice(path->p + 1, n - 1), INDEX_MAX, &number))
 		return false;
-	*path = kb_slice(path->p + i + 1, path->n - i - 1);
+	*index = number;
+	*path = kb_slice(end + 1, path->n - n - 1);
 	return true;
 }
 
@@ -203,7 +180,7 @@ static bool each_item(
 	for (bool first = true; going; first = false) {
 		struct kb_slice raw;
 		struct kb_json_value value;
-		enum kb_json_step step = kb_json_next_item(s, close, first);
+		enum kb_json_step step = kb_json_scan_next(s, close, first);
 		ok = step == KB_JSON_CLOSED;
 		if (step != KB_JSON_ITEM || (close == '}' && !kb_json_copy_key(s, NULL, &raw)) || !read_value(s, &value))
 			break;
@@ -221,7 +198,7 @@ bool kb_json_each(
 	struct kb_slice text, bool (*each)(void *context, struct kb_slice key, struct kb_json_value value), void *context)
 {
 	struct kb_json_scan s = kb_json_scan_of(text);
-	kb_json_skip_blanks(&s);
+	kb_json_scan_blanks(&s);
 	if (s.p == s.end || (*s.p != '{' && *s.p != '['))
 		return false;
 	char close = *s.p++ == '{' ? '}' : ']';

@@ -1,5 +1,5 @@
 /*
- * JSON as text: checking, rewriting and looking up, without building a tree.
+ * JSON as text: checking and looking up, without building a tree; json_rewrite.h edits it.
  *
  * Read leniently, as scripts write it: strings and keys in single quotes, control characters inside strings, a comma
  * before a closing bracket, literals in any case, numbers with leading zeros. Written strictly (RFC 8259), without
@@ -34,29 +34,6 @@ struct kb_json_error {
 	size_t at;        /* byte offset */
 };
 
-enum kb_json_rule {
-	KB_JSON_ADD_IF_ABSENT, /* append unless the object has the key, whatever its value */
-	KB_JSON_SET,           /* drop what the object has under the key, then append */
-	KB_JSON_REMOVE,        /* drop what the object has under the key */
-	KB_JSON_PREFIX /* put the value before what the object has there, when that is a string and not empty, else drop it
-					*/
-};
-
-/* What kb_json_rewrite() does with one key of the outermost object. */
-struct kb_json_edit {
-	struct kb_slice key;
-	struct kb_slice value;
-	bool number; /* value is a JSON number, not the contents of a string */
-	enum kb_json_rule rule;
-};
-
-enum { KB_JSON_EDITS_MAX = 16 };
-
-/* Appends `text`, which must be one JSON object, to `out` as strict JSON with the edits made. On failure fills *error
- * and leaves `out` as it was. */
-bool kb_json_rewrite(struct kb_slice text, const struct kb_json_edit *edits, size_t n_edits, struct kb_buf *out,
-	struct kb_json_error *error);
-
 /* The value at `path`: keys divided by dots, array indices in brackets (`Channels[0].switch_url`); `escape` stands for
  * a dot inside a key. An empty path is the whole text. Of equal keys the last counts. */
 struct kb_json_value kb_json_get(struct kb_slice text, struct kb_slice path, char escape);
@@ -78,5 +55,8 @@ void kb_json_text(struct kb_json_value value, struct kb_buf *out);
 
 /* Appends the bytes as a JSON string, quotes included. */
 void kb_json_quote(struct kb_slice contents, struct kb_buf *out);
+
+/* Whether the key with the source `raw`, quotes and all, is `key`; `escaped`: there may be an escape in `raw`. */
+bool kb_json_key_is(struct kb_slice raw, bool escaped, struct kb_slice key);
 
 #endif

@@ -1,4 +1,6 @@
-#include "core/json_scan.h"
+#include "core/json_rewrite.h"
+
+#include "core/json_copy.h"
 
 struct rewrite {
 	const struct kb_json_edit *edits;
@@ -86,14 +88,14 @@ static void append_edits(struct rewrite *r, struct kb_buf *out)
 
 static bool rewrite_object(struct kb_json_scan *s, struct rewrite *r, struct kb_buf *out)
 {
-	kb_json_skip_blanks(s);
+	kb_json_scan_blanks(s);
 	if (s->p == s->end || *s->p != '{')
-		return kb_json_fail(s, "not a JSON object");
+		return kb_json_scan_fail(s, "not a JSON object");
 	s->p++;
 	s->depth = 1;
 	kb_buf_append_byte(out, '{');
 	for (bool first = true;; first = false) {
-		enum kb_json_step step = kb_json_next_item(s, '}', first);
+		enum kb_json_step step = kb_json_scan_next(s, '}', first);
 		if (step == KB_JSON_BROKEN)
 			return false;
 		if (step == KB_JSON_CLOSED)
@@ -101,12 +103,12 @@ static bool rewrite_object(struct kb_json_scan *s, struct rewrite *r, struct kb_
 		if (!rewrite_member(s, r, out))
 			return false;
 	}
-	kb_json_skip_blanks(s);
+	kb_json_scan_blanks(s);
 	if (s->p != s->end)
-		return kb_json_fail(s, "something follows the JSON object");
+		return kb_json_scan_fail(s, "something follows the JSON object");
 	append_edits(r, out);
 	kb_buf_append_byte(out, '}');
-	return out->failed ? kb_json_fail(s, "out of memory") : true;
+	return out->failed ? kb_json_scan_fail(s, "out of memory") : true;
 }
 
 bool kb_json_rewrite(struct kb_slice text, const struct kb_json_edit *edits, size_t n_edits, struct kb_buf *out,

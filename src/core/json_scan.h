@@ -1,4 +1,9 @@
-/* Private to json*.c: moving through JSON text, and writing it in strict form on the way. */
+/*
+ * Moving through JSON text: what all readers of JSON here have in common.
+ *
+ * Lenient, unless the scan is strict: a quote in single quotes may be escaped, half of a surrogate pair becomes U+FFFD,
+ * literals are in any case. What a reader makes of the text, and which structure it accepts, is its own.
+ */
 #ifndef KB_CORE_JSON_SCAN_H
 #define KB_CORE_JSON_SCAN_H
 
@@ -8,49 +13,94 @@
 struct kb_json_scan {
 	const char *start, *p, *end;
 	int depth;
+	bool strict;
 	bool escaped; /* an escape was passed since this was cleared */
 	struct kb_json_error error;
 };
 
-enum kb_json_step { KB_JSON_ITEM, KB_JSON_CLOSED, KB_JSON_BROKEN };
-
 struct kb_json_scan kb_json_scan_of(struct kb_slice text);
 
 /* Notes what is wrong at s->p, unless something was before; always false. */
-bool kb_json_fail(struct kb_json_scan *s, const char *what);
+bool kb_json_scan_fail(struct kb_json_scan *s, const char *what);
 
-void kb_json_skip_blanks(struct kb_json_scan *s);
+static inline void kb_json_scan_blanks(struct kb_json_scan *s)
+{
+	while (s->p < s->end && (*s->p == ' ' || *s->p == '\n' || *s->p == '\t' || *s->p == '\r'))
+		s->p++;
+}
+
+/* Moves past c; false when it is not there. */
+static inline bool kb_json_scan_take(struct kb_json_scan *s, char c)
+{
+	if (s->p == s->end || *s->p != c)
+		return false;
+	s->p++;
+	return true;
+}
+
+/* -- structure -- */
+
+enum kb_json_step { KB_JSON_ITEM, KB_JSON_CLOSED, KB_JSON_BROKEN };
+
+/* Steps to the next item inside an open bracket; a comma before the closing one is fine. */
+enum kb_json_step kb_json_scan_next(struct kb_json_scan *s, char close, bool first);
+
+/* -- strings -- */
 
 /* True at a quote of either kind. */
-bool kb_json_at_string(const struct kb_json_scan *s);
+bool kb_json_scan_at_string(const struct kb_json_scan *s);
 
-/* Steps to the next item inside an open bracket. */
-enum kb_json_step kb_json_next_item(struct kb_json_scan *s, char close, bool first);
-
-/* -- copying: each appends the strict form to `out`, or only moves when it is NULL -- */
-
-/* A key, and past its colon; *raw is its source, s->escaped whether it holds an escape. */
-bool kb_json_copy_key(struct kb_json_scan *s, struct kb_buf *out, struct kb_slice *raw);
-
-/* The value at s->p. Recursion is bounded by KB_JSON_DEPTH_MAX. */
-bool kb_json_copy_value(struct kb_json_scan *s, struct kb_buf *out);
-
-/* The contents of a string up to its quote, or to the end of the text when quote is 0. */
-bool kb_json_copy_contents(struct kb_json_scan *s, char quote, struct kb_buf *out);
-
-/* One character that is not ASCII; what is not UTF-8 becomes U+FFFD. */
-void kb_json_copy_wide(struct kb_json_scan *s, struct kb_buf *out);
-
-/* -- pieces of strings -- */
+/* Of eight bytes at once: the high bit of each that is a control character, not ASCII, a quote or a backslash; after
+ * the first such byte there may be others that are not. (The bit tricks for a zero byte and for a byte below n.) */
+static inline uint64_t kb_json_scan_special(uint64_t v)
+{
+	const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
+	uint64_t control = v - ones * 0x20;
+	uint64_t quote = (v ^ ones * '"') - ones, single = (v ^ ones * '\'') - ones, slash = (v ^ ones * '\\') - ones;
+	uint64_t equal = (quote & ~(v ^ ones * '"')) | (single & ~(v ^ ones * '\'')) | (slash & ~(v ^ ones * '\\'));
+	return (v | ((control | equal) & ~v)) & high;
+}
 
 /* Moves past bytes that need no thought, eight at a time; what is left over is for the caller's own test. */
-const char *kb_json_skip_plain(const char *p, const char *end);
+static inline const char *kb_json_scan_plain(const char *p, const char *end)
+{
+	while (end - p >= 8) {
+		uint64_t v;
+		memcpy(&v, p, sizeof v);
+		if (kb_json_scan_special(v))
+			break;
+		p += 8;
+	}
+	return p;
+}
+
+/* Bytes of the well-formed UTF-8 sequence (RFC 3629) of one character that is not ASCII at s->p; 0: none. */
+size_t kb_json_scan_utf8(const struct kb_json_scan *s);
 
 /* The code point of the \u escape whose digits start at s->p, which moves past it, or past both halves of a surrogate
- * pair. A half alone becomes U+FFFD. -1: no hex digits. */
-long kb_json_read_code_point(struct kb_json_scan *s);
+ * pair. A half alone is U+FFFD, and -1 in a strict scan. -1: no hex digits. */
+long kb_json_scan_code_point(struct kb_json_scan *s);
 
-/* Whether the key with the source `raw`, quotes and all, is `key`; `escaped` as kb_json_copy_key() left it. */
-bool kb_json_key_is(struct kb_slice raw, bool escaped, struct kb_slice key);
+/* Writes to `to` what the escape stands for whose backslash is before s->p, and moves past it. The number of bytes,
+ * never more than those of the escape; 0 when it is none of JSON's. */
+size_t kb_json_scan_escape(struct kb_json_scan *s, char to[4]);
+
+/* -- numbers and literals -- */
+
+struct kb_json_number {
+	const char *whole, *whole_end; /* the digits before a point or exponent, leading zeros included */
+};
+
+/* Moves past the number at s->p. False: it is none, s->error says why. */
+bool kb_json_scan_number(struct kb_json_scan *s, struct kb_json_number *number);
+
+/* True at a byte that a number begins with. */
+static inline bool kb_json_scan_at_number(const struct kb_json_scan *s)
+{
+	return s->p < s->end && (*s->p == '-' || (*s->p >= '0' && *s->p <= '9'));
+}
+
+/* Moves past true, false or null: its type; KB_JSON_NONE when there is none of them. */
+enum kb_json_type kb_json_scan_literal(struct kb_json_scan *s);
 
 #endif

@@ -5,7 +5,7 @@
 #include "nats/js.h"
 #include "nats/number.h"
 #include "nats/wire.h"
-#include "core/json.h"
+#include "core/json_rewrite.h"
 
 /* -- requests -- */
 

@@ -5,7 +5,7 @@
 #include "nats/headers.h"
 #include "nats/number.h"
 #include "nats/wire.h"
-#include "core/json.h"
+#include "core/json_rewrite.h"
 
 /* -- replies -- */
 

@@ -7,6 +7,7 @@
 #include <lua.h>
 #include <stdlib.h>
 #include "core/json.h"
+#include "core/json_rewrite.h"
 #include "core/message.h"
 #include "core/ring.h"
 #include "core/routing_key.h"

@@ -1,6 +1,7 @@
 /* core/json and the Lua host's decoder on broken texts, each in a block of memory of its very length: what reads too
  * far is caught by the sanitizer. */
 #include "core/json.h"
+#include "core/json_rewrite.h"
 
 #include <stdint.h>
 #include <stdlib.h>

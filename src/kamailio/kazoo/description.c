@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "core/json.h"
+#include "core/json_rewrite.h"
 #include "core/routing_key.h"
 
 enum { ARGUMENTS_MAX = 60000 /* bytes: they must fit into one frame */ };

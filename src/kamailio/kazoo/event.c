@@ -8,7 +8,7 @@
 #include <time.h>
 
 #include "core/inbox.h"
-#include "core/json.h"
+#include "core/json_rewrite.h"
 #include "core/log.h"
 #include "kamailio/glue/event_route.h"
 #include "kamailio/glue/policy_reload.h"

@@ -9,7 +9,7 @@
 #include "amqp/headers.h"
 #include "amqp/properties.h"
 #include "bus/questions.h"
-#include "core/json.h"
+#include "core/json_rewrite.h"
 #include "core/log.h"
 #include "core/routing_key.h"
 #include "core/uuid.h"
