@@ -149,7 +149,7 @@ static void heed(struct kb_broker *b, const struct kb_nats_wire_op *op)
 /* Handles what was read. False: some of it must wait for the next process(). */
 static bool deliver(struct kb_broker *b, unsigned *left)
 {
-	struct kb_nats_wire_op op;
+	struct kb_nats_wire_op op = {0};
 	size_t size;
 	b->held = false;
 	while (b->link.up && kb_nats_link_peek(&b->link, &op, &size)) {

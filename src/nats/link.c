@@ -128,8 +128,8 @@ bool kb_nats_link_has_more(const struct kb_nats_link *link)
 
 bool kb_nats_link_peek(struct kb_nats_link *link, struct kb_nats_wire_op *op, size_t *size)
 {
-	const char *fault;
-	size_t need;
+	const char *fault = NULL;
+	size_t need = 0;
 	if (link->in_at == link->in.n) /* the buffer may be without memory */
 		return false;
 	struct kb_slice rest = kb_slice(link->in.p + link->in_at, link->in.n - link->in_at);
@@ -249,7 +249,7 @@ void kb_nats_link_note_info(struct kb_nats_link *link, const struct kb_nats_wire
 
 static bool await_info(struct kb_nats_link *link, int64_t deadline)
 {
-	struct kb_nats_wire_op op;
+	struct kb_nats_wire_op op = {0};
 	if (!await_op(link, &op, deadline))
 		return false;
 	if (op.kind != KB_NATS_INFO)
@@ -290,7 +290,7 @@ static bool go_over_to_tls(struct kb_nats_link *link, const struct kb_nats_serve
 static bool log_in(struct kb_nats_link *link, const struct kb_nats_server *server,
 	const struct kb_broker_config *config, int64_t deadline)
 {
-	struct kb_nats_wire_op op;
+	struct kb_nats_wire_op op = {0};
 	kb_buf_reserve(&link->out, LOGIN_BYTES); /* growing would leave copies behind */
 	const char *why = kb_nats_login_put(&link->out, &link->info, server, config);
 	if (why) {

@@ -20,8 +20,8 @@ static size_t random_below(size_t n)
 }
 
 static const char *const seeds[] = {
-	"{\"Event-Category\":\"presence\",\"Event-Name\":\"update\",\"a\":[1,-2.5e+3,true,null,{\"b\":[]}],\"c\":"
-	"\"\\u00e9\\n\"}",
+	("{\"Event-Category\":\"presence\",\"Event-Name\":\"update\",\"a\":[1,-2.5e+3,true,null,{\"b\":[]}],\"c\":"
+	 "\"\\u00e9\\n\"}"),
 	"{'a':'it\\'s','b':[007,TRUE,],'c':{\"d\":\"\\ud83d\\ude00\"},}",
 	"{\"a\":\"\xc3\xa9\xf0\x9f\x98\x80\",\"b\":\"\\ud800\",\"c\":\"\\\\\"}",
 	"[[[[[[{\"a\":[{\"b\":{\"c\":[0]}}]}]]]]]]",

@@ -583,8 +583,7 @@ static void gives_policies_a_world_without_harm(void)
 	static const char *const absent[] = {"io", "debug", "package", "ffi", "jit", "os.execute", "os.exit", "os.remove",
 		"os.getenv", "string.dump", "('').dump", "dofile", "loadfile", "getfenv", "setfenv", "newproxy",
 		"collectgarbage", "module", "_G.io", "load('\\27LJ\\2')", "loadstring('\\27LJ\\2')",
-		"load(function() return nil end, 'x', 'b', "
-		"nil) == 1 or nil"};
+		"load(function() return nil end, 'x', 'b', nil) == 1 or nil"};
 	for (size_t i = 0; i < sizeof absent / sizeof *absent; i++)
 		check_expression(absent[i], "nil");
 	check_expression("getmetatable('')", "false");
