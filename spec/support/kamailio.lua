@@ -9,7 +9,6 @@ local kamailio = {}
 local Kamailio = {}
 Kamailio.__index = Kamailio
 
-kamailio.stock_modules = "/usr/lib/x86_64-linux-gnu/kamailio/modules"
 kamailio.our_modules = files.root .. "/build/modules"
 
 -- Loaded ahead of the spec's own part.
@@ -23,9 +22,17 @@ request_route {
 }
 ]]
 
+local stock_modules
+
+-- The folder in which Kamailio looks for modules when it is told no other. It depends on the machine's architecture.
+function kamailio.stock_modules()
+  stock_modules = stock_modules or files.must_run("kamailio -I"):match("Default paths to modules: ([^:%s]+)")
+  return assert(stock_modules, "kamailio -I names no folder of modules")
+end
+
 local function module_path(which)
-  if which == "stock" then return kamailio.stock_modules .. "/" end
-  return kamailio.our_modules .. "/:" .. kamailio.stock_modules .. "/"
+  if which == "stock" then return kamailio.stock_modules() .. "/" end
+  return kamailio.our_modules .. "/:" .. kamailio.stock_modules() .. "/"
 end
 
 local function load_lines(modules, without)
@@ -85,21 +92,35 @@ local function spawn(self, options)
   self.pid = self.process.pid
 end
 
--- Modules fork their processes after the control process, and one of those may still end the start. So its answer is
--- not enough: all processes that the log announces must be there, but for those that a module takes back.
-local function all_forked(self)
-  local log = self:log()
-  local expected = tonumber(log:match("processes %(at least%): (%d+)") or 0)
+-- How many processes a start makes, by its log: what it announces, but for those that a module takes back. Nil before it
+-- announces any.
+function kamailio.announced(log)
+  local expected = tonumber(log:match("processes %(at least%): (%d+)"))
+  if not expected then return nil end
   for fewer in log:gmatch("(%d+) processes fewer than announced") do expected = expected - tonumber(fewer) end
-  return #self.process:members() >= expected
+  return expected
+end
+
+-- Whether Kamailio's list, the output of core.psx, has that many processes. It has each a moment after the process is
+-- there, and the name of each a moment after that.
+function kamailio.lists(psx, expected)
+  local _, listed = psx:gsub("PID: [1-9]%d*%s+DSC: %S", "")
+  return listed >= expected
+end
+
+-- The control process answers while modules still fork theirs, and one of those may still end the start. So its answer is
+-- not enough: all processes that the log announces must be alive and known to Kamailio.
+local function all_there(self)
+  local expected = kamailio.announced(self:log())
+  if not expected or #self.process:members() < expected then return false end
+  local psx, ok = self:try_rpc("core.psx")
+  return ok and kamailio.lists(psx, expected)
 end
 
 local function await_ready(self, deadline)
   return wait.for_(function()
     if not self.process:alive() then return "ended" end
-    if not all_forked(self) then return nil end
-    local _, ok = self:try_rpc("core.uptime")
-    return ok and "ready"
+    return all_there(self) and "ready"
   end, deadline)
 end
 

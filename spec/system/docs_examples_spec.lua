@@ -25,7 +25,7 @@ end
 
 local function configuration(code)
   local lines = {
-    "#!KAMAILIO", "listen=udp:127.0.0.1:5060", ('mpath="%s/:%s/"'):format(kamailio.our_modules, kamailio.stock_modules),
+    "#!KAMAILIO", "listen=udp:127.0.0.1:5060", ('mpath="%s/:%s/"'):format(kamailio.our_modules, kamailio.stock_modules()),
   }
   for _, name in ipairs(modules) do
     local load = ('loadmodule "%s.so"'):format(name)
