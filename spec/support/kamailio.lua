@@ -84,7 +84,9 @@ end
 local function spawn(self, options)
   files.write(self.folder .. "/kamailio.cfg", configuration(self, options))
   local command = { unpack(options.prefix or {}) }
+  -- glibc from 2.37 on writes a line to an unbuffered stderr in pieces of 128 bytes, and those of several processes mix.
   for _, word in ipairs {
+    "stdbuf", "--error=L",
     "kamailio", "-DD", "-E", "-f", self.folder .. "/kamailio.cfg", "-Y", self.folder, "-w", self.folder,
     "-m", options.shared_memory or 64, "-M", options.private_memory or 8,
   } do command[#command + 1] = word end

@@ -10,7 +10,7 @@ local wait = require "support.wait"
 
 local mod_init = [[kazoo_subscribe("{'exchange':'tx', 'type':'topic', 'queue':'tls', 'routing':'in.#'}");]]
 
-local length = [[xlog("L_NOTICE", "length of $(kzE{kz.json,id}): $(kzE{kz.json,text}{s.len})\\n");]]
+local length = [[xlog("L_NOTICE", "length of $(kzE{kz.json,id}): $(kzE{kz.json,text}{s.len})\n");]]
 
 describe("amqps", function()
   local authority, rabbit, client, port, cert, key
