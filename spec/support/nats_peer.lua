@@ -1,5 +1,6 @@
 -- A NATS server of one's own: answers to a client what it must, and says the rest when it is told to.
 local socket = require "socket"
+local ports = require "support.ports"
 
 local nats_peer = {}
 local Listener = {}
@@ -7,8 +8,8 @@ Listener.__index = Listener
 
 -- {port = ..., url = ...}
 function nats_peer.listen()
-  local tcp = assert(socket.bind("127.0.0.1", 0))
-  local _, port = tcp:getsockname()
+  local port = ports.free()
+  local tcp = assert(socket.bind("127.0.0.1", port))
   tcp:settimeout(10)
   return setmetatable({ tcp = tcp, port = port, url = "nats://127.0.0.1:" .. port }, Listener)
 end
