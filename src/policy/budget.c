@@ -7,9 +7,8 @@
 #include "policy/state.h"
 
 enum {
-	STEP = 100,      /* instructions between two looks: some of them, like table.insert, can take milliseconds */
-	SECONDS_MAX = 1, /* for one call, whatever it does */
-	HOST_SHARE = 4,  /* the host itself may hold this many times memory_max: a large payload beside a full policy */
+	STEP = 100,     /* instructions between two looks: some of them, like table.insert, can take milliseconds */
+	HOST_SHARE = 4, /* the host itself may hold this many times memory_max: a large payload beside a full policy */
 	ALLOCATED_SHARE = 16,   /* of memory_max, for one call: filling and freeing memory takes time too */
 	STACK_MAX = 1024 * 1024 /* of the process's own stack, which usually ends after 8 MiB, with the process */
 };
@@ -111,7 +110,7 @@ void kb_budget_begin(lua_State *L)
 	*budget->problem = 0;
 	budget->running = true;
 	clock_gettime(CLOCK_MONOTONIC, &budget->deadline);
-	budget->deadline.tv_sec += SECONDS_MAX;
+	budget->deadline.tv_sec += budget->seconds_max;
 	luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
 	lua_sethook(L, on_count, LUA_MASKCOUNT, STEP);
 }

@@ -16,7 +16,8 @@
 
 struct kb_budget {
 	uint32_t instructions_max;
-	size_t memory_max; /* bytes held, while the operator's code runs */
+	size_t memory_max;    /* bytes held, while the operator's code runs */
+	uint32_t seconds_max; /* for one call, whatever it does */
 
 	/* private to budget.c */
 	size_t held;         /* bytes that the state holds now */

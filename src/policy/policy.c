@@ -8,7 +8,7 @@
 #include "policy/embedded.h"
 #include "policy/state.h"
 
-enum { DEFAULT_INSTRUCTIONS = 10 * 1000 * 1000, DEFAULT_MEMORY = 64 * 1024 * 1024 };
+enum { DEFAULT_INSTRUCTIONS = 10 * 1000 * 1000, DEFAULT_MEMORY = 64 * 1024 * 1024, DEFAULT_SECONDS = 1 };
 
 /* The stack of the state between two calls, and the same numbers in its registry. */
 enum { SLOT_ROUTE = 1, SLOT_ADD_SUBSCRIPTION, SLOT_TRIED, SLOT_COLLECT, SLOTS = SLOT_COLLECT };
@@ -118,6 +118,7 @@ static struct kb_policy *allocate(const struct kb_policy_config *config)
 		return NULL;
 	policy->budget.instructions_max = config->instructions_max ? config->instructions_max : DEFAULT_INSTRUCTIONS;
 	policy->budget.memory_max = config->memory_max ? config->memory_max : DEFAULT_MEMORY;
+	policy->budget.seconds_max = config->seconds_max ? config->seconds_max : DEFAULT_SECONDS;
 	policy->kazoo = strcmp(config->bus, "kazoo") == 0;
 	policy->file = config->file ? strdup(config->file) : NULL;
 	policy->route_index = config->route_index;

@@ -38,6 +38,7 @@ struct kb_policy_config {
 	/* What one call of the operator's code may take; 0 stands for the default. */
 	uint32_t instructions_max; /* of Lua, default 10 million: about 0.1 s */
 	size_t memory_max;         /* bytes that the Lua state may hold while it runs, default 64 MiB */
+	uint32_t seconds_max;      /* of real time, default 1 */
 };
 
 /* NULL when the policy file does not load: *error then holds one line that says where and why. The caller frees
