@@ -9,14 +9,14 @@ static void put_slot(char digits[KB_REPLY_ID_SLOT_DIGITS], size_t slot)
 
 void kb_reply_id_uuid(char to[KB_UUID_CHARS], size_t slot)
 {
-	kb_uuid(to);
+	kb_uuid_make(to);
 	put_slot(to + KB_UUID_CHARS - KB_REPLY_ID_SLOT_DIGITS, slot);
 }
 
 void kb_reply_id_word(char to[KB_REPLY_ID_WORD_CHARS], size_t slot)
 {
-	kb_short_id(to);
-	put_slot(to + KB_SHORT_ID_CHARS, slot);
+	kb_uuid_make_short(to);
+	put_slot(to + KB_UUID_SHORT_CHARS, slot);
 }
 
 static int value_of(char digit)

@@ -12,7 +12,7 @@
 enum {
 	KB_REPLY_ID_SLOT_DIGITS = 6,
 	KB_REPLY_ID_SLOTS = 1 << 24, /* higher numbers do not fit: such slots are found by a search */
-	KB_REPLY_ID_WORD_CHARS = KB_SHORT_ID_CHARS + KB_REPLY_ID_SLOT_DIGITS
+	KB_REPLY_ID_WORD_CHARS = KB_UUID_SHORT_CHARS + KB_REPLY_ID_SLOT_DIGITS
 };
 
 /* A UUID of version 4 with 98 random bits. 36 characters, no NUL. */

@@ -147,5 +147,5 @@ uint64_t kb_counts_reconnects(size_t unused)
 uint64_t kb_counts_under_way(size_t unused)
 {
 	(void)unused;
-	return replies ? kb_replies_under_way(replies) : 0;
+	return replies ? kb_replies_in_flight(replies) : 0;
 }

@@ -1,21 +1,23 @@
 #include "kamailio/glue/suspend.h"
 
 #include <core/dprint.h>
+#include <core/kemi.h>
 #include <core/route.h>
 #include <modules/tm/tm_load.h>
 
 #include <poll.h>
 #include <stdio.h>
 
+#include "core/assert.h"
 #include "core/log.h"
 #include "kamailio/glue/event_route.h"
 #include "kamailio/glue/process.h"
 #include "kamailio/glue/route_calls.h"
 #include "kamailio/glue/script.h"
 
-enum { LOOK_MS = 20 /* how late a deadline may be noticed while questions are under way */, IDLE_MS = 1000 };
+enum { LOOK_MS = 20 /* how late a deadline may be noticed while requests are in flight */, IDLE_MS = 1000 };
 
-_Static_assert(sizeof(struct kb_suspended) <= KB_REPLY_NOTE_MAX, "the note of a question holds it");
+_Static_assert(sizeof(struct kb_suspended) <= KB_REPLY_NOTE_MAX, "the note of a request holds it");
 
 static struct tm_binds tm;
 static cmd_function check_trans; /* t_check_trans() of scripts, which the binds lack */
@@ -38,7 +40,7 @@ bool kb_suspend_init(const char *function, const char *const names[], bool *want
 	return !*wanted || load(function);
 }
 
-/* A call from where nobody looks, by another module's means for one. */
+/* It is not when another module calls our function, which kb_suspend_init() does not see in the routes. */
 bool kb_suspend_is_loaded(const char *function)
 {
 	if (!check_trans)
@@ -62,9 +64,9 @@ static bool find_route(
 }
 
 bool kb_suspend_find_routes(
-	const char *function, struct kb_slice on_answer, struct kb_slice on_failure, struct kb_suspended *s)
+	const char *function, struct kb_slice on_reply, struct kb_slice on_failure, struct kb_suspended *s)
 {
-	return find_route(function, &onreply_rt, "onreply_route", on_answer, &s->on_answer) &&
+	return find_route(function, &onreply_rt, "onreply_route", on_reply, &s->on_reply) &&
 		   find_route(function, &failure_rt, "failure_route", on_failure, &s->on_failure);
 }
 
@@ -81,11 +83,13 @@ static bool name_callback(const char *function, struct kb_slice name, char to[KB
 	return true;
 }
 
-bool kb_suspend_name_callbacks(
-	const char *function, struct kb_slice on_answer, struct kb_slice on_failure, struct kb_suspended *s)
+bool kb_suspend_find_callbacks(
+	const char *function, struct kb_slice on_reply, struct kb_slice on_failure, struct kb_suspended *s)
 {
-	s->on_answer = s->on_failure = -1;
-	return name_callback(function, on_answer, s->answer_callback) &&
+	if (!sr_kemi_eng_get())
+		return kb_suspend_find_routes(function, on_reply, on_failure, s);
+	s->on_reply = s->on_failure = -1;
+	return name_callback(function, on_reply, s->reply_callback) &&
 		   name_callback(function, on_failure, s->failure_callback);
 }
 
@@ -136,16 +140,23 @@ void kb_suspend_cancel(const struct kb_suspended *s)
 
 /* -- going on -- */
 
-static void resume(const struct kb_resumer *r, struct kb_suspended *s, bool answered)
+/* Also what another process has written is no index beyond the routes that there are. */
+static struct action *actions_of(const struct route_list *list, int route)
+{
+	return route >= 0 && !kb_fails(route < list->idx) ? list->rlist[route] : NULL;
+}
+
+static void resume(const struct kb_resumer *r, struct kb_suspended *s, bool replied)
 {
 	static struct kb_log_limit gone;
-	int route = answered ? s->on_answer : s->on_failure, result;
-	char *callback = answered ? s->answer_callback : s->failure_callback;
+	char *callback = replied ? s->reply_callback : s->failure_callback;
+	int result;
 	if (callback[0]) {
 		str name = {callback, (int)strlen(callback)}, parameter = str_init("");
 		result = tm.t_continue_cb(s->index, s->label, &name, &parameter);
 	} else {
-		struct action *actions = route < 0 ? NULL : answered ? onreply_rt.rlist[route] : failure_rt.rlist[route];
+		struct action *actions =
+			replied ? actions_of(&onreply_rt, s->on_reply) : actions_of(&failure_rt, s->on_failure);
 		result = tm.t_continue(s->index, s->label, actions);
 	}
 	if (result < 0) /* its caller has hung up, for one */
@@ -153,20 +164,30 @@ static void resume(const struct kb_resumer *r, struct kb_suspended *s, bool answ
 			s->index, s->label);
 }
 
-/* True while the question in the slot still waits. */
+/* Its texts end where they must, whatever another process has written. */
+static struct kb_suspended note_of(const struct kb_resumer *r, size_t slot)
+{
+	struct kb_suspended s;
+	memcpy(&s, kb_reply_note(r->replies, slot), sizeof s);
+	s.reply_callback[sizeof s.reply_callback - 1] = '\0';
+	s.failure_callback[sizeof s.failure_callback - 1] = '\0';
+	s.about[sizeof s.about - 1] = '\0';
+	return s;
+}
+
+/* True while the request in the slot still waits. */
 static bool look_at(const struct kb_resumer *r, size_t slot)
 {
-	struct kb_slice answer = {NULL, 0};
-	struct kb_suspended s;
+	struct kb_slice reply = {NULL, 0};
 	if (!kb_reply_is_handed_over(r->replies, slot))
 		return false;
-	enum kb_reply_state state = kb_reply_poll(r->replies, slot, &answer);
+	enum kb_reply_state state = kb_reply_poll(r->replies, slot, &reply);
 	if (state == KB_REPLY_FREE || state == KB_REPLY_WAITING)
 		return state == KB_REPLY_WAITING;
-	memcpy(&s, kb_reply_note(r->replies, slot), sizeof s);
-	bool answered = r->ended(state, answer, &s);
+	struct kb_suspended s = note_of(r, slot);
+	bool replied = r->ended(r->function, kb_slice_from(s.about), state, reply, s.started_us) > 0;
 	kb_reply_end(r->replies, slot);
-	resume(r, &s, answered);
+	resume(r, &s, replied);
 	r->forget();
 	return false;
 }
@@ -179,7 +200,7 @@ static bool look_at_all(const struct kb_resumer *r)
 	return waiting;
 }
 
-void kb_resumer_run(const struct kb_resumer *r)
+void kb_suspend_run_resumer(const struct kb_resumer *r)
 {
 	struct kb_wake *wake = kb_replies_wake(r->replies, r->share);
 	for (;;) {

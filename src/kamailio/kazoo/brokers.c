@@ -1,4 +1,4 @@
-/* The processes that talk to the brokers: a publisher and a consumer for each zone, and one that asks questions. */
+/* The processes that talk to the brokers: a publisher and a consumer for each zone, and the requester. */
 #include "kamailio/kazoo/brokers.h"
 
 #include <core/dprint.h>
@@ -7,14 +7,15 @@
 #include <stdlib.h>
 
 #include "amqp/broker.h"
+#include "amqp/reply_queue.h"
 #include "bus/consumer.h"
-#include "bus/questions.h"
+#include "bus/requester.h"
 #include "kamailio/glue/process.h"
 #include "kamailio/glue/settings.h"
 #include "kamailio/glue/tls_settings.h"
 #include "kamailio/kazoo/event.h"
 #include "kamailio/kazoo/message.h"
-#include "kamailio/kazoo/query.h"
+#include "kamailio/kazoo/requester.h"
 #include "kamailio/kazoo/settings.h"
 #include "kamailio/kazoo/stats.h"
 #include "kamailio/kazoo/subscribe.h"
@@ -64,12 +65,12 @@ static void name_connection(char name[NAME_BYTES], const char *what, size_t zone
 		snprintf(name, NAME_BYTES, "kamailio@%.200s zone %s %s", node, kz_zone(zone)->name, what);
 }
 
-/* What the publisher of a zone and the process that asks have in common. */
+/* What the publisher of a zone and the requester have in common. */
 static struct kb_publisher publisher_of(size_t zone, const char *what, enum kz_source source, const char *name)
 {
 	return (struct kb_publisher){.api = &kb_amqp,
 		.config = config_of(KB_ROLE_PUBLISH, zone, what, kz_inbox(source, zone), name),
-		.outbox = kz_outbox(),
+		.outbox = kz_message_outbox(),
 		.inbox = kz_inbox(source, zone),
 		.zone = kz_zone(zone)->name,
 		.name = what,
@@ -93,16 +94,20 @@ static void publisher_main(void *argument)
 	kb_publisher_run(&p);
 }
 
-/* Questions and answers have a connection of their own: on the others they would wait behind what is published, or
+/* Requests and replies have a connection of their own: on the others they would wait behind messages to publish, or
  * behind deliveries that no worker has room for. */
-static void questions_main(void *argument)
+static void requester_main(void *argument)
 {
 	size_t zone = (size_t)(intptr_t)argument;
 	char name[NAME_BYTES];
 	name_connection(name, "questions", zone);
-	struct kb_publisher p = publisher_of(zone, "questions", KZ_FROM_QUESTIONS, name);
-	p.reader = kz_question_reader();
-	kb_questions_run(&p, kz_replies(), kz_reply_prefix());
+	struct kb_amqp_reply_queue queue = {.replies = kz_requester_replies(), .prefix = kz_requester_prefix()};
+	struct kb_requester requester = {.bus = &kb_amqp_reply_queue,
+		.context = &queue,
+		.replies = kz_requester_replies(),
+		.publisher = publisher_of(zone, "questions", KZ_FROM_QUESTIONS, name)};
+	requester.publisher.reader = kz_message_request_reader();
+	kb_requester_run(&requester);
 }
 
 /* The subscriptions as they are in the other zones: those that are federated, perhaps to another exchange. */
@@ -191,5 +196,5 @@ bool kz_brokers_fork(void)
 	for (size_t zone = 0; zone < kz_zones(); zone++)
 		if (!fork_for(zone, "consumer", consumer_main) || !fork_for(zone, "publisher", publisher_main))
 			return false;
-	return fork_for(KZ_PRIMARY, "questions", questions_main);
+	return fork_for(KZ_PRIMARY, "questions", requester_main);
 }

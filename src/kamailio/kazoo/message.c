@@ -8,13 +8,11 @@
 
 #include "amqp/headers.h"
 #include "amqp/properties.h"
-#include "bus/questions.h"
 #include "core/json_rewrite.h"
 #include "core/log.h"
 #include "core/routing_key.h"
 #include "core/uuid.h"
 #include "kamailio/glue/script.h"
-#include "kamailio/kazoo/query.h"
 #include "kamailio/kazoo/settings.h"
 #include "kamailio/kazoo/stats.h"
 #include "kamailio/kazoo/zones.h"
@@ -24,7 +22,7 @@ enum { SERVER_ID_MAX = 300 };
 static struct kb_outbox *outbox;
 static struct kb_buf default_properties; /* amqp_publish_properties, as a list */
 
-struct kb_outbox *kz_outbox(void)
+struct kb_outbox *kz_message_outbox(void)
 {
 	return outbox;
 }
@@ -50,17 +48,20 @@ static struct kb_slice node(void)
 }
 
 /* The payload as it goes out: strict JSON, with the fields that say who sent it. */
-static bool complete(struct kb_slice payload, struct kb_buf *out, struct kb_json_error *error)
+static bool complete(
+	struct kb_slice payload, struct kz_message_sender sender, struct kb_buf *out, struct kb_json_error *error)
 {
 	char id[KB_UUID_CHARS];
-	kb_uuid_make(id);
+	if (!sender.id.n) {
+		kb_uuid_make(id);
+		sender.id = kb_slice(id, sizeof id);
+	}
 	const struct kb_json_edit fields[] = {
 		{KB_SLICE_LITERAL("App-Name"), kb_slice_from(kz_settings()->app_name), false, KB_JSON_ADD_IF_ABSENT},
 		{KB_SLICE_LITERAL("App-Version"), KB_SLICE_LITERAL(VERSION), false, KB_JSON_ADD_IF_ABSENT},
 		{KB_SLICE_LITERAL("Node"), node(), false, KB_JSON_ADD_IF_ABSENT},
-		{KB_SLICE_LITERAL("Msg-ID"), kb_slice(id, sizeof id), false, KB_JSON_ADD_IF_ABSENT},
-		{KB_SLICE_LITERAL("Server-ID"), kb_reply_address(kz_replies(), kz_reply_prefix()), false,
-			KB_JSON_ADD_IF_ABSENT},
+		{KB_SLICE_LITERAL("Msg-ID"), sender.id, false, KB_JSON_ADD_IF_ABSENT},
+		{KB_SLICE_LITERAL("Server-ID"), sender.reply_address, false, KB_JSON_ADD_IF_ABSENT},
 	};
 	return kb_json_rewrite(payload, fields, sizeof fields / sizeof *fields, out, error);
 }
@@ -167,7 +168,7 @@ bool kz_message_add_properties(const char *function, struct kb_slice text, struc
 	return true;
 }
 
-size_t kz_question_reader(void)
+size_t kz_message_request_reader(void)
 {
 	return kz_zones();
 }
@@ -175,7 +176,7 @@ size_t kz_question_reader(void)
 /* Of the rings of this process, the one whose reader the message is for: ring i belongs to reader i % readers. */
 static size_t ring_for(const struct kb_message *m)
 {
-	size_t reader = m->origin.flags & KB_EXPIRES ? kz_question_reader() : m->origin.broker;
+	size_t reader = m->origin.flags & KB_EXPIRES ? kz_message_request_reader() : m->origin.broker;
 	return (size_t)process_no * kb_outbox_readers(outbox) + reader;
 }
 
@@ -217,7 +218,7 @@ int kz_message_send(const char *function, const struct kb_message *m)
 }
 
 static bool build(const char *function, struct kb_slice exchange, struct kb_slice routing_key, struct kb_slice payload,
-	struct kb_slice headers, struct kb_message *m)
+	struct kb_slice headers, struct kz_message_sender sender, struct kb_message *m)
 {
 	static struct kb_buf body, header_list;
 	struct kb_json_error error;
@@ -233,7 +234,7 @@ static bool build(const char *function, struct kb_slice exchange, struct kb_slic
 		return false;
 	if (headers.n && !read_headers(function, headers, &header_list))
 		return false;
-	if (!complete(payload, &body, &error)) {
+	if (!complete(payload, sender, &body, &error)) {
 		kb_log(KB_LOG_ERROR, "%s: payload refused, %s at byte %zu: %.*s", function, error.what, error.at,
 			KB_SLICE_FMT(payload));
 		return false;
@@ -257,9 +258,9 @@ bool kz_message_get(
 }
 
 bool kz_message_build(const char *function, struct kb_slice exchange, struct kb_slice routing_key,
-	struct kb_slice payload, struct kb_slice headers, struct kb_message *m)
+	struct kb_slice payload, struct kb_slice headers, struct kz_message_sender sender, struct kb_message *m)
 {
-	bool good = build(function, exchange, routing_key, payload, headers, m);
+	bool good = build(function, exchange, routing_key, payload, headers, sender, m);
 	if (!good)
 		kb_counts_add(KZ_REFUSED_INVALID);
 	return good;

@@ -8,6 +8,7 @@
 #include "kamailio/glue/process.h"
 #include "kamailio/glue/script.h"
 #include "kamailio/glue/settings.h"
+#include "kamailio/kazoo/async.h"
 #include "kamailio/kazoo/brokers.h"
 #include "kamailio/kazoo/delivery.h"
 #include "kamailio/kazoo/event.h"
@@ -15,6 +16,8 @@
 #include "kamailio/kazoo/message.h"
 #include "kamailio/kazoo/publish.h"
 #include "kamailio/kazoo/query.h"
+#include "kamailio/kazoo/request.h"
+#include "kamailio/kazoo/requester.h"
 #include "kamailio/kazoo/settings.h"
 #include "kamailio/kazoo/stats.h"
 #include "kamailio/kazoo/subscribe.h"
@@ -30,9 +33,9 @@ static cmd_export_t functions[] = {
 	{"kazoo_publish_wait", KB_FUNCTION(kz_publish_wait4), 4, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
 	{"kazoo_publish_wait", KB_FUNCTION(kz_publish_wait5), 5, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
 	{"kazoo_publish_wait", KB_FUNCTION(kz_publish_wait6), 6, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
-	{"kazoo_query", KB_FUNCTION(kz_query3), 3, kz_fixup_query, kz_fixup_query_free, ANY_ROUTE},
-	{"kazoo_query", KB_FUNCTION(kz_query4), 4, kz_fixup_query, kz_fixup_query_free, ANY_ROUTE},
-	{"kazoo_query", KB_FUNCTION(kz_query5), 5, kz_fixup_query, kz_fixup_query_free, ANY_ROUTE},
+	{"kazoo_query", KB_FUNCTION(kz_query3), 3, kz_query_fixup, kz_query_fixup_free, ANY_ROUTE},
+	{"kazoo_query", KB_FUNCTION(kz_query4), 4, kz_query_fixup, kz_query_fixup_free, ANY_ROUTE},
+	{"kazoo_query", KB_FUNCTION(kz_query5), 5, kz_query_fixup, kz_query_fixup_free, ANY_ROUTE},
 	{"kazoo_async_query", KB_FUNCTION(kz_async_query5), 5, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
 	{"kazoo_async_query", KB_FUNCTION(kz_async_query6), 6, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
 	{"kazoo_query_async", KB_FUNCTION(kz_async_query5), 5, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
@@ -54,7 +57,7 @@ static pv_export_t variables[] = {
 	{{"kzHdr", 5}, PVT_OTHER, kz_pv_header, 0, kb_pv_parse_name, 0, 0, 0},
 	{{"kzProp", 6}, PVT_OTHER, kz_pv_property, 0, kb_pv_parse_name, 0, 0, 0},
 	{{"kzQueue", 7}, PVT_OTHER, kz_pv_queue, 0, 0, 0, 0, 0},
-	{{"kzR", 3}, PVT_OTHER, kz_pv_query_result, 0, 0, 0, 0, 0},
+	{{"kzR", 3}, PVT_OTHER, kz_request_pv_result, 0, 0, 0, 0, 0},
 	{{"kzRK", 4}, PVT_OTHER, kz_pv_routing_key, 0, 0, 0, 0, 0},
 	{{"kzRedelivered", 13}, PVT_OTHER, kz_pv_redelivered, 0, 0, 0, 0, 0},
 	{{0, 0}, 0, 0, 0, 0, 0, 0, 0},
@@ -77,11 +80,11 @@ static sr_kemi_t kemi[] = {
 	KEMI("kazoo_publish_wait", kz_kemi_publish_wait, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_INT}),
 	KEMI("kazoo_publish_wait_properties", kz_kemi_publish_wait_properties,
 		{SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
-	KEMI("kazoo_query", kz_kemi_query, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
-	KEMI("kazoo_query_headers", kz_kemi_query_headers, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
-	KEMI("kazoo_async_query", kz_kemi_async_query,
+	KEMI("kazoo_query", kz_query_kemi, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("kazoo_query_headers", kz_query_kemi_headers, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("kazoo_async_query", kz_async_query_kemi,
 		{SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
-	KEMI("kazoo_query_async", kz_kemi_async_query,
+	KEMI("kazoo_query_async", kz_async_query_kemi,
 		{SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
 	KEMI("kazoo_ack", kz_kemi_ack, {0}),
 	KEMI("kazoo_reject", kz_kemi_reject, {0}),
@@ -95,21 +98,24 @@ static int mod_init(void)
 {
 	kb_log_sink_install();
 	if (!kz_settings_check() || !kz_event_check_policy() || !kz_brokers_check() || !kz_zones_check() ||
-		!kz_event_init() || !kz_query_check() || !kz_message_check() || !kz_stats_register() ||
+		!kz_event_init() || !kz_request_check() || !kz_query_check() || !kz_message_check() || !kz_stats_register() ||
 		!kb_policy_reload_init())
 		return -1;
-	kb_process_announce(kz_settings()->workers + kz_query_processes() + kz_brokers_processes());
+	kb_process_announce(kz_settings()->workers + kz_async_processes() + kz_brokers_processes());
 	return 0;
 }
 
 static int child_init(int rank)
 {
 	if (rank == PROC_INIT)
-		return kz_message_init() && kz_query_init() && kz_async_init() && kz_stats_init() ? 0 : -1;
+		return kz_message_init() && kz_requester_init((size_t)kz_async_processes()) && kz_async_init() &&
+					   kz_stats_init()
+				   ? 0
+				   : -1;
 	if (rank != PROC_MAIN)
 		return 0;
 	kz_subscribe_run_mod_init();
-	return kz_event_fork() && kz_query_fork() && kz_brokers_fork() ? 0 : -1;
+	return kz_event_fork() && kz_async_fork() && kz_brokers_fork() ? 0 : -1;
 }
 
 struct module_exports exports = {

@@ -6,6 +6,7 @@
 #include "core/log.h"
 #include "kamailio/glue/script.h"
 #include "kamailio/kazoo/message.h"
+#include "kamailio/kazoo/requester.h"
 #include "kamailio/kazoo/settings.h"
 #include "kamailio/kazoo/stats.h"
 #include "kamailio/kazoo/subscribe.h"
@@ -24,7 +25,8 @@ struct words {
 static int publish(const struct words *w)
 {
 	struct kb_message m;
-	if (!kz_message_build(w->function, w->exchange, w->routing_key, w->payload, w->headers, &m) ||
+	struct kz_message_sender sender = {.reply_address = kz_requester_address()};
+	if (!kz_message_build(w->function, w->exchange, w->routing_key, w->payload, w->headers, sender, &m) ||
 		(w->properties.n && !kz_message_add_properties(w->function, w->properties, &m)))
 		return -1;
 	int result = kz_message_send(w->function, &m);

@@ -7,10 +7,13 @@
 #include "kamailio/glue/process.h"
 #include "kamailio/glue/script.h"
 #include "kamailio/glue/settings.h"
+#include "kamailio/nats/async.h"
 #include "kamailio/nats/event.h"
 #include "kamailio/nats/kv.h"
 #include "kamailio/nats/publish.h"
+#include "kamailio/nats/reply.h"
 #include "kamailio/nats/request.h"
+#include "kamailio/nats/requester.h"
 #include "kamailio/nats/security.h"
 #include "kamailio/nats/settings.h"
 #include "kamailio/nats/stats.h"
@@ -25,9 +28,9 @@ static cmd_export_t functions[] = {
 	{"nats_request", KB_FUNCTION(kn_request3), 3, kb_fixup_text_target3, kb_fixup_text_target3_free, ANY_ROUTE},
 	{"nats_request", KB_FUNCTION(kn_request4), 4, kb_fixup_text_target3, kb_fixup_text_target3_free, ANY_ROUTE},
 	{"nats_request", KB_FUNCTION(kn_request5), 5, kb_fixup_text_target3, kb_fixup_text_target3_free, ANY_ROUTE},
-	{"nats_request_async", KB_FUNCTION(kn_request_async4), 4, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
-	{"nats_request_async", KB_FUNCTION(kn_request_async5), 5, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
-	{"nats_request_async", KB_FUNCTION(kn_request_async6), 6, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
+	{"nats_request_async", KB_FUNCTION(kn_async_request4), 4, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
+	{"nats_request_async", KB_FUNCTION(kn_async_request5), 5, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
+	{"nats_request_async", KB_FUNCTION(kn_async_request6), 6, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
 	{"nats_kv_get", KB_FUNCTION(kn_kv_get), 3, kb_fixup_text_target3, kb_fixup_text_target3_free, ANY_ROUTE},
 	{"nats_kv_put", KB_FUNCTION(kn_kv_put), 3, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
 	{"nats_kv_create", KB_FUNCTION(kn_kv_create), 3, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
@@ -54,12 +57,12 @@ static pv_export_t variables[] = {
 	{{"natsReply", 9}, PVT_OTHER, kn_pv_reply, 0, 0, 0, 0, 0},
 	{{"natsHdr", 7}, PVT_OTHER, kn_pv_header, 0, kb_pv_parse_name, 0, 0, 0},
 	{{"natsProp", 8}, PVT_OTHER, kn_pv_property, 0, kb_pv_parse_name, 0, 0, 0},
-	{{"natsAnswer", 10}, PVT_OTHER, kn_pv_answer, 0, 0, 0, 0, 0},
-	{{"natsAnswerHdr", 13}, PVT_OTHER, kn_pv_answer_header, 0, kb_pv_parse_name, 0, 0, 0},
-	{{"natsAnswerStatus", 16}, PVT_OTHER, kn_pv_answer_status, 0, 0, 0, 0, 0},
-	{{"natsValue", 9}, PVT_OTHER, kn_pv_value, 0, 0, 0, 0, 0},
-	{{"natsRevision", 12}, PVT_OTHER, kn_pv_revision, 0, 0, 0, 0, 0},
-	{{"natsError", 9}, PVT_OTHER, kn_pv_error, 0, 0, 0, 0, 0},
+	{{"natsAnswer", 10}, PVT_OTHER, kn_reply_pv, 0, 0, 0, 0, 0},
+	{{"natsAnswerHdr", 13}, PVT_OTHER, kn_reply_pv_header, 0, kb_pv_parse_name, 0, 0, 0},
+	{{"natsAnswerStatus", 16}, PVT_OTHER, kn_reply_pv_status, 0, 0, 0, 0, 0},
+	{{"natsValue", 9}, PVT_OTHER, kn_kv_pv_value, 0, 0, 0, 0, 0},
+	{{"natsRevision", 12}, PVT_OTHER, kn_kv_pv_revision, 0, 0, 0, 0, 0},
+	{{"natsError", 9}, PVT_OTHER, kn_reply_pv_error, 0, 0, 0, 0, 0},
 	{{0, 0}, 0, 0, 0, 0, 0, 0, 0},
 };
 
@@ -71,16 +74,16 @@ static sr_kemi_t kemi[] = {
 	KEMI("publish", kn_kemi_publish, {SR_KEMIP_STR, SR_KEMIP_STR}),
 	KEMI("publish_request", kn_kemi_publish_request, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
 	KEMI("publish_headers", kn_kemi_publish_headers, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
-	KEMI("request", kn_kemi_request, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_INT}),
-	KEMI("request_headers", kn_kemi_request_headers, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_INT, SR_KEMIP_STR}),
+	KEMI("request", kn_request_kemi, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_INT}),
+	KEMI("request_headers", kn_request_kemi_headers, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_INT, SR_KEMIP_STR}),
 	KEMI(
-		"request_async", kn_kemi_request_async, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_INT}),
-	KEMI("kv_get", kn_kemi_kv_get, {SR_KEMIP_STR, SR_KEMIP_STR}),
-	KEMI("kv_put", kn_kemi_kv_put, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
-	KEMI("kv_create", kn_kemi_kv_create, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
-	KEMI("kv_update", kn_kemi_kv_update, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
-	KEMI("kv_delete", kn_kemi_kv_delete, {SR_KEMIP_STR, SR_KEMIP_STR}),
-	KEMI("kv_delete_revision", kn_kemi_kv_delete_revision, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
+		"request_async", kn_async_request_kemi, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_INT}),
+	KEMI("kv_get", kn_kv_kemi_get, {SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("kv_put", kn_kv_kemi_put, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("kv_create", kn_kv_kemi_create, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("kv_update", kn_kv_kemi_update, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("kv_delete", kn_kv_kemi_delete, {SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("kv_delete_revision", kn_kv_kemi_delete_revision, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
 	KEMI("respond", kn_kemi_respond, {SR_KEMIP_STR}),
 	KEMI("respond_headers", kn_kemi_respond_headers, {SR_KEMIP_STR, SR_KEMIP_STR}),
 	KEMI("js_publish", kn_kemi_js_publish, {SR_KEMIP_STR, SR_KEMIP_STR}),
@@ -100,7 +103,7 @@ static int mod_init(void)
 	kb_log_sink_install();
 	if (!kn_settings_check() || !kn_event_check_policy() || !kn_stats_register() || !kb_policy_reload_init())
 		return -1;
-	kb_process_announce(kn_settings()->publish_workers + (int)kn_settings()->n_subscriptions +
+	kb_process_announce(kn_settings()->publish_workers + (int)kn_settings()->n_subscriptions + kn_async_processes() +
 						kn_requester_processes() + KN_STREAM_PROCESSES);
 	return 0;
 }
@@ -108,10 +111,13 @@ static int mod_init(void)
 static int child_init(int rank)
 {
 	if (rank == PROC_INIT)
-		return kn_publish_init() && kn_requester_init() && kn_stream_init() && kn_stats_init() ? 0 : -1;
+		return kn_publish_init() && kn_async_init() && kn_requester_init(kn_async_is_wanted()) && kn_stream_init() &&
+					   kn_stats_init()
+				   ? 0
+				   : -1;
 	if (rank != PROC_MAIN)
 		return 0;
-	return kn_event_fork() && kn_publish_fork() && kn_requester_fork() && kn_stream_fork() ? 0 : -1;
+	return kn_event_fork() && kn_publish_fork() && kn_async_fork() && kn_requester_fork() && kn_stream_fork() ? 0 : -1;
 }
 
 struct module_exports exports = {

@@ -107,7 +107,7 @@ int kn_js_publish_wait4(struct sip_msg *msg, char *subject, char *payload, char 
 	struct kb_slice s, p, t, h = {NULL, 0};
 	unsigned timeout_ms;
 	if (!kb_script_get(msg, waiting, "subject", subject, &s) || !kb_script_get(msg, waiting, "payload", payload, &p) ||
-		!kb_script_get(msg, waiting, "timeout", timeout, &t) || !kn_read_timeout(waiting, t, &timeout_ms) ||
+		!kb_script_get(msg, waiting, "timeout", timeout, &t) || !kn_request_read_timeout(waiting, t, &timeout_ms) ||
 		(headers && !kb_script_get(msg, waiting, "headers", headers, &h)))
 		return kn_refuse_message();
 	return publish_and_wait(s, p, timeout_ms, h);
@@ -133,7 +133,7 @@ int kn_kemi_js_publish(struct sip_msg *msg, str *subject, str *payload)
 int kn_kemi_js_publish_wait_headers(struct sip_msg *msg, str *subject, str *payload, int timeout_ms, str *headers)
 {
 	(void)msg;
-	if (!kn_timeout_in_range(waiting, timeout_ms))
+	if (!kn_request_timeout_in_range(waiting, timeout_ms))
 		return kn_refuse_message();
 	return publish_and_wait(kb_slice_of_str(subject), kb_slice_of_str(payload), (unsigned)timeout_ms,
 		headers ? kb_slice_of_str(headers) : kb_slice(NULL, 0));

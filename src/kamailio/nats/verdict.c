@@ -41,7 +41,7 @@ int kn_kemi_ack(struct sip_msg *msg)
 int kn_kemi_nak(struct sip_msg *msg, int delay_ms)
 {
 	(void)msg;
-	bool delayed = delay_ms && kn_timeout_in_range("nats_nak", delay_ms);
+	bool delayed = delay_ms && kn_request_timeout_in_range("nats_nak", delay_ms);
 	return settle("nats_nak", KB_REQUEUE, delayed ? (unsigned)delay_ms : 0);
 }
 
@@ -80,7 +80,7 @@ int kn_nak1(struct sip_msg *msg, char *delay, char *unused)
 	unsigned delay_ms;
 	(void)unused;
 	bool delayed = kb_script_get(msg, "nats_nak", "delay", delay, &text) &&
-				   !kb_slice_equal(text, KB_SLICE_LITERAL("0")) && kn_read_timeout("nats_nak", text, &delay_ms);
+				   !kb_slice_equal(text, KB_SLICE_LITERAL("0")) && kn_request_read_timeout("nats_nak", text, &delay_ms);
 	return kn_kemi_nak(msg, delayed ? (int)delay_ms : 0);
 }
 

@@ -1,12 +1,15 @@
-/* bus/questions with a broker that does as it is told: when questions can be asked, where their answers go, and that
- * nothing is read where nothing came. */
-#include "bus/questions.h"
+/* bus/requester with a broker that does as it is told: when requests can be sent, where their replies go on either bus,
+ * and that nothing is read where nothing came. */
+#include "bus/requester.h"
 
 #include <unistd.h>
+#include "amqp/reply_queue.h"
 #include "bus/traffic.h"
 #include "check.h"
 #include "core/clock.h"
 #include "core/inbox.h"
+#include "core/reply_id.h"
+#include "nats/reply_inbox.h"
 
 enum { CALLS_MAX = 16 };
 
@@ -19,11 +22,13 @@ struct kb_broker {
 	unsigned n_queues, n_calls, lose_at, say_at, busy_from;
 	unsigned read_at[CALLS_MAX]; /* whether the n-th process() was to read */
 	bool open_at[CALLS_MAX];
-	const char *answer, *correlation; /* delivered in the first process() */
-	size_t too_large;                 /* bytes of an answer that is refused then, with that correlation-id */
-	bool returns;                     /* the question with that correlation-id then, or all to the exchange "x" */
-	bool invalid;                     /* what is published cannot be sent */
-	int fds[2];                       /* a pipe for the socket */
+	const char *reply, *correlation; /* delivered in the first process() */
+	const char *subject;             /* of the reply, over NATS */
+	const char *forbids;             /* the subject to which nothing may be published, said then */
+	size_t too_large;                /* bytes of a reply that is refused then, with that correlation-id */
+	bool returns;                    /* the request with that correlation-id then, or all to the exchange "x" */
+	bool invalid;                    /* what is published cannot be sent */
+	int fds[2];                      /* a pipe for the socket */
 	volatile int stop;
 };
 
@@ -41,9 +46,9 @@ static enum kb_broker_result connect_at_last(struct kb_broker *b)
 
 static enum kb_broker_result fake_subscribe(struct kb_broker *b, const struct kb_subscription *s, uint32_t index)
 {
-	CHECK(strcmp(s->queue.name, s->routing[0]) == 0 && index == 0);
-	CHECK(s->queue.exclusive);
-	snprintf(b->queues[b->n_queues++], sizeof b->queues[0], "%s", s->queue.name);
+	CHECK(index == 0);
+	CHECK(!s->queue.exclusive || strcmp(s->queue.name, s->routing[0]) == 0);
+	snprintf(b->queues[b->n_queues++], sizeof b->queues[0], "%s", s->routing[0]);
 	if (b->refuses) {
 		b->events.consume.fell(b->events.context, 0, "refused");
 		return KB_BROKER_INVALID;
@@ -64,14 +69,16 @@ static void deliver(struct kb_broker *b)
 	struct kb_buf properties = {0};
 	if (b->correlation)
 		kb_headers_add(&properties, KB_SLICE_LITERAL("correlation-id"), kb_slice_from(b->correlation));
-	struct kb_message m = {.properties = kb_buf_slice(&properties)};
+	struct kb_message m = {.key = kb_slice_from(b->subject), .properties = kb_buf_slice(&properties)};
+	if (b->forbids)
+		b->events.request.forbidden(b->events.context, kb_slice_from(b->forbids), "no");
 	if (b->too_large)
 		b->events.consume.too_large(b->events.context, &m, b->too_large);
 	if (b->returns)
 		b->events.request.unroutable(b->events.context, KB_SLICE_LITERAL("x"),
 			kb_headers_find(m.properties, KB_SLICE_LITERAL("correlation-id")));
-	m.payload = kb_slice_from(b->answer ? b->answer : "");
-	CHECK(!b->answer || b->events.consume.delivered(b->events.context, &m));
+	m.payload = kb_slice_from(b->reply ? b->reply : "");
+	CHECK(!b->reply || b->events.consume.delivered(b->events.context, &m));
 	kb_buf_free(&properties);
 }
 
@@ -108,28 +115,56 @@ static const struct kb_broker_api api = {FAKE_BROKER, .connect = connect_at_last
 	.publish = &(const struct kb_publish_api){.publish = fake_publish},
 	.consume = &(const struct kb_consume_api){.subscribe = fake_subscribe}};
 
+static char own[64]; /* the id of the reply to a request of the process's own */
+
+static bool own_reply(struct kb_slice id, const struct kb_message *reply)
+{
+	bool is_own = kb_slice_equal(id, KB_SLICE_LITERAL("own"));
+	if (is_own)
+		snprintf(own, sizeof own, "%.*s %s", KB_SLICE_FMT(id), reply ? "reply" : "unsent");
+	return is_own;
+}
+
 static void begin(void)
 {
+	own[0] = '\0';
 	kb_replies_destroy(replies);
 	replies = kb_replies_create(1, 1, 1, 4096);
 	fake = (struct kb_broker){0};
 	CHECK(pipe(fake.fds) == 0);
 }
 
-static void run_with_outbox(void)
+static void run_bus(const struct kb_requester_bus *bus, void *context)
 {
-	kb_questions_run(&(struct kb_publisher){.api = &api,
-						 .config = {.traffic = traffic},
-						 .outbox = outbox,
-						 .inbox = inbox,
-						 .name = "questions",
-						 .batch = 5,
-						 .timeout_ms = 1,
-						 .stop = &fake.stop},
-		replies, "me");
+	kb_requester_run(&(struct kb_requester){.bus = bus,
+		.context = context,
+		.replies = replies,
+		.own_reply = own_reply,
+		.publisher = {.api = &api,
+			.config = {.traffic = traffic},
+			.outbox = outbox,
+			.inbox = inbox,
+			.name = "questions",
+			.batch = 5,
+			.timeout_ms = 1,
+			.stop = &fake.stop}});
 	kb_outbox_destroy(outbox);
 	close(fake.fds[0]);
 	close(fake.fds[1]);
+}
+
+static void run_with_outbox(void)
+{
+	struct kb_amqp_reply_queue queue = {.replies = replies, .prefix = "me"};
+	run_bus(&kb_amqp_reply_queue, &queue);
+	kb_buf_free(&queue.id);
+}
+
+static void run_over_nats(void)
+{
+	struct kb_nats_reply_inbox *replies_to = kb_nats_reply_inbox_create("_INBOX.x");
+	run_bus(&kb_nats_reply_inbox, replies_to);
+	kb_nats_reply_inbox_free(replies_to);
 }
 
 static void run(void)
@@ -138,15 +173,16 @@ static void run(void)
 	run_with_outbox();
 }
 
-static void ask(const char *id)
+static void request(const char *id, const char *exchange)
 {
-	CHECK(kb_reply_ask(replies, 0, kb_slice_from(id), kb_deadline_ms(60000)) == KB_REPLY_BEGUN);
+	CHECK(kb_reply_claim_own(replies, 0) == 0);
+	kb_reply_begin(replies, 0, kb_slice_from(id), kb_slice_from(exchange), kb_deadline_ms(60000));
 }
 
-static const char *answer_of(struct kb_slice answer)
+static const char *text_of(struct kb_slice slice)
 {
 	static char text[64];
-	snprintf(text, sizeof text, "%.*s", (int)answer.n, answer.p);
+	snprintf(text, sizeof text, "%.*s", (int)slice.n, slice.p);
 	return text;
 }
 
@@ -159,18 +195,18 @@ static void test_a_queue_for_each_connection(void)
 	CHECK(fake.n_queues == 2);
 	CHECK_TEXT(fake.queues[0], "me-targeted-1");
 	CHECK_TEXT(fake.queues[1], "me-targeted-2");
-	CHECK_TEXT(answer_of(kb_reply_address(replies, "me")), "me-targeted-2");
+	CHECK_TEXT(text_of(kb_amqp_reply_queue_address(replies, "me")), "me-targeted-2");
 }
 
 static void test_lost_with_the_connection(void)
 {
-	struct kb_slice answer;
+	struct kb_slice reply;
 	begin();
-	ask("id");
+	request("id", "");
 	fake.lose_at = 2;
 	run();
 	CHECK(fake.open_at[2] && fake.open_at[3]); /* and between them not, or the question would not be lost */
-	CHECK(kb_reply_poll(replies, 0, &answer) == KB_REPLY_LOST);
+	CHECK(kb_reply_poll(replies, 0, &reply) == KB_REPLY_LOST);
 }
 
 static const char *why_closed(void)
@@ -233,29 +269,29 @@ static void test_lost_while_refused(void)
 	CHECK_TEXT(why_closed(), "no broker is connected");
 }
 
-static void test_answer(const char *payload, const char *correlation, enum kb_reply_state expected)
+static void test_reply(const char *payload, const char *correlation, enum kb_reply_state expected)
 {
-	struct kb_slice answer;
+	struct kb_slice reply;
 	begin();
-	ask("the id");
-	fake.answer = payload;
+	request("the id", "");
+	fake.reply = payload;
 	fake.correlation = correlation;
 	run();
-	CHECK(kb_reply_poll(replies, 0, &answer) == expected);
-	if (expected == KB_REPLY_ANSWERED)
-		CHECK_TEXT(answer_of(answer), payload);
+	CHECK(kb_reply_poll(replies, 0, &reply) == expected);
+	if (expected == KB_REPLY_RECEIVED)
+		CHECK_TEXT(text_of(reply), payload);
 }
 
 static enum kb_reply_state outcome(void)
 {
-	struct kb_slice answer;
-	return kb_reply_poll(replies, 0, &answer);
+	struct kb_slice reply;
+	return kb_reply_poll(replies, 0, &reply);
 }
 
 static void test_too_large(const char *correlation, size_t bytes, enum kb_reply_state expected)
 {
 	begin();
-	ask("the id");
+	request("the id", "");
 	fake.correlation = correlation;
 	fake.too_large = bytes;
 	run();
@@ -265,20 +301,19 @@ static void test_too_large(const char *correlation, size_t bytes, enum kb_reply_
 static void test_unroutable(const char *correlation, const char *exchange, enum kb_reply_state expected)
 {
 	begin();
-	ask("the id");
-	kb_reply_goes_to(replies, 0, kb_slice_from(exchange));
+	request("the id", exchange);
 	fake.correlation = correlation;
 	fake.returns = true;
 	run();
 	CHECK(outcome() == expected);
 }
 
-/* Its asker need not wait for a question that never leaves; the last correlation-id is that of the question. */
+/* No process needs to wait for a request that is never sent; the last correlation-id is that of the request. */
 static void test_unsendable(void)
 {
 	struct kb_buf properties = {0};
 	begin();
-	ask("the id");
+	request("the id", "");
 	fake.invalid = true;
 	kb_headers_add(&properties, KB_SLICE_LITERAL("correlation-id"), KB_SLICE_LITERAL("of the configuration"));
 	kb_headers_add(&properties, KB_SLICE_LITERAL("correlation-id"), KB_SLICE_LITERAL("the id"));
@@ -290,14 +325,14 @@ static void test_unsendable(void)
 	kb_buf_free(&properties);
 }
 
-/* Counted on the connection, and no answer is counted twice. */
+/* Counted on the connection, and no reply is counted twice. */
 static void test_unmatched(const char *payload, const char *correlation, uint64_t expected)
 {
 	struct kb_traffic *counts = kb_traffic_create(1, 1);
 	traffic = kb_traffic_connection(counts, "questions", "", 0);
 	begin();
-	ask("the id");
-	fake.answer = payload;
+	request("the id", "");
+	fake.reply = payload;
 	fake.correlation = correlation;
 	run();
 	CHECK(kb_counted(&traffic->unmatched) == expected);
@@ -328,6 +363,91 @@ static void test_reads_while_it_sends(void)
 		CHECK(fake.read_at[i] == expected[i]);
 }
 
+/* -- NATS -- */
+
+static void put_request(const char *subject, const char *id)
+{
+	char reply[64];
+	snprintf(reply, sizeof reply, "_INBOX.x.%s", id);
+	outbox = kb_outbox_create(1, 65536, 1);
+	CHECK(
+		kb_outbox_put(outbox, 0, &(struct kb_message){.key = kb_slice_from(subject), .reply = kb_slice_from(reply)}) ==
+		KB_OUTBOX_ACCEPTED);
+}
+
+static const char *nats_id(void)
+{
+	static char id[KB_REPLY_ID_WORD_CHARS + 1];
+	kb_reply_id_word(id, 0);
+	return id;
+}
+
+/* The whole message is there, in the slot. */
+static void test_nats_reply(void)
+{
+	struct kb_slice reply = {NULL, 0};
+	struct kb_message m = {0};
+	char subject[64];
+	const char *id = nats_id();
+	begin();
+	request(id, "");
+	snprintf(subject, sizeof subject, "_INBOX.x.%s", id);
+	fake.subject = subject;
+	fake.correlation = "a property";
+	fake.reply = "hello";
+	outbox = kb_outbox_create(1, 65536, 1);
+	run_over_nats();
+	CHECK_TEXT(fake.queues[0], "_INBOX.x.*");
+	CHECK(kb_reply_poll(replies, 0, &reply) == KB_REPLY_RECEIVED);
+	CHECK((uintptr_t)reply.p % 8 == 0 && kb_message_decode(reply.p, reply.n, &m));
+	CHECK_TEXT(text_of(m.payload), "hello");
+	CHECK_TEXT(text_of(m.key), subject);
+	CHECK_TEXT(text_of(kb_headers_find(m.properties, KB_SLICE_LITERAL("correlation-id"))), "a property");
+}
+
+static void test_nats_too_large(void)
+{
+	static char longest[5000];
+	char subject[64];
+	const char *id = nats_id();
+	begin();
+	request(id, "");
+	snprintf(subject, sizeof subject, "_INBOX.x.%s", id);
+	memset(longest, 'x', sizeof longest - 1);
+	fake.subject = subject;
+	fake.reply = longest;
+	outbox = kb_outbox_create(1, 65536, 1);
+	run_over_nats();
+	CHECK(outcome() == KB_REPLY_TOO_LARGE);
+}
+
+static void test_nats_unsent(const char *subject, const char *forbidden, bool invalid, enum kb_reply_state expected)
+{
+	const char *id = nats_id();
+	begin();
+	request(id, "");
+	put_request(subject, id);
+	fake.forbids = forbidden;
+	fake.invalid = invalid;
+	run_over_nats();
+	CHECK(outcome() == expected);
+}
+
+static void test_own_requests(void)
+{
+	begin();
+	fake.subject = "_INBOX.x.own";
+	fake.reply = "{}";
+	outbox = kb_outbox_create(1, 65536, 1);
+	run_over_nats();
+	CHECK_TEXT(own, "own reply");
+	begin();
+	put_request("a.b", "own");
+	fake.invalid = true;
+	run_over_nats();
+	CHECK_TEXT(own, "own unsent");
+}
+
 int main(void)
 {
 	test_a_queue_for_each_connection();
@@ -337,10 +457,10 @@ int main(void)
 	test_subscription(
 		2, 4, KB_CONNECTION_CONNECTING, "no answers can come: gone", "gone", "questions-open questions-closed ");
 	test_lost_while_refused();
-	test_answer("{\"Msg-ID\":\"the id\"}", NULL, KB_REPLY_ANSWERED);
-	test_answer("{\"no\":1}", "the id", KB_REPLY_ANSWERED);
-	test_answer("{\"Msg-ID\":\"another\"}", "the id", KB_REPLY_ANSWERED);
-	test_answer("{\"Msg-ID\":\"another\"}", "another", KB_REPLY_WAITING);
+	test_reply("{\"Msg-ID\":\"the id\"}", NULL, KB_REPLY_RECEIVED);
+	test_reply("{\"no\":1}", "the id", KB_REPLY_RECEIVED);
+	test_reply("{\"Msg-ID\":\"another\"}", "the id", KB_REPLY_RECEIVED);
+	test_reply("{\"Msg-ID\":\"another\"}", "another", KB_REPLY_WAITING);
 	test_too_large("the id", 5000, KB_REPLY_TOO_LARGE);
 	test_too_large("another", 5000, KB_REPLY_WAITING);
 	test_too_large(NULL, 5000, KB_REPLY_WAITING);
@@ -355,6 +475,12 @@ int main(void)
 	test_unmatched("no JSON", NULL, 1);
 	test_reads_what_comes();
 	test_reads_while_it_sends();
+	test_nats_reply();
+	test_nats_too_large();
+	test_nats_unsent("a.b", NULL, true, KB_REPLY_UNSENT);
+	test_nats_unsent("a.b", "a.b", false, KB_REPLY_FORBIDDEN);
+	test_nats_unsent("a.b", "a.c", false, KB_REPLY_WAITING);
+	test_own_requests();
 	kb_replies_destroy(replies);
 	return check_failures != 0;
 }
