@@ -71,7 +71,7 @@ static bool on_delivered(void *context, const struct kb_message *m)
 	size_t n = l->bus->reply_ids(l->r->context, m, ids), size = l->bus->whole ? kb_message_size(m) : m->payload.n;
 	if (n && is_own(l, ids[0], m))
 		return true;
-	if (size > kb_replies_room(l->replies))
+	if (size > kb_replies_room(l->replies) && l->bus->says_too_large)
 		tell_too_large(l, size);
 	if (!finish_with(l, ids, n, m, size))
 		tell_unmatched(l, ids[0]);

@@ -30,9 +30,9 @@ struct kb_requester_bus {
 
 	bool whole;                 /* the slot gets the encoded message (kb_message_encode()), otherwise its payload */
 	bool many;                  /* several replies to a request are usual, and those behind the first are not logged */
+	bool says_too_large;        /* a reply that was read and is too large is logged here, not where it is waited for */
 	enum kb_reply_state unsent; /* how a request ends that the connection has no room for */
-	size_t read_factor;         /* a reply is read up to so many times the room for it, to learn whose it is; 0:
-								   config.message_max		 says */
+	size_t read_factor;         /* replies are read up to so many times the room; 0: up to config.message_max */
 };
 
 struct kb_requester {

@@ -87,4 +87,5 @@ const struct kb_requester_bus kb_nats_reply_inbox = {.subscription = kb_nats_rep
 	.forbidden = forbidden,
 	.whole = true,
 	.many = true,
+	.says_too_large = true,
 	.unsent = KB_REPLY_UNSENT};

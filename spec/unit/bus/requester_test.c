@@ -8,6 +8,7 @@
 #include "check.h"
 #include "core/clock.h"
 #include "core/inbox.h"
+#include "core/log.h"
 #include "core/reply_id.h"
 #include "nats/reply_inbox.h"
 
@@ -405,6 +406,36 @@ static void test_nats_reply(void)
 	CHECK_TEXT(text_of(kb_headers_find(m.properties, KB_SLICE_LITERAL("correlation-id"))), "a property");
 }
 
+static unsigned too_large_lines;
+
+static void count_lines(enum kb_log_level level, const char *line)
+{
+	(void)level;
+	too_large_lines += strstr(line, "there is room for") != NULL;
+}
+
+/* Over AMQP the process that waits logs what was read, over NATS the requester does. */
+static void test_says_too_large(void)
+{
+	static char longest[5000];
+	begin();
+	request("the id", "");
+	memset(longest, 'x', sizeof longest - 1);
+	fake.reply = longest;
+	fake.correlation = "the id";
+	too_large_lines = 0;
+	kb_log_set_sink(count_lines);
+	run();
+	CHECK(outcome() == KB_REPLY_TOO_LARGE && too_large_lines == 0);
+	begin();
+	fake.subject = "_INBOX.x.none";
+	fake.reply = longest;
+	outbox = kb_outbox_create(1, 65536, 1);
+	run_over_nats();
+	CHECK(too_large_lines == 1);
+	kb_log_set_sink(NULL);
+}
+
 static void test_nats_too_large(void)
 {
 	static char longest[5000];
@@ -477,6 +508,7 @@ int main(void)
 	test_reads_while_it_sends();
 	test_nats_reply();
 	test_nats_too_large();
+	test_says_too_large();
 	test_nats_unsent("a.b", NULL, true, KB_REPLY_UNSENT);
 	test_nats_unsent("a.b", "a.b", false, KB_REPLY_FORBIDDEN);
 	test_nats_unsent("a.b", "a.c", false, KB_REPLY_WAITING);

@@ -6,6 +6,7 @@
 #include <limits.h>
 
 #include "core/log.h"
+#include "core/number.h"
 #include "kamailio/glue/message_pv.h"
 #include "kamailio/glue/script.h"
 #include "kamailio/nats/kv_entry.h"
@@ -49,12 +50,7 @@ static bool read_entry(struct sip_msg *msg, const char *function, char *bucket, 
 
 static bool read_revision(const char *function, struct kb_slice text, uint64_t *revision)
 {
-	bool good = text.n > 0 && text.n < 20;
-	*revision = 0;
-	for (size_t i = 0; i < text.n && good; i++) {
-		good = text.p[i] >= '0' && text.p[i] <= '9';
-		*revision = *revision * 10 + (uint64_t)(text.p[i] - '0');
-	}
+	bool good = kb_number_read(text, KN_ANY_REVISION - 1, revision);
 	if (!good)
 		kb_log(KB_LOG_ERROR, "%s: the revision \"%.*s\" is no number", function, KB_SLICE_FMT(text));
 	return good;
