@@ -60,7 +60,7 @@ end
 local function ranges(text, known)
   local found = {}
   local function add(name, least, most) found[name] = { evaluate(least, known), evaluate(most, known) } end
-  for name, least, most in text:gmatch('kb_setting_in_range%("([%w_]+)",%s*[^,]+,%s*([^,]+),%s*([^,%)]+)%)') do
+  for name, least, most in text:gmatch('kb_settings_in_range%("([%w_]+)",%s*[^,]+,%s*([^,]+),%s*([^,%)]+)%)') do
     add(name, least, most)
   end
   for name in text:gmatch('is_process_count%("([%w_]+)"') do
@@ -161,23 +161,23 @@ function module_tables.commands(module)
   local zone = module == "kazoo" and c_function(report, "add_zone") or ""
   local outcomes = module == "kazoo" and "add_queue_outcomes" or "add_stream_outcomes"
   local of_answer = {
-    kb_rpc_statistics = function() return module_tables.statistics(module) end,
-    kb_rpc_connections = function()
+    kb_report_statistics = function() return module_tables.statistics(module) end,
+    kb_report_connections = function()
       return fields_of(c_function(report, "add_connection"), c_function(report, "add_since"), zone)
     end,
-    kb_rpc_subscriptions = function()
+    kb_report_subscriptions = function()
       local fields = fields_of(c_function(report, "add_state"), c_function(report, outcomes), zone,
         c_function(report, "add_subscription"))
       return add_names(fields, c_function(report, "add_names"), module)
     end,
-    kb_rpc_questions = function()
-      return fields_of(c_function(report, "kb_rpc_questions"), c_function(report, "add_times"),
+    kb_report_requests = function()
+      return fields_of(c_function(report, "kb_report_requests"), c_function(report, "add_times"),
         c_function(report, "add_buckets"), c_function(text, module == "kazoo" and "show_queries" or "show_requests"))
     end,
-    kb_rpc_policy_reload = function() return {} end,
+    kb_policy_reload_rpc = function() return {} end,
   }
   for command, handler in c_table(text, "commands"):gmatch('{"([%w_.]+)", ([%w_]+),') do
-    local answer = c_function(text, handler):match("(kb_rpc_[%w_]+)%(rpc, context")
+    local answer = c_function(text, handler):match("(kb_[%w_]+)%(rpc, context")
     found[command] = assert(of_answer[answer], command .. " answers with " .. tostring(answer))()
   end
   return found

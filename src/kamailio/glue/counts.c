@@ -52,24 +52,24 @@ void kb_counts_add(size_t column)
 
 /* -- questions -- */
 
-void kb_questions_ended(size_t first_column, enum kb_question_column end, int64_t started_us)
+void kb_counts_request_ended(size_t first_column, enum kb_request_column end, int64_t started_us)
 {
 	kb_counts_add(first_column + end);
-	if (stats && end == KB_QUESTIONS_ANSWERED)
-		kb_histogram_note(&own_columns()[first_column + KB_QUESTIONS_TIME], (uint64_t)(kb_now_us() - started_us));
+	if (stats && end == KB_REQUESTS_REPLIED)
+		kb_histogram_note(&own_columns()[first_column + KB_REQUESTS_TIME], (uint64_t)(kb_now_us() - started_us));
 }
 
-bool kb_questions_times(size_t first_column, struct kb_histogram *times)
+bool kb_counts_request_times(size_t first_column, struct kb_histogram *times)
 {
 	if (stats)
-		kb_stats_histogram(stats, first_column + KB_QUESTIONS_TIME, times);
+		kb_stats_histogram(stats, first_column + KB_REQUESTS_TIME, times);
 	return stats != NULL;
 }
 
-uint64_t kb_questions_percentile(size_t first_column, unsigned percent)
+uint64_t kb_counts_request_percentile(size_t first_column, unsigned percent)
 {
 	struct kb_histogram times;
-	return kb_questions_times(first_column, &times) ? kb_histogram_percentile(&times, percent) : 0;
+	return kb_counts_request_times(first_column, &times) ? kb_histogram_percentile(&times, percent) : 0;
 }
 
 /* -- readers -- */
@@ -129,7 +129,7 @@ uint64_t kb_counts_in_state(size_t connection_state)
 	return kb_traffic_in_state(traffic, (enum kb_connection_state)connection_state);
 }
 
-uint64_t kb_reconnects_of(const struct kb_connection *c)
+uint64_t kb_counts_reconnects_of(const struct kb_connection *c)
 {
 	uint64_t opened = kb_counted(&c->opened);
 	return opened ? opened - 1 : 0;
@@ -140,11 +140,11 @@ uint64_t kb_counts_reconnects(size_t unused)
 	(void)unused;
 	uint64_t sum = 0;
 	for (size_t i = 0; i < kb_traffic_connections(traffic); i++)
-		sum += kb_reconnects_of(kb_traffic_at(traffic, i));
+		sum += kb_counts_reconnects_of(kb_traffic_at(traffic, i));
 	return sum;
 }
 
-uint64_t kb_counts_under_way(size_t unused)
+uint64_t kb_counts_requests_in_flight(size_t unused)
 {
 	(void)unused;
 	return replies ? kb_replies_in_flight(replies) : 0;

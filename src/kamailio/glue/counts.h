@@ -29,28 +29,28 @@ void kb_counts_add(size_t column);
 
 /* -- questions: neighbouring columns -- */
 
-enum kb_question_column {
-	KB_QUESTIONS_ANSWERED,
-	KB_QUESTIONS_TIMEOUT,       /* no answer in time */
-	KB_QUESTIONS_LOST,          /* the broker was lost before the answer came */
-	KB_QUESTIONS_REFUSED,       /* never sent */
-	KB_QUESTIONS_NO_RESPONDERS, /* the broker said at once that nobody would answer; NATS alone */
-	KB_QUESTIONS_TOO_LARGE,     /* the answer was longer than there is room for */
-	KB_QUESTIONS_UNREADABLE,    /* the answer was no JSON; AMQP alone */
-	KB_QUESTIONS_UNROUTABLE,    /* the question reached no queue; AMQP alone */
-	KB_QUESTIONS_FORBIDDEN,     /* the account may not publish to its subject; NATS alone */
-	KB_QUESTIONS_TIME,          /* a histogram of the answers' times */
-	KB_QUESTIONS_COLUMNS = KB_QUESTIONS_TIME + KB_HISTOGRAM_COLUMNS
+enum kb_request_column {
+	KB_REQUESTS_REPLIED,
+	KB_REQUESTS_TIMEOUT,       /* no answer in time */
+	KB_REQUESTS_LOST,          /* the broker was lost before the answer came */
+	KB_REQUESTS_REFUSED,       /* never sent */
+	KB_REQUESTS_NO_RESPONDERS, /* the broker said at once that nobody would answer; NATS alone */
+	KB_REQUESTS_TOO_LARGE,     /* the answer was longer than there is room for */
+	KB_REQUESTS_UNREADABLE,    /* the answer was no JSON; AMQP alone */
+	KB_REQUESTS_UNROUTABLE,    /* the question reached no queue; AMQP alone */
+	KB_REQUESTS_FORBIDDEN,     /* the account may not publish to its subject; NATS alone */
+	KB_REQUESTS_TIME,          /* a histogram of the answers' times */
+	KB_REQUESTS_COLUMNS = KB_REQUESTS_TIME + KB_HISTOGRAM_COLUMNS
 };
 
 /* Counts one end; an answer has taken the time since started_us (kb_now_us()). */
-void kb_questions_ended(size_t first_column, enum kb_question_column end, int64_t started_us);
+void kb_counts_request_ended(size_t first_column, enum kb_request_column end, int64_t started_us);
 
 /* False before kb_counts_init(). */
-bool kb_questions_times(size_t first_column, struct kb_histogram *times);
+bool kb_counts_request_times(size_t first_column, struct kb_histogram *times);
 
 /* Microseconds that so many of 100 answers took at most; 0 before kb_counts_init(). */
-uint64_t kb_questions_percentile(size_t first_column, unsigned percent);
+uint64_t kb_counts_request_percentile(size_t first_column, unsigned percent);
 
 /* -- readers, for the `read` of a kb_statistic; what they are given is said by the macros below -- */
 
@@ -62,13 +62,13 @@ uint64_t kb_counts_in_state(size_t connection_state);
 uint64_t kb_counts_outbox_messages(size_t unused); /* accepted and not settled */
 uint64_t kb_counts_refused_full(size_t unused);
 uint64_t kb_counts_reconnects(size_t unused);
-uint64_t kb_counts_under_way(size_t unused); /* questions */
+uint64_t kb_counts_requests_in_flight(size_t unused); /* questions */
 
 #define KB_OF_OUTBOXES(field) kb_counts_of_outboxes, offsetof(struct kb_outbox_totals, field)
 #define KB_OF_CONNECTIONS(field) kb_counts_of_connections, offsetof(struct kb_connection, field)
 #define KB_OF_SUBSCRIPTIONS(field) kb_counts_of_subscriptions, offsetof(struct kb_subscription_traffic, field)
 
 /* How often one connection was opened again. */
-uint64_t kb_reconnects_of(const struct kb_connection *c);
+uint64_t kb_counts_reconnects_of(const struct kb_connection *c);
 
 #endif

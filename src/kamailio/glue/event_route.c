@@ -49,7 +49,7 @@ static struct sip_msg *fresh_request(void)
 	return &request;
 }
 
-bool kb_event_is_faked(struct sip_msg *msg)
+bool kb_event_route_is_faked(struct sip_msg *msg)
 {
 	return msg == &request || faked_msg_match(msg);
 }
@@ -105,7 +105,7 @@ static bool has_failed(const sr_kemi_eng_t *engine, int result)
 {
 	if (result >= 0)
 		return false;
-	return strcmp(engine->ename.s, "python") != 0 || kb_python_missed_function();
+	return strcmp(engine->ename.s, "python") != 0 || kb_python_error_is_missing_function();
 }
 
 static bool run_callback(struct sip_msg *msg, const char *callback, const char *event)
@@ -146,16 +146,16 @@ void kb_event_route_run(int index)
 	run(index, NULL, NULL);
 }
 
-bool kb_event_callback_run(const char *callback, const char *event)
+bool kb_event_route_run_callback(const char *callback, const char *event)
 {
 	return run(-1, callback, event);
 }
 
-void kb_event_run_by_name(const char *callback, const char *event)
+void kb_event_route_run_by_name(const char *callback, const char *event)
 {
 	int index = kb_event_route_index(event, NULL);
 	if (callback && callback[0])
-		kb_event_callback_run(callback, event);
+		kb_event_route_run_callback(callback, event);
 	else if (index >= 0)
 		kb_event_route_run(index);
 }

@@ -15,13 +15,13 @@ void kb_event_route_run(int index);
 
 /* Calls the KEMI function `callback` of the configuration script with the event's name. False, with a log line that
  * names both, when there is no such function, or it failed. */
-bool kb_event_callback_run(const char *callback, const char *event);
+bool kb_event_route_run_callback(const char *callback, const char *event);
 
 /* The route if there is one, else the callback when it is set (NULL or "": not). */
-void kb_event_run_by_name(const char *callback, const char *event);
+void kb_event_route_run_by_name(const char *callback, const char *event);
 
 /* True when no SIP message stands behind it: it is that of these functions, or of another module's events and timers.
  */
-bool kb_event_is_faked(struct sip_msg *msg);
+bool kb_event_route_is_faked(struct sip_msg *msg);
 
 #endif

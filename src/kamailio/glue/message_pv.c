@@ -3,13 +3,13 @@
 #include "core/message.h"
 #include "kamailio/glue/script.h"
 
-int kb_pv_text(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value, struct kb_slice slice)
+int kb_message_pv_text(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value, struct kb_slice slice)
 {
-	str s = kb_str_of_slice(slice);
+	str s = kb_str_from_slice(slice);
 	return slice.p ? pv_get_strval(msg, parameter, value, &s) : pv_get_null(msg, parameter, value);
 }
 
-int kb_pv_entry(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value, struct kb_slice list)
+int kb_message_pv_entry(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value, struct kb_slice list)
 {
 	str wanted = parameter->pvn.u.isname.name.s;
 	pv_value_t named;
@@ -18,10 +18,10 @@ int kb_pv_entry(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value, s
 			return pv_get_null(msg, parameter, value);
 		wanted = named.rs;
 	}
-	return kb_pv_text(msg, parameter, value, kb_headers_find(list, kb_slice_of_str(&wanted)));
+	return kb_message_pv_text(msg, parameter, value, kb_headers_find(list, kb_str_to_slice(&wanted)));
 }
 
-int kb_pv_parse_name(pv_spec_t *spec, str *name)
+int kb_message_pv_parse_name(pv_spec_t *spec, str *name)
 {
 	if (name->len > 0 && name->s[0] == PV_MARKER)
 		return pv_parse_avp_name(spec, name);

@@ -28,7 +28,7 @@ bool kb_policy_reload_due(void)
 	return due;
 }
 
-void kb_rpc_policy_reload(rpc_t *rpc, void *context, const char *file, bool (*loads)(struct kb_buf *why))
+void kb_policy_reload_rpc(rpc_t *rpc, void *context, const char *file, bool (*loads)(struct kb_buf *why))
 {
 	struct kb_buf why = {0};
 	if (!file || !file[0]) {

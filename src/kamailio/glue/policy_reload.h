@@ -19,6 +19,6 @@ bool kb_policy_reload_init(void);
 bool kb_policy_reload_due(void);
 
 /* The RPC command. `loads` says whether the file can be loaded now, and why not. */
-void kb_rpc_policy_reload(rpc_t *rpc, void *context, const char *file, bool (*loads)(struct kb_buf *why));
+void kb_policy_reload_rpc(rpc_t *rpc, void *context, const char *file, bool (*loads)(struct kb_buf *why));
 
 #endif

@@ -40,7 +40,7 @@ static const struct python *python(void)
 	return found.clear ? &found : NULL;
 }
 
-bool kb_python_missed_function(void)
+bool kb_python_error_is_missing_function(void)
 {
 	const struct python *p = python();
 	if (!p)

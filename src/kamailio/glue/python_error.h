@@ -8,6 +8,6 @@
  * error behind when it is none (a function that returns nothing gives None), as it does when there is no such function:
  * the next function that it calls would then fail at the first thing that it does. This takes the error away. True when
  * it says that there is no such function. */
-bool kb_python_missed_function(void);
+bool kb_python_error_is_missing_function(void);
 
 #endif

@@ -34,7 +34,7 @@ bool kb_statistics_register(const char *group, const struct kb_statistic *list)
 /* -- answers -- */
 
 /* RPC numbers have 32 bits; what is larger goes as text. */
-void kb_rpc_number(rpc_t *rpc, void *structure, const char *name, uint64_t value)
+void kb_report_number(rpc_t *rpc, void *structure, const char *name, uint64_t value)
 {
 	if (value <= INT_MAX)
 		rpc->struct_add(structure, "d", (char *)(uintptr_t)name, (int)value);
@@ -67,11 +67,11 @@ static void *add_structure(rpc_t *rpc, void *context)
 	return NULL;
 }
 
-void kb_rpc_statistics(rpc_t *rpc, void *context, const struct kb_statistic *list)
+void kb_report_statistics(rpc_t *rpc, void *context, const struct kb_statistic *list)
 {
 	void *structure = add_structure(rpc, context);
 	for (const struct kb_statistic *s = list; structure && s->name; s++)
-		kb_rpc_number(rpc, structure, s->name, s->read(s->argument));
+		kb_report_number(rpc, structure, s->name, s->read(s->argument));
 }
 
 /* -- connections -- */
@@ -100,16 +100,16 @@ static void add_connection(rpc_t *rpc, void *structure, const struct kb_connecti
 	add_line(rpc, structure, "address", &c->address);
 	rpc->struct_add(structure, "s", "state", (char *)(uintptr_t)state_name(state));
 	add_since(rpc, structure, kb_counted(&c->since_s));
-	kb_rpc_number(rpc, structure, "reconnects", kb_reconnects_of(c));
-	kb_rpc_number(rpc, structure, "failed_attempts", kb_counted(&c->failed));
+	kb_report_number(rpc, structure, "reconnects", kb_counts_reconnects_of(c));
+	kb_report_number(rpc, structure, "failed_attempts", kb_counted(&c->failed));
 	add_line(rpc, structure, "last_error", &c->error);
-	kb_rpc_number(rpc, structure, "messages_in", kb_counted(&c->messages_in));
-	kb_rpc_number(rpc, structure, "bytes_in", kb_counted(&c->bytes_in));
-	kb_rpc_number(rpc, structure, "messages_out", kb_counted(&c->messages_out));
-	kb_rpc_number(rpc, structure, "bytes_out", kb_counted(&c->bytes_out));
+	kb_report_number(rpc, structure, "messages_in", kb_counted(&c->messages_in));
+	kb_report_number(rpc, structure, "bytes_in", kb_counted(&c->bytes_in));
+	kb_report_number(rpc, structure, "messages_out", kb_counted(&c->messages_out));
+	kb_report_number(rpc, structure, "bytes_out", kb_counted(&c->bytes_out));
 }
 
-void kb_rpc_connections(rpc_t *rpc, void *context)
+void kb_report_connections(rpc_t *rpc, void *context)
 {
 	const struct kb_traffic *traffic = kb_counts_traffic();
 	for (size_t i = 0; i < kb_traffic_connections(traffic); i++) {
@@ -141,21 +141,21 @@ static void add_state(
 
 static void add_queue_outcomes(rpc_t *rpc, void *structure, const struct kb_subscription_traffic *s)
 {
-	kb_rpc_number(rpc, structure, "redelivered", kb_counted(&s->redelivered));
-	kb_rpc_number(rpc, structure, "acked", kb_counted(&s->acked));
-	kb_rpc_number(rpc, structure, "rejected", kb_counted(&s->rejected));
-	kb_rpc_number(rpc, structure, "requeued", kb_counted(&s->requeued));
-	kb_rpc_number(rpc, structure, "dropped_too_large", kb_counted(&s->dropped[KB_DROP_TOO_LARGE]));
-	kb_rpc_number(rpc, structure, "dropped_unreadable", kb_counted(&s->dropped[KB_DROP_UNREADABLE]));
+	kb_report_number(rpc, structure, "redelivered", kb_counted(&s->redelivered));
+	kb_report_number(rpc, structure, "acked", kb_counted(&s->acked));
+	kb_report_number(rpc, structure, "rejected", kb_counted(&s->rejected));
+	kb_report_number(rpc, structure, "requeued", kb_counted(&s->requeued));
+	kb_report_number(rpc, structure, "dropped_too_large", kb_counted(&s->dropped[KB_DROP_TOO_LARGE]));
+	kb_report_number(rpc, structure, "dropped_unreadable", kb_counted(&s->dropped[KB_DROP_UNREADABLE]));
 }
 
 static void add_stream_outcomes(rpc_t *rpc, void *structure, const struct kb_subscription_traffic *s)
 {
-	kb_rpc_number(rpc, structure, "redelivered", kb_counted(&s->redelivered));
-	kb_rpc_number(rpc, structure, "acked", kb_counted(&s->acked));
-	kb_rpc_number(rpc, structure, "terminated", kb_counted(&s->rejected));
-	kb_rpc_number(rpc, structure, "naked", kb_counted(&s->requeued));
-	kb_rpc_number(rpc, structure, "pending", kb_counted(&s->pending));
+	kb_report_number(rpc, structure, "redelivered", kb_counted(&s->redelivered));
+	kb_report_number(rpc, structure, "acked", kb_counted(&s->acked));
+	kb_report_number(rpc, structure, "terminated", kb_counted(&s->rejected));
+	kb_report_number(rpc, structure, "naked", kb_counted(&s->requeued));
+	kb_report_number(rpc, structure, "pending", kb_counted(&s->pending));
 }
 
 static void add_subscription(rpc_t *rpc, void *context, const struct kb_connection *c,
@@ -166,12 +166,12 @@ static void add_subscription(rpc_t *rpc, void *context, const struct kb_connecti
 		return;
 	add_names(rpc, structure, s, kind);
 	add_state(rpc, structure, c, s);
-	kb_rpc_number(rpc, structure, "delivered", kb_counted(&s->delivered));
+	kb_report_number(rpc, structure, "delivered", kb_counted(&s->delivered));
 	(kind == KB_REPORT_QUEUES ? add_queue_outcomes : add_stream_outcomes)(rpc, structure, s);
-	kb_rpc_number(rpc, structure, "dropped_no_route", kb_counted(&s->dropped[KB_DROP_NO_ROUTE]));
+	kb_report_number(rpc, structure, "dropped_no_route", kb_counted(&s->dropped[KB_DROP_NO_ROUTE]));
 }
 
-void kb_rpc_subscriptions(rpc_t *rpc, void *context, enum kb_report_kind kind)
+void kb_report_subscriptions(rpc_t *rpc, void *context, enum kb_report_kind kind)
 {
 	const struct kb_traffic *traffic = kb_counts_traffic();
 	for (size_t i = 0; i < kb_traffic_connections(traffic); i++) {
@@ -196,34 +196,34 @@ static void add_buckets(rpc_t *rpc, void *structure, const struct kb_histogram *
 		if (!h->buckets[i])
 			continue;
 		snprintf(name, sizeof name, "%llu", (unsigned long long)kb_histogram_least(i + 1));
-		kb_rpc_number(rpc, buckets, name, h->buckets[i]);
+		kb_report_number(rpc, buckets, name, h->buckets[i]);
 	}
 }
 
 static void add_times(rpc_t *rpc, void *structure, const struct kb_histogram *h)
 {
-	kb_rpc_number(rpc, structure, "mean_us", h->count ? h->sum_us / h->count : 0);
-	kb_rpc_number(rpc, structure, "p50_us", kb_histogram_percentile(h, 50));
-	kb_rpc_number(rpc, structure, "p90_us", kb_histogram_percentile(h, 90));
-	kb_rpc_number(rpc, structure, "p99_us", kb_histogram_percentile(h, 99));
+	kb_report_number(rpc, structure, "mean_us", h->count ? h->sum_us / h->count : 0);
+	kb_report_number(rpc, structure, "p50_us", kb_histogram_percentile(h, 50));
+	kb_report_number(rpc, structure, "p90_us", kb_histogram_percentile(h, 90));
+	kb_report_number(rpc, structure, "p99_us", kb_histogram_percentile(h, 99));
 	add_buckets(rpc, structure, h);
 }
 
-void *kb_rpc_questions(rpc_t *rpc, void *context, size_t first_column)
+void *kb_report_requests(rpc_t *rpc, void *context, size_t first_column)
 {
 	struct kb_histogram times;
-	bool ready = kb_questions_times(first_column, &times);
+	bool ready = kb_counts_request_times(first_column, &times);
 	void *structure = ready ? add_structure(rpc, context) : NULL;
 	if (!ready)
 		rpc->fault(context, 500, "not ready");
 	if (!structure)
 		return NULL;
-	kb_rpc_number(rpc, structure, "under_way", kb_counts_under_way(0));
-	kb_rpc_number(rpc, structure, "answered", kb_counts_of_processes(first_column + KB_QUESTIONS_ANSWERED));
-	kb_rpc_number(rpc, structure, "timeout", kb_counts_of_processes(first_column + KB_QUESTIONS_TIMEOUT));
-	kb_rpc_number(rpc, structure, "lost", kb_counts_of_processes(first_column + KB_QUESTIONS_LOST));
-	kb_rpc_number(rpc, structure, "too_large", kb_counts_of_processes(first_column + KB_QUESTIONS_TOO_LARGE));
-	kb_rpc_number(rpc, structure, "refused", kb_counts_of_processes(first_column + KB_QUESTIONS_REFUSED));
+	kb_report_number(rpc, structure, "under_way", kb_counts_requests_in_flight(0));
+	kb_report_number(rpc, structure, "answered", kb_counts_of_processes(first_column + KB_REQUESTS_REPLIED));
+	kb_report_number(rpc, structure, "timeout", kb_counts_of_processes(first_column + KB_REQUESTS_TIMEOUT));
+	kb_report_number(rpc, structure, "lost", kb_counts_of_processes(first_column + KB_REQUESTS_LOST));
+	kb_report_number(rpc, structure, "too_large", kb_counts_of_processes(first_column + KB_REQUESTS_TOO_LARGE));
+	kb_report_number(rpc, structure, "refused", kb_counts_of_processes(first_column + KB_REQUESTS_REFUSED));
 	add_times(rpc, structure, &times);
 	return structure;
 }

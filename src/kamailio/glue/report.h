@@ -20,15 +20,15 @@ bool kb_statistics_register(const char *group, const struct kb_statistic *list);
 
 /* -- RPC answers; list is as above -- */
 
-void kb_rpc_number(rpc_t *rpc, void *structure, const char *name, uint64_t value);
-void kb_rpc_statistics(rpc_t *rpc, void *context, const struct kb_statistic *list);
-void kb_rpc_connections(rpc_t *rpc, void *context);
+void kb_report_number(rpc_t *rpc, void *structure, const char *name, uint64_t value);
+void kb_report_statistics(rpc_t *rpc, void *context, const struct kb_statistic *list);
+void kb_report_connections(rpc_t *rpc, void *context);
 
 /* What a subscription is called, and which outcomes its deliveries can have. */
 enum kb_report_kind { KB_REPORT_QUEUES, KB_REPORT_SUBJECTS };
-void kb_rpc_subscriptions(rpc_t *rpc, void *context, enum kb_report_kind kind);
+void kb_report_subscriptions(rpc_t *rpc, void *context, enum kb_report_kind kind);
 
 /* The structure of the answer, for what a module adds to it; NULL: it could not be made, and the fault is told. */
-void *kb_rpc_questions(rpc_t *rpc, void *context, size_t first_column);
+void *kb_report_requests(rpc_t *rpc, void *context, size_t first_column);
 
 #endif

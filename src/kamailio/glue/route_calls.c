@@ -146,7 +146,7 @@ static bool in_routes(const struct route_list *list, const char *const names[])
 	return false;
 }
 
-bool kb_routes_call(const char *const names[])
+bool kb_route_calls_any(const char *const names[])
 {
 	return in_routes(&main_rt, names) || in_routes(&onreply_rt, names) || in_routes(&failure_rt, names) ||
 		   in_routes(&branch_rt, names) || in_routes(&onsend_rt, names) || in_routes(&event_rt, names);

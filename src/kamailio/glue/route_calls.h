@@ -7,6 +7,6 @@
 
 /* Whether any route calls one of these functions, a list that ends with NULL. From child_init(PROC_INIT) on: the core
  * has fixed the routes then, and rewritten their switches. */
-bool kb_routes_call(const char *const names[]);
+bool kb_route_calls_any(const char *const names[]);
 
 #endif

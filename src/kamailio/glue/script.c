@@ -44,7 +44,7 @@ static struct kb_buf *parameter_buffer(void)
 static bool copied(const str *from, struct kb_slice *text)
 {
 	struct kb_buf *copy = parameter_buffer();
-	kb_buf_append_slice(copy, kb_slice_of_str(from));
+	kb_buf_append_slice(copy, kb_str_to_slice(from));
 	*text = copy->n ? kb_buf_slice(copy) : kb_slice("", 0);
 	return !copy->failed;
 }
@@ -78,7 +78,7 @@ static bool variable_text(struct sip_msg *msg, pv_spec_t *variable, struct kb_sl
 	else if (!(value.flags & PV_VAL_STR))
 		*text = number_text(value.ri);
 	else if (stays(variable, &value))
-		*text = kb_slice_of_str(&value.rs);
+		*text = kb_str_to_slice(&value.rs);
 	else
 		return copied(&value.rs, text);
 	return true;
@@ -101,7 +101,7 @@ static bool other_text(struct sip_msg *msg, fparam_t *fixed, struct kb_slice *te
 {
 	str s = STR_NULL;
 	bool got = fixup_get_svalue(msg, (gparam_t *)fixed, &s) == 0;
-	*text = kb_slice_of_str(&s);
+	*text = kb_str_to_slice(&s);
 	return got;
 }
 
@@ -133,7 +133,7 @@ bool kb_script_get(struct sip_msg *msg, const char *function, const char *name, 
 int kb_script_set_text(pv_value_t *value, struct kb_slice text)
 {
 	memset(value, 0, sizeof *value);
-	value->rs = kb_str_of_slice(text);
+	value->rs = kb_str_from_slice(text);
 	value->flags = PV_VAL_STR;
 	return 0;
 }
@@ -290,7 +290,7 @@ int kb_fixup_text_target3_free(void **parameter, int number)
 	return number == 3 ? kb_fixup_target_free(parameter, number) : kb_fixup_text_free(parameter, number);
 }
 
-bool kb_kemi_is_there(void)
+bool kb_kemi_is_present(void)
 {
 	static const char *const engines[] = {"app_lua", "app_python", "app_python3", "app_python3s", "app_jsdt",
 		"app_ruby", "app_ruby_proc", "app_sqlang", "app_perl", "app_mono"};

@@ -12,12 +12,12 @@
 /* A function of any arity for cmd_export_t, which has one type for all. */
 #define KB_FUNCTION(function) ((cmd_function)(void (*)(void))(function))
 
-static inline struct kb_slice kb_slice_of_str(const str *s)
+static inline struct kb_slice kb_str_to_slice(const str *s)
 {
 	return (struct kb_slice){s->s, s->s && s->len > 0 ? (size_t)s->len : 0};
 }
 
-static inline str kb_str_of_slice(struct kb_slice s)
+static inline str kb_str_from_slice(struct kb_slice s)
 {
 	return (str){(char *)(uintptr_t)s.p, (int)s.n};
 }
@@ -41,7 +41,7 @@ int kb_script_set_json(struct sip_msg *msg, pv_value_t *value, struct kb_json_va
 int kb_script_assign(struct sip_msg *msg, pv_spec_t *target, pv_value_t *value);
 
 /* After the configuration was read: whether a KEMI script may call what no route does. */
-bool kb_kemi_is_there(void);
+bool kb_kemi_is_present(void);
 
 /* Fix-up of a parameter that is a string with pseudo-variables, or an expression, whose value may hold NUL bytes. */
 int kb_fixup_text(void **parameter, int number);

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-bool kb_setting_in_range(const char *name, int value, int least, int most)
+bool kb_settings_in_range(const char *name, int value, int least, int most)
 {
 	if (value >= least && value <= most)
 		return true;
@@ -14,7 +14,7 @@ bool kb_setting_in_range(const char *name, int value, int least, int most)
 	return false;
 }
 
-const char *kb_setting_without_password(const char *url)
+const char *kb_settings_without_password(const char *url)
 {
 	static char shown[300];
 	const char *scheme = strstr(url, "://"), *at = strrchr(url, '@');
@@ -26,7 +26,7 @@ const char *kb_setting_without_password(const char *url)
 	return shown;
 }
 
-bool kb_bound_deeply(int *dlflags)
+bool kb_deep_bind_ensure(int *dlflags)
 {
 	bool bound = *dlflags & RTLD_DEEPBIND;
 	*dlflags |= RTLD_DEEPBIND;

@@ -36,7 +36,7 @@ static bool load(const char *function)
 
 bool kb_suspend_init(const char *function, const char *const names[], bool *wanted)
 {
-	*wanted = kb_routes_call(names) || (kb_kemi_is_there() && module_loaded("tm"));
+	*wanted = kb_route_calls_any(names) || (kb_kemi_is_present() && module_loaded("tm"));
 	return !*wanted || load(function);
 }
 
@@ -103,7 +103,7 @@ static bool has_transaction(void)
 enum kb_suspending kb_suspend_look(const char *function, struct sip_msg *msg)
 {
 	static struct kb_log_limit faked;
-	if (kb_event_is_faked(msg)) {
+	if (kb_event_route_is_faked(msg)) {
 		kb_log_limited(&faked, KB_LOG_ERROR,
 			"%s: there is no SIP request to suspend, as in event routes and timers: nothing is asked", function);
 		return KB_NOT_SUSPENDED;

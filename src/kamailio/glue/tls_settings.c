@@ -18,7 +18,7 @@ bool kb_tls_settings_check(
 	return !wrong;
 }
 
-const char *kb_tls_file(const char *name)
+const char *kb_tls_settings_file(const char *name)
 {
 	return name && name[0] ? name : NULL;
 }

@@ -12,6 +12,6 @@ bool kb_tls_settings_check(
 	const struct kb_tls_options *tls, const char *prefix, const char *verify_peer, const char *verify_name);
 
 /* "", which is how a configuration unsets a file, is NULL. */
-const char *kb_tls_file(const char *name);
+const char *kb_tls_settings_file(const char *name);
 
 #endif

@@ -75,12 +75,12 @@ int kz_async_query5(
 int kz_async_query_kemi(
 	struct sip_msg *msg, str *exchange, str *routing_key, str *payload, str *on_reply, str *on_failure)
 {
-	struct kz_request_parameters p = {.exchange = kb_slice_of_str(exchange),
-		.routing_key = kb_slice_of_str(routing_key),
-		.payload = kb_slice_of_str(payload)};
+	struct kz_request_parameters p = {.exchange = kb_str_to_slice(exchange),
+		.routing_key = kb_str_to_slice(routing_key),
+		.payload = kb_str_to_slice(payload)};
 	struct kb_suspended s = {0};
 	if (!kb_suspend_is_loaded(function) ||
-		!kb_suspend_find_callbacks(function, kb_slice_of_str(on_reply), kb_slice_of_str(on_failure), &s))
+		!kb_suspend_find_callbacks(function, kb_str_to_slice(on_reply), kb_str_to_slice(on_failure), &s))
 		return kz_request_refuse();
 	return request(msg, &p, &s);
 }

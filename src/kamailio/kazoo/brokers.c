@@ -26,9 +26,9 @@ enum { NAME_BYTES = 300 };
 static struct kb_tls_options tls_of_settings(void)
 {
 	const struct kz_settings *s = kz_settings();
-	return (struct kb_tls_options){.ca_file = kb_tls_file(s->tls_ca),
-		.cert_file = kb_tls_file(s->tls_cert),
-		.key_file = kb_tls_file(s->tls_key),
+	return (struct kb_tls_options){.ca_file = kb_tls_settings_file(s->tls_ca),
+		.cert_file = kb_tls_settings_file(s->tls_cert),
+		.key_file = kb_tls_settings_file(s->tls_key),
 		.any_peer = !s->tls_verify_peer,
 		.any_name = !s->tls_verify_hostname,
 		.ca_name = "amqps_ca_cert",
@@ -69,13 +69,13 @@ static void name_connection(char name[NAME_BYTES], const char *what, size_t zone
 static struct kb_publisher publisher_of(size_t zone, const char *what, enum kz_source source, const char *name)
 {
 	return (struct kb_publisher){.api = &kb_amqp,
-		.config = config_of(KB_ROLE_PUBLISH, zone, what, kz_inbox(source, zone), name),
+		.config = config_of(KB_ROLE_PUBLISH, zone, what, kz_inboxes_get(source, zone), name),
 		.outbox = kz_message_outbox(),
-		.inbox = kz_inbox(source, zone),
+		.inbox = kz_inboxes_get(source, zone),
 		.zone = kz_zone(zone)->name,
 		.name = what,
 		.batch = (unsigned)kz_settings()->internal_loop_count,
-		.timeout_ms = kz_milliseconds(kz_settings()->interprocess_timeout),
+		.timeout_ms = kz_settings_milliseconds(kz_settings()->interprocess_timeout),
 		.retry_ms = kz_settings()->nack_retry_ms,
 		.tick = kb_process_tick,
 		.drain_ms = KB_PROCESS_DRAIN_MS,
@@ -105,7 +105,7 @@ static void requester_main(void *argument)
 	struct kb_requester requester = {.bus = &kb_amqp_reply_queue,
 		.context = &queue,
 		.replies = kz_requester_replies(),
-		.publisher = publisher_of(zone, "questions", KZ_FROM_QUESTIONS, name)};
+		.publisher = publisher_of(zone, "questions", KZ_FROM_REQUESTER, name)};
 	requester.publisher.reader = kz_message_request_reader();
 	kb_requester_run(&requester);
 }
@@ -131,13 +131,13 @@ static void consumer_main(void *argument)
 	char name[NAME_BYTES];
 	name_connection(name, "consumer", zone);
 	struct kb_consumer c = {.api = &kb_amqp,
-		.config = config_of(KB_ROLE_CONSUME, zone, "consumer", kz_inbox(KZ_FROM_CONSUMER, zone), name),
-		.inbox = kz_inbox(KZ_FROM_CONSUMER, zone),
+		.config = config_of(KB_ROLE_CONSUME, zone, "consumer", kz_inboxes_get(KZ_FROM_CONSUMER, zone), name),
+		.inbox = kz_inboxes_get(KZ_FROM_CONSUMER, zone),
 		.federated_only = zone != KZ_PRIMARY,
 		.ack_batch = (unsigned)kz_settings()->ack_loop_count,
 		.deliver_batch = (unsigned)kz_settings()->consumer_loop_count,
-		.ack_timeout_ms = kz_milliseconds(kz_settings()->ack_timeout),
-		.read_timeout_ms = kz_milliseconds(kz_settings()->waitframe_timeout),
+		.ack_timeout_ms = kz_settings_milliseconds(kz_settings()->ack_timeout),
+		.read_timeout_ms = kz_settings_milliseconds(kz_settings()->waitframe_timeout),
 		.drain_backlog = kz_settings()->consume_messages_on_reconnect,
 		.single_worker_for_backlog = kz_settings()->single_consumer_on_reconnect,
 		.zone = kz_zone(zone)->name,
@@ -171,7 +171,7 @@ bool kz_brokers_check(void)
 	struct kb_broker *broker = kb_amqp.open(&config, &(struct kb_broker_events){0}, &bad);
 	if (!broker)
 		LM_ERR("amqp_connection: \"%s\" cannot be used: the line above says why\n",
-			kb_setting_without_password(config.urls[bad]));
+			kb_settings_without_password(config.urls[bad]));
 	kb_amqp.close(broker);
 	return broker && (!any_tls() || check_tls());
 }

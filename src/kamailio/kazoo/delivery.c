@@ -73,85 +73,85 @@ static int settle(const char *function, enum kb_outcome outcome)
 	return 1;
 }
 
-int kz_kemi_ack(struct sip_msg *msg)
+int kz_delivery_ack_kemi(struct sip_msg *msg)
 {
 	(void)msg;
 	return settle("kazoo_ack", KB_DONE);
 }
 
-int kz_kemi_reject(struct sip_msg *msg)
+int kz_delivery_reject_kemi(struct sip_msg *msg)
 {
 	(void)msg;
 	return settle("kazoo_reject", KB_REJECTED);
 }
 
-int kz_kemi_requeue(struct sip_msg *msg)
+int kz_delivery_requeue_kemi(struct sip_msg *msg)
 {
 	(void)msg;
 	return settle("kazoo_requeue", KB_REQUEUE);
 }
 
-int kz_ack(struct sip_msg *msg, char *unused1, char *unused2)
+int kz_delivery_ack(struct sip_msg *msg, char *unused1, char *unused2)
 {
 	(void)unused1, (void)unused2;
-	return kz_kemi_ack(msg);
+	return kz_delivery_ack_kemi(msg);
 }
 
-int kz_reject(struct sip_msg *msg, char *unused1, char *unused2)
+int kz_delivery_reject(struct sip_msg *msg, char *unused1, char *unused2)
 {
 	(void)unused1, (void)unused2;
-	return kz_kemi_reject(msg);
+	return kz_delivery_reject_kemi(msg);
 }
 
-int kz_requeue(struct sip_msg *msg, char *unused1, char *unused2)
+int kz_delivery_requeue(struct sip_msg *msg, char *unused1, char *unused2)
 {
 	(void)unused1, (void)unused2;
-	return kz_kemi_requeue(msg);
+	return kz_delivery_requeue_kemi(msg);
 }
 
 /* -- pseudo-variables -- */
 
-int kz_pv_payload(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
+int kz_delivery_pv_payload(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
 {
-	return kb_pv_text(msg, parameter, value, current.payload);
+	return kb_message_pv_text(msg, parameter, value, current.payload);
 }
 
 /* The module's own events came from no exchange and no queue. */
 static int text_of_delivery(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value, struct kb_slice slice)
 {
-	return current.subscription ? kb_pv_text(msg, parameter, value, slice) : pv_get_null(msg, parameter, value);
+	return current.subscription ? kb_message_pv_text(msg, parameter, value, slice) : pv_get_null(msg, parameter, value);
 }
 
-int kz_pv_routing_key(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
+int kz_delivery_pv_routing_key(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
 {
 	return text_of_delivery(msg, parameter, value, message.key);
 }
 
-int kz_pv_exchange(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
+int kz_delivery_pv_exchange(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
 {
 	return text_of_delivery(msg, parameter, value, message.exchange);
 }
 
-int kz_pv_queue(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
+int kz_delivery_pv_queue(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
 {
 	if (!current.subscription)
 		return pv_get_null(msg, parameter, value);
-	return kb_pv_text(msg, parameter, value, kb_slice_from(current.subscription->queue.name));
+	return kb_message_pv_text(msg, parameter, value, kb_slice_from(current.subscription->queue.name));
 }
 
-int kz_pv_redelivered(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
+int kz_delivery_pv_redelivered(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
 {
 	if (!current.subscription)
 		return pv_get_null(msg, parameter, value);
 	return pv_get_sintval(msg, parameter, value, message.origin.flags & KB_REDELIVERED ? 1 : 0);
 }
 
-int kz_pv_header(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
+int kz_delivery_pv_header(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
 {
-	return kb_pv_entry(msg, parameter, value, message.headers);
+	return kb_message_pv_entry(msg, parameter, value, message.headers);
 }
 
-int kz_pv_property(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
+int kz_delivery_pv_property(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
 {
-	return kb_pv_entry(msg, parameter, value, message.properties);
+	return kb_message_pv_entry(msg, parameter, value, message.properties);
 }

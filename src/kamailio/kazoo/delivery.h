@@ -26,20 +26,20 @@ void kz_delivery_end(enum kb_outcome outcome);
 struct kb_slice kz_delivery_payload(void);
 
 /* kazoo_ack(), kazoo_reject(), kazoo_requeue(): at once, and only once for a message. */
-int kz_ack(struct sip_msg *msg, char *unused1, char *unused2);
-int kz_reject(struct sip_msg *msg, char *unused1, char *unused2);
-int kz_requeue(struct sip_msg *msg, char *unused1, char *unused2);
-int kz_kemi_ack(struct sip_msg *msg);
-int kz_kemi_reject(struct sip_msg *msg);
-int kz_kemi_requeue(struct sip_msg *msg);
+int kz_delivery_ack(struct sip_msg *msg, char *unused1, char *unused2);
+int kz_delivery_reject(struct sip_msg *msg, char *unused1, char *unused2);
+int kz_delivery_requeue(struct sip_msg *msg, char *unused1, char *unused2);
+int kz_delivery_ack_kemi(struct sip_msg *msg);
+int kz_delivery_reject_kemi(struct sip_msg *msg);
+int kz_delivery_requeue_kemi(struct sip_msg *msg);
 
 /* $kzE, $kzRK, $kzEx, $kzQueue, $kzRedelivered, $kzHdr(name), $kzProp(name): null outside of an event. */
-int kz_pv_payload(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
-int kz_pv_routing_key(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
-int kz_pv_exchange(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
-int kz_pv_queue(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
-int kz_pv_redelivered(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
-int kz_pv_header(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
-int kz_pv_property(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+int kz_delivery_pv_payload(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+int kz_delivery_pv_routing_key(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+int kz_delivery_pv_exchange(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+int kz_delivery_pv_queue(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+int kz_delivery_pv_redelivered(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+int kz_delivery_pv_header(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+int kz_delivery_pv_property(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
 
 #endif

@@ -50,7 +50,7 @@ static struct kb_slice now_text(void)
 	return kb_slice(text, (size_t)n);
 }
 
-bool kz_receive_payload(size_t zone, struct kb_slice payload, struct kb_buf *out, struct kb_json_error *error)
+bool kz_reception_payload(size_t zone, struct kb_slice payload, struct kb_buf *out, struct kb_json_error *error)
 {
 	const struct kz_zone *from = kz_zone(zone);
 	const struct kb_json_edit edits[] = {
@@ -100,7 +100,7 @@ static enum kb_outcome run_route(
 	if (has_callback()) {
 		if (!readable)
 			return drop_unreadable(w, m, error);
-		kb_event_callback_run(kz_settings()->event_callback, "kazoo:consumer-event");
+		kb_event_route_run_callback(kz_settings()->event_callback, "kazoo:consumer-event");
 		return KB_DONE;
 	}
 	int route = kb_policy_route(w->policy, m, kz_delivery_payload());
@@ -125,7 +125,7 @@ static void handle(struct worker *w, struct kb_record *record, const struct kb_m
 {
 	struct kb_json_error error = {0};
 	bool own_event = m->origin.subscription == KB_ORIGIN_EVENT;
-	bool readable = own_event || kz_receive_payload(m->origin.broker, m->payload, &w->payload, &error);
+	bool readable = own_event || kz_reception_payload(m->origin.broker, m->payload, &w->payload, &error);
 	const struct kb_message *current = kz_delivery_begin(&(struct kz_delivery){.inbox = inboxes[w->turn],
 		.worker = w->index,
 		.record = record,
@@ -256,7 +256,7 @@ bool kz_event_check_policy(void)
 	return policy != NULL;
 }
 
-struct kb_inbox *kz_inbox(enum kz_source source, size_t zone)
+struct kb_inbox *kz_inboxes_get(enum kz_source source, size_t zone)
 {
 	return inboxes[(size_t)source * kz_zones() + zone];
 }

@@ -8,7 +8,7 @@
 #include "core/json.h"
 
 /* A payload as routes see it, with the fields of the reception. */
-bool kz_receive_payload(size_t zone, struct kb_slice payload, struct kb_buf *out, struct kb_json_error *error);
+bool kz_reception_payload(size_t zone, struct kb_slice payload, struct kb_buf *out, struct kb_json_error *error);
 
 /* In mod_init: what is wrong with the policy stops the start, with a log line. */
 bool kz_event_check_policy(void);
@@ -20,8 +20,8 @@ bool kz_event_policy_loads(struct kb_buf *why);
 bool kz_event_init(void);
 
 /* What each process with a connection to a zone hands to the workers; questions are for the primary one alone. */
-enum kz_source { KZ_FROM_CONSUMER, KZ_FROM_PUBLISHER, KZ_FROM_QUESTIONS };
-struct kb_inbox *kz_inbox(enum kz_source source, size_t zone);
+enum kz_source { KZ_FROM_CONSUMER, KZ_FROM_PUBLISHER, KZ_FROM_REQUESTER };
+struct kb_inbox *kz_inboxes_get(enum kz_source source, size_t zone);
 
 /* Forks the workers; in child_init(PROC_MAIN), after mod-init ran. */
 bool kz_event_fork(void);

@@ -42,9 +42,9 @@ static cmd_export_t functions[] = {
 	{"kazoo_query_async", KB_FUNCTION(kz_async_query6), 6, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
 	{"kazoo_subscribe", KB_FUNCTION(kz_subscribe1), 1, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
 	{"kazoo_subscribe", KB_FUNCTION(kz_subscribe4), 4, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
-	{"kazoo_ack", kz_ack, 0, NULL, NULL, ANY_ROUTE},
-	{"kazoo_reject", kz_reject, 0, NULL, NULL, ANY_ROUTE},
-	{"kazoo_requeue", kz_requeue, 0, NULL, NULL, ANY_ROUTE},
+	{"kazoo_ack", kz_delivery_ack, 0, NULL, NULL, ANY_ROUTE},
+	{"kazoo_reject", kz_delivery_reject, 0, NULL, NULL, ANY_ROUTE},
+	{"kazoo_requeue", kz_delivery_requeue, 0, NULL, NULL, ANY_ROUTE},
 	{"kazoo_json", KB_FUNCTION(kz_json), 3, kb_fixup_text_target3, kb_fixup_text_target3_free, ANY_ROUTE},
 	{"kazoo_json_keys", KB_FUNCTION(kz_json_keys), 3, kb_fixup_text_target3, kb_fixup_text_target3_free, ANY_ROUTE},
 	{"kazoo_encode", KB_FUNCTION(kz_encode), 2, kb_fixup_text_target2, kb_fixup_text_target2_free, ANY_ROUTE},
@@ -52,19 +52,19 @@ static cmd_export_t functions[] = {
 };
 
 static pv_export_t variables[] = {
-	{{"kzE", 3}, PVT_OTHER, kz_pv_payload, 0, 0, 0, 0, 0},
-	{{"kzEx", 4}, PVT_OTHER, kz_pv_exchange, 0, 0, 0, 0, 0},
-	{{"kzHdr", 5}, PVT_OTHER, kz_pv_header, 0, kb_pv_parse_name, 0, 0, 0},
-	{{"kzProp", 6}, PVT_OTHER, kz_pv_property, 0, kb_pv_parse_name, 0, 0, 0},
-	{{"kzQueue", 7}, PVT_OTHER, kz_pv_queue, 0, 0, 0, 0, 0},
+	{{"kzE", 3}, PVT_OTHER, kz_delivery_pv_payload, 0, 0, 0, 0, 0},
+	{{"kzEx", 4}, PVT_OTHER, kz_delivery_pv_exchange, 0, 0, 0, 0, 0},
+	{{"kzHdr", 5}, PVT_OTHER, kz_delivery_pv_header, 0, kb_message_pv_parse_name, 0, 0, 0},
+	{{"kzProp", 6}, PVT_OTHER, kz_delivery_pv_property, 0, kb_message_pv_parse_name, 0, 0, 0},
+	{{"kzQueue", 7}, PVT_OTHER, kz_delivery_pv_queue, 0, 0, 0, 0, 0},
 	{{"kzR", 3}, PVT_OTHER, kz_request_pv_result, 0, 0, 0, 0, 0},
-	{{"kzRK", 4}, PVT_OTHER, kz_pv_routing_key, 0, 0, 0, 0, 0},
-	{{"kzRedelivered", 13}, PVT_OTHER, kz_pv_redelivered, 0, 0, 0, 0, 0},
+	{{"kzRK", 4}, PVT_OTHER, kz_delivery_pv_routing_key, 0, 0, 0, 0, 0},
+	{{"kzRedelivered", 13}, PVT_OTHER, kz_delivery_pv_redelivered, 0, 0, 0, 0, 0},
 	{{0, 0}, 0, 0, 0, 0, 0, 0, 0},
 };
 
 static tr_export_t transformations[] = {
-	{{"kz", 2}, kb_parse_transformation},
+	{{"kz", 2}, kz_transformations_parse},
 	{{0, 0}, 0},
 };
 
@@ -73,12 +73,12 @@ static tr_export_t transformations[] = {
 		str_init("kazoo"), str_init(name), SR_KEMIP_INT, (void *)function, __VA_ARGS__                                 \
 	}
 static sr_kemi_t kemi[] = {
-	KEMI("kazoo_publish", kz_kemi_publish, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
-	KEMI("kazoo_publish_headers", kz_kemi_publish_headers, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
-	KEMI("kazoo_publish_properties", kz_kemi_publish_properties,
+	KEMI("kazoo_publish", kz_publish_kemi, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("kazoo_publish_headers", kz_publish_kemi_headers, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("kazoo_publish_properties", kz_publish_kemi_properties,
 		{SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
-	KEMI("kazoo_publish_wait", kz_kemi_publish_wait, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_INT}),
-	KEMI("kazoo_publish_wait_properties", kz_kemi_publish_wait_properties,
+	KEMI("kazoo_publish_wait", kz_publish_kemi_wait, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_INT}),
+	KEMI("kazoo_publish_wait_properties", kz_publish_kemi_wait_properties,
 		{SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
 	KEMI("kazoo_query", kz_query_kemi, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
 	KEMI("kazoo_query_headers", kz_query_kemi_headers, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
@@ -86,11 +86,11 @@ static sr_kemi_t kemi[] = {
 		{SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
 	KEMI("kazoo_query_async", kz_async_query_kemi,
 		{SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
-	KEMI("kazoo_ack", kz_kemi_ack, {0}),
-	KEMI("kazoo_reject", kz_kemi_reject, {0}),
-	KEMI("kazoo_requeue", kz_kemi_requeue, {0}),
-	KEMI("kazoo_subscribe", kz_kemi_subscribe, {SR_KEMIP_STR}),
-	KEMI("kazoo_subscribe_simple", kz_kemi_subscribe_simple, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("kazoo_ack", kz_delivery_ack_kemi, {0}),
+	KEMI("kazoo_reject", kz_delivery_reject_kemi, {0}),
+	KEMI("kazoo_requeue", kz_delivery_requeue_kemi, {0}),
+	KEMI("kazoo_subscribe", kz_subscribe_kemi, {SR_KEMIP_STR}),
+	KEMI("kazoo_subscribe_simple", kz_subscribe_kemi_simple, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
 	{{0, 0}, {0, 0}, 0, NULL, {0}},
 };
 
@@ -114,7 +114,7 @@ static int child_init(int rank)
 				   : -1;
 	if (rank != PROC_MAIN)
 		return 0;
-	kz_subscribe_run_mod_init();
+	kz_mod_init_run();
 	return kz_event_fork() && kz_async_fork() && kz_brokers_fork() ? 0 : -1;
 }
 
@@ -130,7 +130,7 @@ struct module_exports exports = {
 int mod_register(char *path, int *dlflags, void *reserved1, void *reserved2)
 {
 	(void)reserved1, (void)reserved2;
-	if (!kb_bound_deeply(dlflags))
+	if (!kb_deep_bind_ensure(dlflags))
 		return 0;
 	if (register_trans_mod(path, transformations) < 0)
 		return -1;

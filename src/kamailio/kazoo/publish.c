@@ -30,7 +30,7 @@ static int publish(const struct words *w)
 		(w->properties.n && !kz_message_add_properties(w->function, w->properties, &m)))
 		return -1;
 	int result = kz_message_send(w->function, &m);
-	bool wait = result == 1 && w->wait_ms && !kz_in_mod_init();
+	bool wait = result == 1 && w->wait_ms && !kz_mod_init_is_running();
 	return wait ? kz_message_await(w->function, &m, (unsigned)w->wait_ms) : result;
 }
 
@@ -111,38 +111,38 @@ int kz_publish_wait4(struct sip_msg *msg, char *exchange, char *routing_key, cha
 static struct words words_of(const str *exchange, const str *routing_key, const str *payload)
 {
 	return (struct words){.function = publish_name,
-		.exchange = kb_slice_of_str(exchange),
-		.routing_key = kb_slice_of_str(routing_key),
-		.payload = kb_slice_of_str(payload),
+		.exchange = kb_str_to_slice(exchange),
+		.routing_key = kb_str_to_slice(routing_key),
+		.payload = kb_str_to_slice(payload),
 		.wait_ms = kz_settings()->publish_wait_ms};
 }
 
-int kz_kemi_publish(struct sip_msg *msg, str *exchange, str *routing_key, str *payload)
+int kz_publish_kemi(struct sip_msg *msg, str *exchange, str *routing_key, str *payload)
 {
 	(void)msg;
 	struct words w = words_of(exchange, routing_key, payload);
 	return publish(&w);
 }
 
-int kz_kemi_publish_headers(struct sip_msg *msg, str *exchange, str *routing_key, str *payload, str *headers)
+int kz_publish_kemi_headers(struct sip_msg *msg, str *exchange, str *routing_key, str *payload, str *headers)
 {
 	(void)msg;
 	struct words w = words_of(exchange, routing_key, payload);
-	w.headers = kb_slice_of_str(headers);
+	w.headers = kb_str_to_slice(headers);
 	return publish(&w);
 }
 
-int kz_kemi_publish_properties(
+int kz_publish_kemi_properties(
 	struct sip_msg *msg, str *exchange, str *routing_key, str *payload, str *headers, str *properties)
 {
 	(void)msg;
 	struct words w = words_of(exchange, routing_key, payload);
-	w.headers = kb_slice_of_str(headers);
-	w.properties = kb_slice_of_str(properties);
+	w.headers = kb_str_to_slice(headers);
+	w.properties = kb_str_to_slice(properties);
 	return publish(&w);
 }
 
-int kz_kemi_publish_wait(struct sip_msg *msg, str *exchange, str *routing_key, str *payload, int timeout_ms)
+int kz_publish_kemi_wait(struct sip_msg *msg, str *exchange, str *routing_key, str *payload, int timeout_ms)
 {
 	(void)msg;
 	struct words w = words_of(exchange, routing_key, payload);
@@ -151,13 +151,13 @@ int kz_kemi_publish_wait(struct sip_msg *msg, str *exchange, str *routing_key, s
 	return check_wait(timeout_ms) ? publish(&w) : -1;
 }
 
-int kz_kemi_publish_wait_properties(
+int kz_publish_kemi_wait_properties(
 	struct sip_msg *msg, str *exchange, str *routing_key, str *payload, str *timeout_ms, str *headers, str *properties)
 {
 	(void)msg;
 	struct words w = words_of(exchange, routing_key, payload);
 	w.function = wait_name;
-	w.headers = kb_slice_of_str(headers);
-	w.properties = kb_slice_of_str(properties);
-	return read_wait(kb_slice_of_str(timeout_ms), &w.wait_ms) ? publish(&w) : -1;
+	w.headers = kb_str_to_slice(headers);
+	w.properties = kb_str_to_slice(properties);
+	return read_wait(kb_str_to_slice(timeout_ms), &w.wait_ms) ? publish(&w) : -1;
 }

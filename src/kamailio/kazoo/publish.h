@@ -12,12 +12,12 @@ int kz_publish_wait5(
 	struct sip_msg *msg, char *exchange, char *routing_key, char *payload, char *timeout_ms, char *headers);
 int kz_publish_wait6(struct sip_msg *msg, char *exchange, char *routing_key, char *payload, char *timeout_ms,
 	char *headers, char *properties);
-int kz_kemi_publish(struct sip_msg *msg, str *exchange, str *routing_key, str *payload);
-int kz_kemi_publish_headers(struct sip_msg *msg, str *exchange, str *routing_key, str *payload, str *headers);
-int kz_kemi_publish_properties(
+int kz_publish_kemi(struct sip_msg *msg, str *exchange, str *routing_key, str *payload);
+int kz_publish_kemi_headers(struct sip_msg *msg, str *exchange, str *routing_key, str *payload, str *headers);
+int kz_publish_kemi_properties(
 	struct sip_msg *msg, str *exchange, str *routing_key, str *payload, str *headers, str *properties);
-int kz_kemi_publish_wait(struct sip_msg *msg, str *exchange, str *routing_key, str *payload, int timeout_ms);
-int kz_kemi_publish_wait_properties(
+int kz_publish_kemi_wait(struct sip_msg *msg, str *exchange, str *routing_key, str *payload, int timeout_ms);
+int kz_publish_kemi_wait_properties(
 	struct sip_msg *msg, str *exchange, str *routing_key, str *payload, str *timeout_ms, str *headers, str *properties);
 
 #endif

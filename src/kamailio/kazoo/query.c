@@ -86,8 +86,8 @@ int kz_query3(struct sip_msg *msg, char *exchange, char *routing_key, char *payl
 
 int kz_query_kemi_headers(struct sip_msg *msg, str *exchange, str *routing_key, str *payload, str *headers)
 {
-	struct kz_request_parameters p = {kb_slice_of_str(exchange), kb_slice_of_str(routing_key), kb_slice_of_str(payload),
-		headers ? kb_slice_of_str(headers) : kb_slice(NULL, 0)};
+	struct kz_request_parameters p = {kb_str_to_slice(exchange), kb_str_to_slice(routing_key), kb_str_to_slice(payload),
+		headers ? kb_str_to_slice(headers) : kb_slice(NULL, 0)};
 	return show(msg, NULL, query(msg, &p));
 }
 

@@ -49,7 +49,7 @@ static uint64_t number_in(const pv_value_t *value)
 	uint64_t number = 0;
 	if (value->flags & PV_VAL_INT)
 		return value->ri > 0 ? (uint64_t)value->ri : 0;
-	return kb_number_read(kb_slice_of_str(&value->rs), INT32_MAX, &number) ? number : 0;
+	return kb_number_read(kb_str_to_slice(&value->rs), INT32_MAX, &number) ? number : 0;
 }
 
 /* A $var that nothing was assigned to is the integer 0, and sets no timeout. */
@@ -69,7 +69,7 @@ static uint64_t timeout_of_variable(struct sip_msg *msg)
 	uint64_t number = number_in(&value);
 	if (is_mistaken(&value, number))
 		kb_log_limited(&no_number, KB_LOG_WARNING, "amqp_query_timeout_avp: \"%.*s\" is no positive number: ignored",
-			KB_SLICE_FMT(kb_slice_of_str(&value.rs)));
+			KB_SLICE_FMT(kb_str_to_slice(&value.rs)));
 	return number < SECONDS_BELOW ? number * 1000 : number;
 }
 
@@ -190,7 +190,7 @@ static bool set_result(const char *function, struct kb_slice routing_key, struct
 	static struct kb_log_limit unreadable;
 	struct kb_json_error error;
 	kb_buf_clear(&result);
-	have_result = kz_receive_payload(KZ_PRIMARY, reply, &result, &error);
+	have_result = kz_reception_payload(KZ_PRIMARY, reply, &result, &error);
 	if (!have_result)
 		kb_log_limited(&unreadable, KB_LOG_WARNING,
 			"%s: the answer for \"%.*s\" is dropped, %s at byte %zu of %zu: %.*s", function, KB_SLICE_FMT(routing_key),
@@ -198,16 +198,16 @@ static bool set_result(const char *function, struct kb_slice routing_key, struct
 	return have_result;
 }
 
-static int failed(enum kb_question_column end, int64_t started_us, int outcome)
+static int failed(enum kb_request_column end, int64_t started_us, int outcome)
 {
-	kb_questions_ended(KZ_QUERIES, end, started_us);
+	kb_counts_request_ended(KZ_QUERIES, end, started_us);
 	return outcome;
 }
 
 static int received(const char *function, struct kb_slice routing_key, struct kb_slice reply, int64_t started_us)
 {
 	bool good = set_result(function, routing_key, reply);
-	kb_questions_ended(KZ_QUERIES, good ? KB_QUESTIONS_ANSWERED : KB_QUESTIONS_UNREADABLE, started_us);
+	kb_counts_request_ended(KZ_QUERIES, good ? KB_REQUESTS_REPLIED : KB_REQUESTS_UNREADABLE, started_us);
 	return good ? KZ_REPLIED : KZ_FAILED;
 }
 
@@ -220,20 +220,20 @@ int kz_request_ended(const char *function, struct kb_slice routing_key, enum kb_
 	case KB_REPLY_TIMEOUT:
 		kb_log_limited(
 			&timeouts, KB_LOG_WARNING, "%s: no answer in time for \"%.*s\"", function, KB_SLICE_FMT(routing_key));
-		return failed(KB_QUESTIONS_TIMEOUT, started_us, KZ_TIMEOUT);
+		return failed(KB_REQUESTS_TIMEOUT, started_us, KZ_TIMEOUT);
 	case KB_REPLY_UNROUTABLE:
 		kb_log_limited(&unroutable, KB_LOG_WARNING, "%s: the question for \"%.*s\" reached no queue", function,
 			KB_SLICE_FMT(routing_key));
-		return failed(KB_QUESTIONS_UNROUTABLE, started_us, KZ_UNROUTABLE);
+		return failed(KB_REQUESTS_UNROUTABLE, started_us, KZ_UNROUTABLE);
 	case KB_REPLY_TOO_LARGE:
 		kb_log_limited(&too_large, KB_LOG_ERROR,
 			"%s: the answer for \"%.*s\" is dropped, it has %zu bytes and there is room for %zu", function,
 			KB_SLICE_FMT(routing_key), reply.n, kb_replies_room(kz_requester_replies()));
-		return failed(KB_QUESTIONS_TOO_LARGE, started_us, KZ_TOO_LARGE);
+		return failed(KB_REQUESTS_TOO_LARGE, started_us, KZ_TOO_LARGE);
 	default:
 		kb_log_limited(&losses, KB_LOG_WARNING, "%s: the broker was lost before the answer came for \"%.*s\"", function,
 			KB_SLICE_FMT(routing_key));
-		return failed(KB_QUESTIONS_LOST, started_us, KZ_FAILED);
+		return failed(KB_REQUESTS_LOST, started_us, KZ_FAILED);
 	}
 }
 

@@ -9,32 +9,32 @@
 
 static void show_stats(rpc_t *rpc, void *context)
 {
-	kb_rpc_statistics(rpc, context, kz_statistics);
+	kb_report_statistics(rpc, context, kz_statistics);
 }
 
 static void show_connections(rpc_t *rpc, void *context)
 {
-	kb_rpc_connections(rpc, context);
+	kb_report_connections(rpc, context);
 }
 
 static void show_subscriptions(rpc_t *rpc, void *context)
 {
-	kb_rpc_subscriptions(rpc, context, KB_REPORT_QUEUES);
+	kb_report_subscriptions(rpc, context, KB_REPORT_QUEUES);
 }
 
 static void show_queries(rpc_t *rpc, void *context)
 {
-	void *structure = kb_rpc_questions(rpc, context, KZ_QUERIES);
+	void *structure = kb_report_requests(rpc, context, KZ_QUERIES);
 	if (!structure)
 		return;
-	kb_rpc_number(rpc, structure, "unroutable", kb_counts_of_processes(KZ_QUERIES_UNROUTABLE));
-	kb_rpc_number(rpc, structure, "unreadable", kb_counts_of_processes(KZ_QUERIES_UNREADABLE));
-	kb_rpc_number(rpc, structure, "unmatched", kb_counts_of_connections(offsetof(struct kb_connection, unmatched)));
+	kb_report_number(rpc, structure, "unroutable", kb_counts_of_processes(KZ_QUERIES_UNROUTABLE));
+	kb_report_number(rpc, structure, "unreadable", kb_counts_of_processes(KZ_QUERIES_UNREADABLE));
+	kb_report_number(rpc, structure, "unmatched", kb_counts_of_connections(offsetof(struct kb_connection, unmatched)));
 }
 
 static void reload_policy(rpc_t *rpc, void *context)
 {
-	kb_rpc_policy_reload(rpc, context, kz_settings()->lua_policy, kz_event_policy_loads);
+	kb_policy_reload_rpc(rpc, context, kz_settings()->lua_policy, kz_event_policy_loads);
 }
 
 #define DOC(text)                                                                                                      \

@@ -164,10 +164,10 @@ static bool timeout_in_range(const char *name, struct kz_timeout t)
 {
 	char part[64];
 	snprintf(part, sizeof part, "%s_sec", name);
-	if (!kb_setting_in_range(part, t.sec, 0, 3600))
+	if (!kb_settings_in_range(part, t.sec, 0, 3600))
 		return false;
 	snprintf(part, sizeof part, "%s_micro", name);
-	return kb_setting_in_range(part, t.micro, 0, 999999999);
+	return kb_settings_in_range(part, t.micro, 0, 999999999);
 }
 
 /* What would be over before it began makes no sense as a timeout. */
@@ -183,14 +183,14 @@ static bool is_timeout(const char *name, struct kz_timeout t)
 
 static bool flags_in_range(void)
 {
-	return kb_setting_in_range("amqps_verify_peer", settings.tls_verify_peer, 0, 1) &&
-		   kb_setting_in_range("amqps_verify_hostname", settings.tls_verify_hostname, 0, 1) &&
-		   kb_setting_in_range("use_federated_exchange", settings.use_federated_exchange, 0, 1) &&
-		   kb_setting_in_range("consume_messages_on_reconnect", settings.consume_messages_on_reconnect, 0, 1) &&
-		   kb_setting_in_range("single_consumer_on_reconnect", settings.single_consumer_on_reconnect, 0, 1);
+	return kb_settings_in_range("amqps_verify_peer", settings.tls_verify_peer, 0, 1) &&
+		   kb_settings_in_range("amqps_verify_hostname", settings.tls_verify_hostname, 0, 1) &&
+		   kb_settings_in_range("use_federated_exchange", settings.use_federated_exchange, 0, 1) &&
+		   kb_settings_in_range("consume_messages_on_reconnect", settings.consume_messages_on_reconnect, 0, 1) &&
+		   kb_settings_in_range("single_consumer_on_reconnect", settings.single_consumer_on_reconnect, 0, 1);
 }
 
-int kz_milliseconds(struct kz_timeout t)
+int kz_settings_milliseconds(struct kz_timeout t)
 {
 	int ms = t.sec * 1000 + t.micro / 1000;
 	return ms > 0 ? ms : 1; /* a loop that never sleeps would take a core */
@@ -210,14 +210,14 @@ static int worker_count(void)
 
 static bool is_process_count(const char *name, int value)
 {
-	return value == NOT_SET || kb_setting_in_range(name, value, 1, WORKERS_MAX);
+	return value == NOT_SET || kb_settings_in_range(name, value, 1, WORKERS_MAX);
 }
 
 /* Its default depends on the number of processes, which is not known yet. */
 static bool settle_max_channels(void)
 {
 	bool set = settings.max_channels != NOT_SET;
-	if (set && !kb_setting_in_range("amqp_max_channels", settings.max_channels, 1, 65536))
+	if (set && !kb_settings_in_range("amqp_max_channels", settings.max_channels, 1, 65536))
 		return false;
 	settings.max_channels = set ? settings.max_channels : 0;
 	return true;
@@ -235,9 +235,9 @@ bool kz_settings_check(void)
 	settings.workers = worker_count();
 	return is_process_count("amqp_consumer_processes", settings.consumer_processes) &&
 		   is_process_count("amqp_consumer_workers", settings.consumer_workers) &&
-		   kb_setting_in_range("amqp_consumer_loop_count", settings.consumer_loop_count, 1, 1000000) &&
-		   kb_setting_in_range("amqp_internal_loop_count", settings.internal_loop_count, 1, 1000000) &&
-		   kb_setting_in_range("amqp_consumer_ack_loop_count", settings.ack_loop_count, 1, 1000000) &&
+		   kb_settings_in_range("amqp_consumer_loop_count", settings.consumer_loop_count, 1, 1000000) &&
+		   kb_settings_in_range("amqp_internal_loop_count", settings.internal_loop_count, 1, 1000000) &&
+		   kb_settings_in_range("amqp_consumer_ack_loop_count", settings.ack_loop_count, 1, 1000000) &&
 		   timeout_in_range("amqp_consumer_ack_timeout", settings.ack_timeout) &&
 		   timeout_in_range("amqp_interprocess_timeout", settings.interprocess_timeout) &&
 		   timeout_in_range("amqp_waitframe_timeout", settings.waitframe_timeout) &&
@@ -246,9 +246,9 @@ bool kz_settings_check(void)
 		   settle_max_channels() &&
 		   is_timeout(
 			   "amqp_query_timeout", (struct kz_timeout){settings.query_timeout_sec, settings.query_timeout_micro}) &&
-		   flags_in_range() && kb_setting_in_range("amqp_publish_wait", settings.publish_wait_ms, 0, 3600000) &&
-		   kb_setting_in_range("amqp_nack_retry", settings.nack_retry_ms, 0, 3600000) &&
-		   kb_setting_in_range("amqp_heartbeats", settings.heartbeats, 0, 65535) &&
-		   kb_setting_in_range("amqp_outbox_size", settings.outbox_bytes, 65536, 1 << 30) &&
-		   kb_setting_in_range("amqp_inbox_size", settings.inbox_bytes, 65536, 1 << 30);
+		   flags_in_range() && kb_settings_in_range("amqp_publish_wait", settings.publish_wait_ms, 0, 3600000) &&
+		   kb_settings_in_range("amqp_nack_retry", settings.nack_retry_ms, 0, 3600000) &&
+		   kb_settings_in_range("amqp_heartbeats", settings.heartbeats, 0, 65535) &&
+		   kb_settings_in_range("amqp_outbox_size", settings.outbox_bytes, 65536, 1 << 30) &&
+		   kb_settings_in_range("amqp_inbox_size", settings.inbox_bytes, 65536, 1 << 30);
 }

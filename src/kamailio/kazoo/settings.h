@@ -12,7 +12,7 @@ enum { KZ_URLS_MAX = 16 };
 struct kz_timeout {
 	int sec, micro;
 };
-int kz_milliseconds(struct kz_timeout timeout); /* at least 1 */
+int kz_settings_milliseconds(struct kz_timeout timeout); /* at least 1 */
 
 /* Set by modparam before mod_init and read-only after it. Strings are never freed. */
 struct kz_settings {

@@ -23,7 +23,7 @@ static uint64_t refused(size_t unused)
 
 static uint64_t query_percentile(size_t percent)
 {
-	return kb_questions_percentile(KZ_QUERIES, (unsigned)percent);
+	return kb_counts_request_percentile(KZ_QUERIES, (unsigned)percent);
 }
 
 const struct kb_statistic kz_statistics[] = {
@@ -52,7 +52,7 @@ const struct kb_statistic kz_statistics[] = {
 	{"dropped_unreadable", "deliveries that are no JSON object", KB_OF_SUBSCRIPTIONS(dropped[KB_DROP_UNREADABLE])},
 	{"dropped_no_route", "deliveries for which there is no event route",
 		KB_OF_SUBSCRIPTIONS(dropped[KB_DROP_NO_ROUTE])},
-	{"queries_answered", "questions that got their answer", kb_counts_of_processes, KZ_QUERIES_ANSWERED},
+	{"queries_answered", "questions that got their answer", kb_counts_of_processes, KZ_QUERIES_REPLIED},
 	{"queries_timeout", "questions without an answer in time", kb_counts_of_processes, KZ_QUERIES_TIMEOUT},
 	{"queries_lost", "questions whose broker was lost before the answer came", kb_counts_of_processes, KZ_QUERIES_LOST},
 	{"queries_unroutable", "questions that reached no queue, or whose exchange takes none", kb_counts_of_processes,
@@ -61,7 +61,7 @@ const struct kb_statistic kz_statistics[] = {
 		KZ_QUERIES_TOO_LARGE},
 	{"queries_unreadable", "questions whose answer was no JSON object", kb_counts_of_processes, KZ_QUERIES_UNREADABLE},
 	{"queries_refused", "questions that were never sent", kb_counts_of_processes, KZ_QUERIES_REFUSED},
-	{"queries_under_way", "questions that wait for their answer now", kb_counts_under_way, 0},
+	{"queries_under_way", "questions that wait for their answer now", kb_counts_requests_in_flight, 0},
 	{"answers_unmatched", "answers that no question waited for: late, repeated or unknown",
 		KB_OF_CONNECTIONS(unmatched)},
 	{"query_us_p50", "microseconds that half of all answers took at most", query_percentile, 50},

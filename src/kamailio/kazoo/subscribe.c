@@ -21,15 +21,15 @@ const struct kb_subscription *kz_subscriptions(size_t *count)
 	return subscriptions;
 }
 
-bool kz_in_mod_init(void)
+bool kz_mod_init_is_running(void)
 {
 	return in_mod_init;
 }
 
-void kz_subscribe_run_mod_init(void)
+void kz_mod_init_run(void)
 {
 	in_mod_init = true;
-	kb_event_run_by_name(kz_settings()->event_callback, "kazoo:mod-init");
+	kb_event_route_run_by_name(kz_settings()->event_callback, "kazoo:mod-init");
 	in_mod_init = false;
 }
 
@@ -96,15 +96,15 @@ int kz_subscribe4(struct sip_msg *msg, char *exchange, char *type, char *queue, 
 	return subscribe_simple(e, t, q, k);
 }
 
-int kz_kemi_subscribe(struct sip_msg *msg, str *json)
+int kz_subscribe_kemi(struct sip_msg *msg, str *json)
 {
 	(void)msg;
-	return subscribe_json(kb_slice_of_str(json));
+	return subscribe_json(kb_str_to_slice(json));
 }
 
-int kz_kemi_subscribe_simple(struct sip_msg *msg, str *exchange, str *type, str *queue, str *routing_key)
+int kz_subscribe_kemi_simple(struct sip_msg *msg, str *exchange, str *type, str *queue, str *routing_key)
 {
 	(void)msg;
 	return subscribe_simple(
-		kb_slice_of_str(exchange), kb_slice_of_str(type), kb_slice_of_str(queue), kb_slice_of_str(routing_key));
+		kb_str_to_slice(exchange), kb_str_to_slice(type), kb_str_to_slice(queue), kb_str_to_slice(routing_key));
 }

@@ -23,13 +23,13 @@ static struct kb_slice text_of(struct sip_msg *msg, tr_param_t *path, pv_elem_t 
 	*elements = path ? path->v.data : NULL;
 	if (*elements && pv_printf_s(msg, *elements, &value) < 0)
 		return kb_slice(NULL, 0);
-	return kb_slice_of_str(&value);
+	return kb_str_to_slice(&value);
 }
 
 static int apply_json(struct sip_msg *msg, tr_param_t *path, int subtype, pv_value_t *value)
 {
 	pv_elem_t *elements;
-	struct kb_slice text = kb_slice_of_str(&value->rs);
+	struct kb_slice text = kb_str_to_slice(&value->rs);
 	struct kb_json_value found = kb_json_get(text, text_of(msg, path, &elements), kz_settings()->json_escape);
 	if (subtype == TR_JSON)
 		return kb_script_set_json(msg, value, found);
@@ -51,7 +51,7 @@ static int apply(struct sip_msg *msg, tr_param_t *path, int subtype, pv_value_t 
 	if (subtype != TR_ENCODE)
 		return apply_json(msg, path, subtype, value);
 	struct kb_buf *encoded = kb_script_result();
-	kb_routing_key_encode(kb_slice_of_str(&value->rs), encoded);
+	kb_routing_key_encode(kb_str_to_slice(&value->rs), encoded);
 	return encoded->failed ? -1 : kb_script_set_text(value, kb_buf_slice(encoded));
 }
 
@@ -74,7 +74,7 @@ static bool parse_path(struct kb_slice path, trans_t *t)
 		path = kb_slice(path.p + 1, path.n - 1);
 	while (path.n && path.p[path.n - 1] == ' ')
 		path.n--;
-	str text = kb_str_of_slice(path);
+	str text = kb_str_from_slice(path);
 	tr_param_t *parameter = pkg_malloc(sizeof *parameter);
 	if (!parameter)
 		return false;
@@ -101,13 +101,13 @@ static bool parse_known(struct kb_slice name, struct kb_slice path, bool has_pat
 	return false;
 }
 
-char *kb_parse_transformation(str *in, trans_t *t)
+char *kz_transformations_parse(str *in, trans_t *t)
 {
-	struct kb_slice text = kb_slice_of_str(in);
+	struct kb_slice text = kb_str_to_slice(in);
 	size_t end = find_end(text);
 	const char *comma = memchr(text.p, ',', end);
 	size_t name = comma ? (size_t)(comma - text.p) : end;
-	t->name = kb_str_of_slice(kb_slice(text.p, name));
+	t->name = kb_str_from_slice(kb_slice(text.p, name));
 	t->trf = apply;
 	struct kb_slice path = kb_slice(text.p + name + 1, comma ? end - name - 1 : 0);
 	if (end == text.n || !parse_known(kb_slice(text.p, name), path, comma != NULL, t)) {

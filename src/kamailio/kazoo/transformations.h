@@ -5,6 +5,6 @@
 #include <core/pvar.h>
 
 /* Parses what follows "kz." up to the closing brace, for register_trans_mod(). */
-char *kb_parse_transformation(str *in, trans_t *t);
+char *kz_transformations_parse(str *in, trans_t *t);
 
 #endif

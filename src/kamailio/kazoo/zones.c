@@ -60,7 +60,7 @@ static bool add(size_t i)
 	if (!wrong && !is_zone_name(name))
 		wrong = "the name of its zone must have 1 to 63 bytes and no slash";
 	if (wrong) {
-		LM_ERR("amqp_connection: \"%s\" cannot be used: %s\n", kb_setting_without_password(s->urls[i]), wrong);
+		LM_ERR("amqp_connection: \"%s\" cannot be used: %s\n", kb_settings_without_password(s->urls[i]), wrong);
 	} else {
 		struct kz_zone *zone = zone_named(name);
 		zone->urls[zone->n_urls++] = s->urls[i];

@@ -69,7 +69,7 @@ struct parameters {
 static int request(struct sip_msg *msg, const struct parameters *p, struct kb_suspended *s)
 {
 	struct kb_message m;
-	if (!kn_build(function, p->subject, p->payload, kb_slice(NULL, 0), p->headers, &m))
+	if (!kn_message_build(function, p->subject, p->payload, kb_slice(NULL, 0), p->headers, &m))
 		return kn_reply_refuse(NULL);
 	return kn_request_suspend(function, msg, &m, p->timeout_ms, s);
 }
@@ -107,10 +107,10 @@ int kn_async_request_kemi(
 	struct sip_msg *msg, str *subject, str *payload, str *on_reply, str *on_failure, int timeout_ms)
 {
 	struct parameters p = {
-		.subject = kb_slice_of_str(subject), .payload = kb_slice_of_str(payload), .timeout_ms = (unsigned)timeout_ms};
+		.subject = kb_str_to_slice(subject), .payload = kb_str_to_slice(payload), .timeout_ms = (unsigned)timeout_ms};
 	struct kb_suspended s = {0};
 	if (!kn_request_timeout_in_range(function, timeout_ms) || !kb_suspend_is_loaded(function) ||
-		!kb_suspend_find_callbacks(function, kb_slice_of_str(on_reply), kb_slice_of_str(on_failure), &s))
+		!kb_suspend_find_callbacks(function, kb_str_to_slice(on_reply), kb_str_to_slice(on_failure), &s))
 		return kn_reply_refuse(NULL);
 	return request(msg, &p, &s);
 }

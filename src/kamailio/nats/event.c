@@ -31,12 +31,12 @@ struct listener {
 	char event[300]; /* nats:SUBJECT, for event_callback */
 };
 
-const struct kb_message *kn_current(void)
+const struct kb_message *kn_delivery_message(void)
 {
 	return current;
 }
 
-struct kb_delivery *kn_current_delivery(void)
+struct kb_delivery *kn_delivery_handle(void)
 {
 	return current_delivery;
 }
@@ -47,30 +47,32 @@ static struct kb_slice present(struct kb_slice part)
 	return kb_slice(part.p ? part.p : "", part.n);
 }
 
-int kn_pv_data(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
+int kn_delivery_pv_data(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
 {
-	return current ? kb_pv_text(msg, parameter, value, present(current->payload)) : pv_get_null(msg, parameter, value);
+	return current ? kb_message_pv_text(msg, parameter, value, present(current->payload))
+				   : pv_get_null(msg, parameter, value);
 }
 
-int kn_pv_subject(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
+int kn_delivery_pv_subject(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
 {
-	return current ? kb_pv_text(msg, parameter, value, current->key) : pv_get_null(msg, parameter, value);
+	return current ? kb_message_pv_text(msg, parameter, value, current->key) : pv_get_null(msg, parameter, value);
 }
 
-int kn_pv_reply(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
+int kn_delivery_pv_reply(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
 {
-	return current && current->reply.n ? kb_pv_text(msg, parameter, value, current->reply)
+	return current && current->reply.n ? kb_message_pv_text(msg, parameter, value, current->reply)
 									   : pv_get_null(msg, parameter, value);
 }
 
-int kn_pv_header(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
+int kn_delivery_pv_header(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
 {
-	return current ? kb_pv_entry(msg, parameter, value, current->headers) : pv_get_null(msg, parameter, value);
+	return current ? kb_message_pv_entry(msg, parameter, value, current->headers) : pv_get_null(msg, parameter, value);
 }
 
-int kn_pv_property(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
+int kn_delivery_pv_property(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
 {
-	return current ? kb_pv_entry(msg, parameter, value, current->properties) : pv_get_null(msg, parameter, value);
+	return current ? kb_message_pv_entry(msg, parameter, value, current->properties)
+				   : pv_get_null(msg, parameter, value);
 }
 
 enum {
@@ -207,7 +209,7 @@ static bool on_delivered(void *context, const struct kb_message *m, struct kb_de
 	current_delivery = delivery;
 	if (!has_callback())
 		run_route(l, m, delivery);
-	else if (!kb_event_callback_run(kn_settings()->event_callback, l->event))
+	else if (!kb_event_route_run_callback(kn_settings()->event_callback, l->event))
 		give_back(l, delivery);
 	current = NULL;
 	current_delivery = NULL;
@@ -220,7 +222,7 @@ void kn_event_notice(void *context, const char *name)
 	(void)context;
 	if (has_callback()) {
 		snprintf(event, sizeof event, "nats:%s", name);
-		kb_event_callback_run(kn_settings()->event_callback, event);
+		kb_event_route_run_callback(kn_settings()->event_callback, event);
 		return;
 	}
 	struct kb_message m = {.exchange = kb_slice_from(name), .origin.subscription = KB_ORIGIN_EVENT};

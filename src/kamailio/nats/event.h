@@ -30,16 +30,16 @@ bool kn_event_begin(void); /* false and a log line: the policy does not load */
 void kn_event_tick(void *listener);
 
 /* The message whose route runs in this process; NULL outside of one. */
-const struct kb_message *kn_current(void);
+const struct kb_message *kn_delivery_message(void);
 
 /* For what its route says about it (bus/listener.h); NULL outside of one. */
-struct kb_delivery *kn_current_delivery(void);
+struct kb_delivery *kn_delivery_handle(void);
 
 /* $natsData, $natsSubject, $natsReply, $natsHdr(name), $natsProp(name): null outside of an event. */
-int kn_pv_data(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
-int kn_pv_subject(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
-int kn_pv_reply(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
-int kn_pv_header(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
-int kn_pv_property(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+int kn_delivery_pv_data(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+int kn_delivery_pv_subject(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+int kn_delivery_pv_reply(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+int kn_delivery_pv_header(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
+int kn_delivery_pv_property(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
 
 #endif

@@ -20,7 +20,8 @@ static const char reading[] = "nats_kv_get", writing[] = "nats_kv_put", creating
 int kn_kv_pv_value(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
 {
 	struct kb_slice found;
-	return kn_kv_entry_value(&found) ? kb_pv_text(msg, parameter, value, found) : pv_get_null(msg, parameter, value);
+	return kn_kv_entry_value(&found) ? kb_message_pv_text(msg, parameter, value, found)
+									 : pv_get_null(msg, parameter, value);
 }
 
 /* A number as long as Kamailio's own hold it, and text always. */
@@ -115,7 +116,7 @@ int kn_kv_delete2(struct sip_msg *msg, char *bucket, char *key)
 
 static struct kn_kv_entry entry_of(const char *function, const str *bucket, const str *key)
 {
-	return (struct kn_kv_entry){function, kb_slice_of_str(bucket), kb_slice_of_str(key)};
+	return (struct kn_kv_entry){function, kb_str_to_slice(bucket), kb_str_to_slice(key)};
 }
 
 int kn_kv_kemi_get(struct sip_msg *msg, str *bucket, str *key)
@@ -129,14 +130,14 @@ int kn_kv_kemi_put(struct sip_msg *msg, str *bucket, str *key, str *value)
 {
 	struct kn_kv_entry e = entry_of(writing, bucket, key);
 	(void)msg;
-	return kn_kv_entry_put(&e, kb_slice_of_str(value), KN_ANY_REVISION);
+	return kn_kv_entry_put(&e, kb_str_to_slice(value), KN_ANY_REVISION);
 }
 
 int kn_kv_kemi_create(struct sip_msg *msg, str *bucket, str *key, str *value)
 {
 	struct kn_kv_entry e = entry_of(creating, bucket, key);
 	(void)msg;
-	return kn_kv_entry_create(&e, kb_slice_of_str(value));
+	return kn_kv_entry_create(&e, kb_str_to_slice(value));
 }
 
 int kn_kv_kemi_update(struct sip_msg *msg, str *bucket, str *key, str *value, str *revision)
@@ -144,8 +145,8 @@ int kn_kv_kemi_update(struct sip_msg *msg, str *bucket, str *key, str *value, st
 	uint64_t expected;
 	struct kn_kv_entry e = entry_of(updating, bucket, key);
 	(void)msg;
-	return read_revision(updating, kb_slice_of_str(revision), &expected)
-			   ? kn_kv_entry_put(&e, kb_slice_of_str(value), expected)
+	return read_revision(updating, kb_str_to_slice(revision), &expected)
+			   ? kn_kv_entry_put(&e, kb_str_to_slice(value), expected)
 			   : kn_kv_entry_refuse();
 }
 
@@ -154,7 +155,7 @@ int kn_kv_kemi_delete_revision(struct sip_msg *msg, str *bucket, str *key, str *
 	uint64_t expected = KN_ANY_REVISION;
 	struct kn_kv_entry e = entry_of(deleting, bucket, key);
 	(void)msg;
-	if (revision && !read_revision(deleting, kb_slice_of_str(revision), &expected))
+	if (revision && !read_revision(deleting, kb_str_to_slice(revision), &expected))
 		return kn_kv_entry_refuse();
 	return kn_kv_entry_delete(&e, expected);
 }

@@ -114,7 +114,7 @@ static bool begin(struct kn_kv_entry *e, struct kb_slice *value)
 static int request(const char *function, const struct kb_buf *subject, struct kb_slice payload, const char *headers)
 {
 	struct kb_message m;
-	if (!kn_build(function, kb_buf_slice(subject), payload, kb_slice(NULL, 0), kb_slice_from(headers), &m))
+	if (!kn_message_build(function, kb_buf_slice(subject), payload, kb_slice(NULL, 0), kb_slice_from(headers), &m))
 		return kn_reply_refuse(NULL);
 	return kn_request_wait(function, &m, (unsigned)kn_settings()->request_timeout_ms);
 }

@@ -39,26 +39,26 @@ static cmd_export_t functions[] = {
 	{"nats_kv_delete", KB_FUNCTION(kn_kv_delete3), 3, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
 	{"nats_respond", KB_FUNCTION(kn_respond1), 1, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
 	{"nats_respond", KB_FUNCTION(kn_respond2), 2, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
-	{"nats_js_publish", KB_FUNCTION(kn_js_publish2), 2, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
-	{"nats_js_publish", KB_FUNCTION(kn_js_publish3), 3, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
-	{"nats_js_publish_wait", KB_FUNCTION(kn_js_publish_wait3), 3, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
-	{"nats_js_publish_wait", KB_FUNCTION(kn_js_publish_wait4), 4, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
-	{"nats_ack", KB_FUNCTION(kn_ack), 0, 0, 0, ANY_ROUTE},
-	{"nats_nak", KB_FUNCTION(kn_nak0), 0, 0, 0, ANY_ROUTE},
-	{"nats_nak", KB_FUNCTION(kn_nak1), 1, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
-	{"nats_term", KB_FUNCTION(kn_term), 0, 0, 0, ANY_ROUTE},
-	{"nats_progress", KB_FUNCTION(kn_progress), 0, 0, 0, ANY_ROUTE},
+	{"nats_js_publish", KB_FUNCTION(kn_stream_publish2), 2, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
+	{"nats_js_publish", KB_FUNCTION(kn_stream_publish3), 3, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
+	{"nats_js_publish_wait", KB_FUNCTION(kn_stream_publish_wait3), 3, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
+	{"nats_js_publish_wait", KB_FUNCTION(kn_stream_publish_wait4), 4, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
+	{"nats_ack", KB_FUNCTION(kn_verdict_ack), 0, 0, 0, ANY_ROUTE},
+	{"nats_nak", KB_FUNCTION(kn_verdict_nak0), 0, 0, 0, ANY_ROUTE},
+	{"nats_nak", KB_FUNCTION(kn_verdict_nak1), 1, kb_fixup_text, kb_fixup_text_free, ANY_ROUTE},
+	{"nats_term", KB_FUNCTION(kn_verdict_term), 0, 0, 0, ANY_ROUTE},
+	{"nats_progress", KB_FUNCTION(kn_verdict_progress), 0, 0, 0, ANY_ROUTE},
 	{0, 0, 0, 0, 0, 0},
 };
 
 static pv_export_t variables[] = {
-	{{"natsData", 8}, PVT_OTHER, kn_pv_data, 0, 0, 0, 0, 0},
-	{{"natsSubject", 11}, PVT_OTHER, kn_pv_subject, 0, 0, 0, 0, 0},
-	{{"natsReply", 9}, PVT_OTHER, kn_pv_reply, 0, 0, 0, 0, 0},
-	{{"natsHdr", 7}, PVT_OTHER, kn_pv_header, 0, kb_pv_parse_name, 0, 0, 0},
-	{{"natsProp", 8}, PVT_OTHER, kn_pv_property, 0, kb_pv_parse_name, 0, 0, 0},
+	{{"natsData", 8}, PVT_OTHER, kn_delivery_pv_data, 0, 0, 0, 0, 0},
+	{{"natsSubject", 11}, PVT_OTHER, kn_delivery_pv_subject, 0, 0, 0, 0, 0},
+	{{"natsReply", 9}, PVT_OTHER, kn_delivery_pv_reply, 0, 0, 0, 0, 0},
+	{{"natsHdr", 7}, PVT_OTHER, kn_delivery_pv_header, 0, kb_message_pv_parse_name, 0, 0, 0},
+	{{"natsProp", 8}, PVT_OTHER, kn_delivery_pv_property, 0, kb_message_pv_parse_name, 0, 0, 0},
 	{{"natsAnswer", 10}, PVT_OTHER, kn_reply_pv, 0, 0, 0, 0, 0},
-	{{"natsAnswerHdr", 13}, PVT_OTHER, kn_reply_pv_header, 0, kb_pv_parse_name, 0, 0, 0},
+	{{"natsAnswerHdr", 13}, PVT_OTHER, kn_reply_pv_header, 0, kb_message_pv_parse_name, 0, 0, 0},
 	{{"natsAnswerStatus", 16}, PVT_OTHER, kn_reply_pv_status, 0, 0, 0, 0, 0},
 	{{"natsValue", 9}, PVT_OTHER, kn_kv_pv_value, 0, 0, 0, 0, 0},
 	{{"natsRevision", 12}, PVT_OTHER, kn_kv_pv_revision, 0, 0, 0, 0, 0},
@@ -71,9 +71,9 @@ static pv_export_t variables[] = {
 		str_init("nats"), str_init(name), SR_KEMIP_INT, (void *)function, __VA_ARGS__                                  \
 	}
 static sr_kemi_t kemi[] = {
-	KEMI("publish", kn_kemi_publish, {SR_KEMIP_STR, SR_KEMIP_STR}),
-	KEMI("publish_request", kn_kemi_publish_request, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
-	KEMI("publish_headers", kn_kemi_publish_headers, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("publish", kn_publish_kemi, {SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("publish_request", kn_publish_kemi_request, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("publish_headers", kn_publish_kemi_headers, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
 	KEMI("request", kn_request_kemi, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_INT}),
 	KEMI("request_headers", kn_request_kemi_headers, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_INT, SR_KEMIP_STR}),
 	KEMI(
@@ -84,17 +84,17 @@ static sr_kemi_t kemi[] = {
 	KEMI("kv_update", kn_kv_kemi_update, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
 	KEMI("kv_delete", kn_kv_kemi_delete, {SR_KEMIP_STR, SR_KEMIP_STR}),
 	KEMI("kv_delete_revision", kn_kv_kemi_delete_revision, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
-	KEMI("respond", kn_kemi_respond, {SR_KEMIP_STR}),
-	KEMI("respond_headers", kn_kemi_respond_headers, {SR_KEMIP_STR, SR_KEMIP_STR}),
-	KEMI("js_publish", kn_kemi_js_publish, {SR_KEMIP_STR, SR_KEMIP_STR}),
-	KEMI("js_publish_headers", kn_kemi_js_publish_headers, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
-	KEMI("js_publish_wait", kn_kemi_js_publish_wait, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_INT}),
-	KEMI("js_publish_wait_headers", kn_kemi_js_publish_wait_headers,
+	KEMI("respond", kn_respond_kemi, {SR_KEMIP_STR}),
+	KEMI("respond_headers", kn_respond_kemi_headers, {SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("js_publish", kn_stream_publish_kemi, {SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("js_publish_headers", kn_stream_publish_kemi_headers, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_STR}),
+	KEMI("js_publish_wait", kn_stream_publish_kemi_wait, {SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_INT}),
+	KEMI("js_publish_wait_headers", kn_stream_publish_kemi_wait_headers,
 		{SR_KEMIP_STR, SR_KEMIP_STR, SR_KEMIP_INT, SR_KEMIP_STR}),
-	KEMI("ack", kn_kemi_ack, {0}),
-	KEMI("nak", kn_kemi_nak, {SR_KEMIP_INT}),
-	KEMI("term", kn_kemi_term, {0}),
-	KEMI("progress", kn_kemi_progress, {0}),
+	KEMI("ack", kn_verdict_ack_kemi, {0}),
+	KEMI("nak", kn_verdict_nak_kemi, {SR_KEMIP_INT}),
+	KEMI("term", kn_verdict_term_kemi, {0}),
+	KEMI("progress", kn_verdict_progress_kemi, {0}),
 	{{0, 0}, {0, 0}, 0, NULL, {0}},
 };
 
@@ -132,7 +132,7 @@ struct module_exports exports = {
 int mod_register(char *path, int *dlflags, void *reserved1, void *reserved2)
 {
 	(void)path, (void)reserved1, (void)reserved2;
-	if (!kb_bound_deeply(dlflags))
+	if (!kb_deep_bind_ensure(dlflags))
 		return 0;
 	return sr_kemi_modules_add(kemi);
 }

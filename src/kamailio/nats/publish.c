@@ -57,19 +57,19 @@ static bool take_headers(const char *function, struct kb_slice text, struct kb_b
 	return !fault && !headers->failed;
 }
 
-int kn_refuse_message(void)
+int kn_message_refuse(void)
 {
 	kb_counts_add(KN_REFUSED_INVALID);
 	return -1;
 }
 
-bool kn_build(const char *function, struct kb_slice subject, struct kb_slice payload, struct kb_slice reply,
+bool kn_message_build(const char *function, struct kb_slice subject, struct kb_slice payload, struct kb_slice reply,
 	struct kb_slice headers, struct kb_message *m)
 {
 	static struct kb_buf list;
 	if (!take_subject(function, subject) || (reply.n && !take_subject(function, reply)) ||
 		!take_headers(function, headers, &list)) {
-		kn_refuse_message();
+		kn_message_refuse();
 		return false;
 	}
 	*m = (struct kb_message){.key = subject, .payload = payload, .reply = reply, .headers = kb_buf_slice(&list)};
@@ -97,12 +97,12 @@ static bool has_started(const char *function, const struct kb_outbox *to)
 	return to != NULL;
 }
 
-bool kn_fits(const char *function, struct kb_outbox *to, const struct kb_message *m)
+bool kn_message_fits(const char *function, struct kb_outbox *to, const struct kb_message *m)
 {
 	return has_started(function, to) && accepted(function, to, m, kb_outbox_room(to, (size_t)process_no, m));
 }
 
-int kn_send(const char *function, struct kb_outbox *to, const struct kb_message *m)
+int kn_message_send(const char *function, struct kb_outbox *to, const struct kb_message *m)
 {
 	bool sent = has_started(function, to) && accepted(function, to, m, kb_outbox_put(to, (size_t)process_no, m));
 	return sent ? 1 : -1;
@@ -112,7 +112,8 @@ static int publish(const char *function, struct kb_slice subject, struct kb_slic
 	struct kb_slice headers)
 {
 	struct kb_message m;
-	return kn_build(function, subject, payload, reply, headers, &m) ? kn_send(function, outbox, &m) : -1;
+	return kn_message_build(function, subject, payload, reply, headers, &m) ? kn_message_send(function, outbox, &m)
+																			: -1;
 }
 
 /* -- nats_publish -- */
@@ -126,7 +127,7 @@ int kn_publish4(struct sip_msg *msg, char *subject, char *payload, char *reply, 
 		!kb_script_get(msg, publishing, "payload", payload, &p) ||
 		(reply && !kb_script_get(msg, publishing, "reply", reply, &r)) ||
 		(headers && !kb_script_get(msg, publishing, "headers", headers, &h)))
-		return kn_refuse_message();
+		return kn_message_refuse();
 	return publish(publishing, s, p, r, h);
 }
 
@@ -140,22 +141,22 @@ int kn_publish2(struct sip_msg *msg, char *subject, char *payload)
 	return kn_publish4(msg, subject, payload, NULL, NULL);
 }
 
-int kn_kemi_publish_headers(struct sip_msg *msg, str *subject, str *payload, str *reply, str *headers)
+int kn_publish_kemi_headers(struct sip_msg *msg, str *subject, str *payload, str *reply, str *headers)
 {
 	const struct kb_slice none = {NULL, 0};
 	(void)msg;
-	return publish(publishing, kb_slice_of_str(subject), kb_slice_of_str(payload),
-		reply ? kb_slice_of_str(reply) : none, headers ? kb_slice_of_str(headers) : none);
+	return publish(publishing, kb_str_to_slice(subject), kb_str_to_slice(payload),
+		reply ? kb_str_to_slice(reply) : none, headers ? kb_str_to_slice(headers) : none);
 }
 
-int kn_kemi_publish_request(struct sip_msg *msg, str *subject, str *payload, str *reply)
+int kn_publish_kemi_request(struct sip_msg *msg, str *subject, str *payload, str *reply)
 {
-	return kn_kemi_publish_headers(msg, subject, payload, reply, NULL);
+	return kn_publish_kemi_headers(msg, subject, payload, reply, NULL);
 }
 
-int kn_kemi_publish(struct sip_msg *msg, str *subject, str *payload)
+int kn_publish_kemi(struct sip_msg *msg, str *subject, str *payload)
 {
-	return kn_kemi_publish_headers(msg, subject, payload, NULL, NULL);
+	return kn_publish_kemi_headers(msg, subject, payload, NULL, NULL);
 }
 
 /* -- nats_respond: the answer to the message whose route runs -- */
@@ -164,7 +165,7 @@ static int respond(struct kb_slice payload, struct kb_slice headers)
 {
 	static struct kb_log_limit no_reply;
 	static const char function[] = "nats_respond";
-	const struct kb_message *asked = kn_current();
+	const struct kb_message *asked = kn_delivery_message();
 	if (asked && asked->reply.n)
 		return publish(function, asked->reply, payload, kb_slice(NULL, 0), headers);
 	if (asked)
@@ -173,7 +174,7 @@ static int respond(struct kb_slice payload, struct kb_slice headers)
 			KB_SLICE_FMT(asked->key));
 	else
 		LM_ERR("%s: only in the event route of a message: there is nothing to answer here\n", function);
-	return kn_refuse_message();
+	return kn_message_refuse();
 }
 
 int kn_respond2(struct sip_msg *msg, char *payload, char *headers)
@@ -181,7 +182,7 @@ int kn_respond2(struct sip_msg *msg, char *payload, char *headers)
 	struct kb_slice p, h = {NULL, 0};
 	if (!kb_script_get(msg, "nats_respond", "payload", payload, &p) ||
 		(headers && !kb_script_get(msg, "nats_respond", "headers", headers, &h)))
-		return kn_refuse_message();
+		return kn_message_refuse();
 	return respond(p, h);
 }
 
@@ -191,15 +192,15 @@ int kn_respond1(struct sip_msg *msg, char *payload, char *unused)
 	return kn_respond2(msg, payload, NULL);
 }
 
-int kn_kemi_respond_headers(struct sip_msg *msg, str *payload, str *headers)
+int kn_respond_kemi_headers(struct sip_msg *msg, str *payload, str *headers)
 {
 	(void)msg;
-	return respond(kb_slice_of_str(payload), headers ? kb_slice_of_str(headers) : kb_slice(NULL, 0));
+	return respond(kb_str_to_slice(payload), headers ? kb_str_to_slice(headers) : kb_slice(NULL, 0));
 }
 
-int kn_kemi_respond(struct sip_msg *msg, str *payload)
+int kn_respond_kemi(struct sip_msg *msg, str *payload)
 {
-	return kn_kemi_respond_headers(msg, payload, NULL);
+	return kn_respond_kemi_headers(msg, payload, NULL);
 }
 
 /* -- the publisher processes -- */

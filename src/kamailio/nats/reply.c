@@ -29,7 +29,7 @@ int kn_reply_refuse(const char *why)
 {
 	kn_reply_forget();
 	error = why ? why : "refused";
-	kb_questions_ended(KN_REQUESTS, KB_QUESTIONS_REFUSED, 0);
+	kb_counts_request_ended(KN_REQUESTS, KB_REQUESTS_REFUSED, 0);
 	return KN_FAILED;
 }
 
@@ -42,21 +42,21 @@ static bool is_no_responders(const struct kb_message *m)
 		   kb_slice_equal(kb_headers_find(m->properties, KB_SLICE_LITERAL("status")), KB_SLICE_LITERAL("503"));
 }
 
-static enum kn_outcome fail(enum kn_outcome outcome, enum kb_question_column column, const char *why)
+static enum kn_outcome fail(enum kn_outcome outcome, enum kb_request_column column, const char *why)
 {
 	error = why;
-	kb_questions_ended(KN_REQUESTS, column, 0);
+	kb_counts_request_ended(KN_REQUESTS, column, 0);
 	return outcome;
 }
 
 static enum kn_outcome receive(struct kb_slice flat, int64_t started_us)
 {
 	if (!kb_message_decode(flat.p, flat.n, &message))
-		return fail(KN_FAILED, KB_QUESTIONS_LOST, "lost");
+		return fail(KN_FAILED, KB_REQUESTS_LOST, "lost");
 	if (is_no_responders(&message))
-		return fail(KN_NO_RESPONDERS, KB_QUESTIONS_NO_RESPONDERS, "no responders");
+		return fail(KN_NO_RESPONDERS, KB_REQUESTS_NO_RESPONDERS, "no responders");
 	have_message = true;
-	kb_questions_ended(KN_REQUESTS, KB_QUESTIONS_ANSWERED, started_us);
+	kb_counts_request_ended(KN_REQUESTS, KB_REQUESTS_REPLIED, started_us);
 	return KN_REPLIED;
 }
 
@@ -65,11 +65,11 @@ static enum kn_outcome take(enum kb_reply_state state, struct kb_slice flat, int
 	kn_reply_forget();
 	switch (state) {
 	case KB_REPLY_RECEIVED: return receive(flat, started_us);
-	case KB_REPLY_TIMEOUT: return fail(KN_TIMEOUT, KB_QUESTIONS_TIMEOUT, "timeout");
-	case KB_REPLY_TOO_LARGE: return fail(KN_FAILED, KB_QUESTIONS_TOO_LARGE, "too large");
-	case KB_REPLY_UNSENT: return fail(KN_FAILED, KB_QUESTIONS_REFUSED, "refused");
-	case KB_REPLY_FORBIDDEN: return fail(KN_FAILED, KB_QUESTIONS_FORBIDDEN, may_not);
-	default: return fail(KN_FAILED, KB_QUESTIONS_LOST, "lost");
+	case KB_REPLY_TIMEOUT: return fail(KN_TIMEOUT, KB_REQUESTS_TIMEOUT, "timeout");
+	case KB_REPLY_TOO_LARGE: return fail(KN_FAILED, KB_REQUESTS_TOO_LARGE, "too large");
+	case KB_REPLY_UNSENT: return fail(KN_FAILED, KB_REQUESTS_REFUSED, "refused");
+	case KB_REPLY_FORBIDDEN: return fail(KN_FAILED, KB_REQUESTS_FORBIDDEN, may_not);
+	default: return fail(KN_FAILED, KB_REQUESTS_LOST, "lost");
 	}
 }
 
@@ -106,13 +106,13 @@ int kn_reply_pv(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
 	const struct kb_message *m = kn_reply_message();
 	if (!m)
 		return pv_get_null(msg, parameter, value);
-	return kb_pv_text(msg, parameter, value, kb_slice(m->payload.p ? m->payload.p : "", m->payload.n));
+	return kb_message_pv_text(msg, parameter, value, kb_slice(m->payload.p ? m->payload.p : "", m->payload.n));
 }
 
 int kn_reply_pv_header(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
 {
 	const struct kb_message *m = kn_reply_message();
-	return m ? kb_pv_entry(msg, parameter, value, m->headers) : pv_get_null(msg, parameter, value);
+	return m ? kb_message_pv_entry(msg, parameter, value, m->headers) : pv_get_null(msg, parameter, value);
 }
 
 int kn_reply_pv_status(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
@@ -120,10 +120,10 @@ int kn_reply_pv_status(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *v
 	const struct kb_message *m = kn_reply_message();
 	if (!m)
 		return pv_get_null(msg, parameter, value);
-	return kb_pv_text(msg, parameter, value, kb_headers_find(m->properties, KB_SLICE_LITERAL("status")));
+	return kb_message_pv_text(msg, parameter, value, kb_headers_find(m->properties, KB_SLICE_LITERAL("status")));
 }
 
 int kn_reply_pv_error(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
 {
-	return kb_pv_text(msg, parameter, value, kb_slice_from(error));
+	return kb_message_pv_text(msg, parameter, value, kb_slice_from(error));
 }

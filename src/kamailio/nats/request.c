@@ -48,12 +48,12 @@ static bool build(struct kb_request *r, size_t slot)
 
 static bool fits(const struct kb_request *r)
 {
-	return kn_fits(r->function, kn_requester_outbox(), &r->message);
+	return kn_message_fits(r->function, kn_requester_outbox(), &r->message);
 }
 
 static bool send_message(const struct kb_request *r)
 {
-	return kn_send(r->function, kn_requester_outbox(), &r->message) == 1;
+	return kn_message_send(r->function, kn_requester_outbox(), &r->message) == 1;
 }
 
 static int refuse(const struct kb_request *r)
@@ -114,7 +114,7 @@ bool kn_request_read_timeout(const char *function, struct kb_slice text, unsigne
 static int request(struct kb_slice subject, struct kb_slice payload, unsigned timeout_ms, struct kb_slice headers)
 {
 	struct kb_message m;
-	if (!kn_build(requesting, subject, payload, kb_slice(NULL, 0), headers, &m))
+	if (!kn_message_build(requesting, subject, payload, kb_slice(NULL, 0), headers, &m))
 		return kn_reply_refuse(NULL);
 	return kn_request_wait(requesting, &m, timeout_ms);
 }
@@ -155,8 +155,8 @@ int kn_request_kemi_headers(struct sip_msg *msg, str *subject, str *payload, int
 	(void)msg;
 	if (!kn_request_timeout_in_range(requesting, timeout_ms))
 		return kn_reply_refuse(NULL);
-	return request(kb_slice_of_str(subject), kb_slice_of_str(payload), (unsigned)timeout_ms,
-		headers ? kb_slice_of_str(headers) : kb_slice(NULL, 0));
+	return request(kb_str_to_slice(subject), kb_str_to_slice(payload), (unsigned)timeout_ms,
+		headers ? kb_str_to_slice(headers) : kb_slice(NULL, 0));
 }
 
 int kn_request_kemi(struct sip_msg *msg, str *subject, str *payload, int timeout_ms)

@@ -10,8 +10,9 @@
 #include "kamailio/glue/suspend.h"
 #include "kamailio/nats/reply.h"
 
-/* Sends a message of kn_build() that has no reply subject, and sleeps until the request has ended: enum kn_outcome,
- * with a log line that begins with the script's function unless it is KN_REPLIED. timeout_ms: 1 to KN_TIMEOUT_MAX_MS.
+/* Sends a message of kn_message_build() that has no reply subject, and sleeps until the request has ended: enum
+ * kn_outcome, with a log line that begins with the script's function unless it is KN_REPLIED. timeout_ms: 1 to
+ * KN_TIMEOUT_MAX_MS.
  */
 int kn_request_wait(const char *function, const struct kb_message *m, unsigned timeout_ms);
 

@@ -46,7 +46,7 @@ static bool routes_send_requests(void)
 {
 	static const char *const functions[] = {
 		"nats_request", "nats_kv_get", "nats_kv_put", "nats_kv_create", "nats_kv_update", "nats_kv_delete", NULL};
-	return kn_settings()->n_buckets || kb_kemi_is_there() || kb_routes_call(functions);
+	return kn_settings()->n_buckets || kb_kemi_is_present() || kb_route_calls_any(functions);
 }
 
 bool kn_requester_init(bool suspending)

@@ -9,31 +9,31 @@
 
 static void show_stats(rpc_t *rpc, void *context)
 {
-	kb_rpc_statistics(rpc, context, kn_statistics);
+	kb_report_statistics(rpc, context, kn_statistics);
 }
 
 static void show_connections(rpc_t *rpc, void *context)
 {
-	kb_rpc_connections(rpc, context);
+	kb_report_connections(rpc, context);
 }
 
 static void show_subscriptions(rpc_t *rpc, void *context)
 {
-	kb_rpc_subscriptions(rpc, context, KB_REPORT_SUBJECTS);
+	kb_report_subscriptions(rpc, context, KB_REPORT_SUBJECTS);
 }
 
 static void show_requests(rpc_t *rpc, void *context)
 {
-	void *structure = kb_rpc_questions(rpc, context, KN_REQUESTS);
+	void *structure = kb_report_requests(rpc, context, KN_REQUESTS);
 	if (!structure)
 		return;
-	kb_rpc_number(rpc, structure, "no_responders", kb_counts_of_processes(KN_REQUESTS + KB_QUESTIONS_NO_RESPONDERS));
-	kb_rpc_number(rpc, structure, "forbidden", kb_counts_of_processes(KN_REQUESTS + KB_QUESTIONS_FORBIDDEN));
+	kb_report_number(rpc, structure, "no_responders", kb_counts_of_processes(KN_REQUESTS + KB_REQUESTS_NO_RESPONDERS));
+	kb_report_number(rpc, structure, "forbidden", kb_counts_of_processes(KN_REQUESTS + KB_REQUESTS_FORBIDDEN));
 }
 
 static void reload_policy(rpc_t *rpc, void *context)
 {
-	kb_rpc_policy_reload(rpc, context, kn_settings()->lua_policy, kn_event_policy_loads);
+	kb_policy_reload_rpc(rpc, context, kn_settings()->lua_policy, kn_event_policy_loads);
 }
 
 #define DOC(text)                                                                                                      \

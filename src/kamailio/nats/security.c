@@ -15,16 +15,16 @@ struct kb_nats_credentials kn_security_credentials(void)
 {
 	const struct kn_settings *s = kn_settings();
 	return (struct kb_nats_credentials){
-		.token = s->token, .creds_file = kb_tls_file(s->creds), .nkey_file = kb_tls_file(s->nkey)};
+		.token = s->token, .creds_file = kb_tls_settings_file(s->creds), .nkey_file = kb_tls_settings_file(s->nkey)};
 }
 
 struct kb_tls_options kn_security_tls(void)
 {
 	const struct kn_settings *s = kn_settings();
-	return (struct kb_tls_options){.ca_file = kb_tls_file(s->tls_ca),
-		.cert_file = kb_tls_file(s->tls_cert),
-		.key_file = kb_tls_file(s->tls_key),
-		.expected_name = kb_tls_file(s->tls_expected_name),
+	return (struct kb_tls_options){.ca_file = kb_tls_settings_file(s->tls_ca),
+		.cert_file = kb_tls_settings_file(s->tls_cert),
+		.key_file = kb_tls_settings_file(s->tls_key),
+		.expected_name = kb_tls_settings_file(s->tls_expected_name),
 		.any_peer = !s->tls_verify_peer,
 		.any_name = !s->tls_verify_hostname,
 		.ca_name = "tls_ca_file",
@@ -76,9 +76,9 @@ bool kn_security_check(void)
 	const struct kn_settings *s = kn_settings();
 	struct kb_nats_credentials credentials = kn_security_credentials();
 	struct kb_tls_options tls = kn_security_tls();
-	if (!kb_setting_in_range("tls", s->tls, 0, 1) ||
-		!kb_setting_in_range("tls_verify_peer", s->tls_verify_peer, 0, 1) ||
-		!kb_setting_in_range("tls_verify_hostname", s->tls_verify_hostname, 0, 1) || !check_login(&credentials))
+	if (!kb_settings_in_range("tls", s->tls, 0, 1) ||
+		!kb_settings_in_range("tls_verify_peer", s->tls_verify_peer, 0, 1) ||
+		!kb_settings_in_range("tls_verify_hostname", s->tls_verify_hostname, 0, 1) || !check_login(&credentials))
 		return false;
 	/* A server can want TLS of any address, so what is set must be right in any case. */
 	return check_tls(&tls);

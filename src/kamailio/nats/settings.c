@@ -185,7 +185,7 @@ static bool check_addresses(void)
 	if (!broker)
 		LM_ERR("nats_url: \"%s\" cannot be used, the line above says why: it must be of the form "
 			   "nats://[user:password@]host[:port] or tls://...\n",
-			kb_setting_without_password(settings.urls[bad]));
+			kb_settings_without_password(settings.urls[bad]));
 	kb_nats.close(broker);
 	return broker != NULL;
 }
@@ -205,13 +205,13 @@ bool kn_settings_check(void)
 {
 	if (settings.n_urls == 0)
 		settings.urls[settings.n_urls++] = "nats://127.0.0.1:4222";
-	return kb_setting_in_range("num_publish_workers", settings.publish_workers, 1, 64) &&
-		   kb_setting_in_range("nats_publish_confirm", settings.publish_confirm, 0, 1) &&
-		   kb_setting_in_range("nats_ping_interval", settings.ping_interval_s, 1, 3600) &&
-		   kb_setting_in_range("nats_max_pings_out", settings.max_pings_out, 1, 100) &&
-		   kb_setting_in_range("nats_outbox_size", settings.outbox_bytes, 65536, 1 << 30) &&
-		   kb_setting_in_range("nats_request_timeout", settings.request_timeout_ms, 1, KN_TIMEOUT_MAX_MS) &&
-		   kb_setting_in_range("nats_async_requests", settings.async_requests, 1, 65536) &&
-		   kb_setting_in_range("nats_async_workers", settings.async_workers, 1, 64) && check_inbox() &&
+	return kb_settings_in_range("num_publish_workers", settings.publish_workers, 1, 64) &&
+		   kb_settings_in_range("nats_publish_confirm", settings.publish_confirm, 0, 1) &&
+		   kb_settings_in_range("nats_ping_interval", settings.ping_interval_s, 1, 3600) &&
+		   kb_settings_in_range("nats_max_pings_out", settings.max_pings_out, 1, 100) &&
+		   kb_settings_in_range("nats_outbox_size", settings.outbox_bytes, 65536, 1 << 30) &&
+		   kb_settings_in_range("nats_request_timeout", settings.request_timeout_ms, 1, KN_TIMEOUT_MAX_MS) &&
+		   kb_settings_in_range("nats_async_requests", settings.async_requests, 1, 65536) &&
+		   kb_settings_in_range("nats_async_workers", settings.async_workers, 1, 64) && check_inbox() &&
 		   check_addresses() && kn_security_check();
 }

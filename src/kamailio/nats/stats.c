@@ -23,10 +23,10 @@ static uint64_t refused(size_t unused)
 
 static uint64_t request_percentile(size_t percent)
 {
-	return kb_questions_percentile(KN_REQUESTS, (unsigned)percent);
+	return kb_counts_request_percentile(KN_REQUESTS, (unsigned)percent);
 }
 
-#define REQUESTS(column) kb_counts_of_processes, KN_REQUESTS + KB_QUESTIONS_##column
+#define REQUESTS(column) kb_counts_of_processes, KN_REQUESTS + KB_REQUESTS_##column
 
 const struct kb_statistic kn_statistics[] = {
 	{"published", "messages that were accepted into the outbox, questions included", KB_OF_OUTBOXES(accepted)},
@@ -53,14 +53,14 @@ const struct kb_statistic kn_statistics[] = {
 	{"pending", "messages that waited for durable consumers when they last got one", KB_OF_SUBSCRIPTIONS(pending)},
 	{"dropped_no_route", "deliveries for which there is no event route",
 		KB_OF_SUBSCRIPTIONS(dropped[KB_DROP_NO_ROUTE])},
-	{"requests_answered", "questions that got their answer", REQUESTS(ANSWERED)},
+	{"requests_answered", "questions that got their answer", REQUESTS(REPLIED)},
 	{"requests_timeout", "questions without an answer in time", REQUESTS(TIMEOUT)},
 	{"requests_no_responders", "questions on subjects that nobody is subscribed to", REQUESTS(NO_RESPONDERS)},
 	{"requests_lost", "questions whose server was lost before the answer came", REQUESTS(LOST)},
 	{"requests_too_large", "questions whose answer was longer than there is room for", REQUESTS(TOO_LARGE)},
 	{"requests_refused", "questions that were never sent", REQUESTS(REFUSED)},
 	{"requests_forbidden", "questions on subjects that the account may not publish to", REQUESTS(FORBIDDEN)},
-	{"requests_under_way", "questions that wait for their answer now", kb_counts_under_way, 0},
+	{"requests_under_way", "questions that wait for their answer now", kb_counts_requests_in_flight, 0},
 	{"request_us_p50", "microseconds that half of all answers took at most", request_percentile, 50},
 	{"request_us_p90", "... that nine of ten took at most", request_percentile, 90},
 	{"request_us_p99", "... that 99 of 100 took at most", request_percentile, 99},

@@ -10,8 +10,8 @@
 /* Columns: counted by each process for itself. */
 enum kn_stat {
 	KN_REFUSED_INVALID, /* subjects or headers that cannot be sent */
-	KN_REQUESTS,        /* enum kb_question_column */
-	KN_STATS = KN_REQUESTS + KB_QUESTIONS_COLUMNS
+	KN_REQUESTS,        /* enum kb_request_column */
+	KN_STATS = KN_REQUESTS + KB_REQUESTS_COLUMNS
 };
 
 /* In mod_init: makes statistics and RPC commands known. In child_init(PROC_INIT): takes the memory. */

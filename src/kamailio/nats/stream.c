@@ -27,7 +27,7 @@ static struct kb_outbox *outbox;
 bool kn_stream_init(void)
 {
 	static const char *const names[] = {publishing, waiting, NULL};
-	if (!kb_routes_call(names) && !kb_kemi_is_there())
+	if (!kb_route_calls_any(names) && !kb_kemi_is_present())
 		return true;
 	outbox = kb_outbox_create((size_t)get_max_procs(), (size_t)kn_settings()->outbox_bytes, 1);
 	if (!outbox)
@@ -57,11 +57,11 @@ static int publish(const char *function, struct kb_slice subject, struct kb_slic
 {
 	static struct kb_buf with_id;
 	struct kb_message m;
-	if (!kn_build(function, subject, payload, kb_slice(NULL, 0), headers, &m))
+	if (!kn_message_build(function, subject, payload, kb_slice(NULL, 0), headers, &m))
 		return KN_NOT_STORED;
 	add_id(&m, &with_id);
 	m.origin.flags = KB_STORED;
-	return kn_send(function, outbox, &m);
+	return kn_message_send(function, outbox, &m);
 }
 
 static int publish_and_wait(
@@ -87,61 +87,61 @@ static int publish_and_wait(
 
 /* -- the functions of scripts -- */
 
-int kn_js_publish3(struct sip_msg *msg, char *subject, char *payload, char *headers)
+int kn_stream_publish3(struct sip_msg *msg, char *subject, char *payload, char *headers)
 {
 	struct kb_slice s, p, h = {NULL, 0};
 	if (!kb_script_get(msg, publishing, "subject", subject, &s) ||
 		!kb_script_get(msg, publishing, "payload", payload, &p) ||
 		(headers && !kb_script_get(msg, publishing, "headers", headers, &h)))
-		return kn_refuse_message();
+		return kn_message_refuse();
 	return publish(publishing, s, p, h);
 }
 
-int kn_js_publish2(struct sip_msg *msg, char *subject, char *payload)
+int kn_stream_publish2(struct sip_msg *msg, char *subject, char *payload)
 {
-	return kn_js_publish3(msg, subject, payload, NULL);
+	return kn_stream_publish3(msg, subject, payload, NULL);
 }
 
-int kn_js_publish_wait4(struct sip_msg *msg, char *subject, char *payload, char *timeout, char *headers)
+int kn_stream_publish_wait4(struct sip_msg *msg, char *subject, char *payload, char *timeout, char *headers)
 {
 	struct kb_slice s, p, t, h = {NULL, 0};
 	unsigned timeout_ms;
 	if (!kb_script_get(msg, waiting, "subject", subject, &s) || !kb_script_get(msg, waiting, "payload", payload, &p) ||
 		!kb_script_get(msg, waiting, "timeout", timeout, &t) || !kn_request_read_timeout(waiting, t, &timeout_ms) ||
 		(headers && !kb_script_get(msg, waiting, "headers", headers, &h)))
-		return kn_refuse_message();
+		return kn_message_refuse();
 	return publish_and_wait(s, p, timeout_ms, h);
 }
 
-int kn_js_publish_wait3(struct sip_msg *msg, char *subject, char *payload, char *timeout)
+int kn_stream_publish_wait3(struct sip_msg *msg, char *subject, char *payload, char *timeout)
 {
-	return kn_js_publish_wait4(msg, subject, payload, timeout, NULL);
+	return kn_stream_publish_wait4(msg, subject, payload, timeout, NULL);
 }
 
-int kn_kemi_js_publish_headers(struct sip_msg *msg, str *subject, str *payload, str *headers)
+int kn_stream_publish_kemi_headers(struct sip_msg *msg, str *subject, str *payload, str *headers)
 {
 	(void)msg;
-	return publish(publishing, kb_slice_of_str(subject), kb_slice_of_str(payload),
-		headers ? kb_slice_of_str(headers) : kb_slice(NULL, 0));
+	return publish(publishing, kb_str_to_slice(subject), kb_str_to_slice(payload),
+		headers ? kb_str_to_slice(headers) : kb_slice(NULL, 0));
 }
 
-int kn_kemi_js_publish(struct sip_msg *msg, str *subject, str *payload)
+int kn_stream_publish_kemi(struct sip_msg *msg, str *subject, str *payload)
 {
-	return kn_kemi_js_publish_headers(msg, subject, payload, NULL);
+	return kn_stream_publish_kemi_headers(msg, subject, payload, NULL);
 }
 
-int kn_kemi_js_publish_wait_headers(struct sip_msg *msg, str *subject, str *payload, int timeout_ms, str *headers)
+int kn_stream_publish_kemi_wait_headers(struct sip_msg *msg, str *subject, str *payload, int timeout_ms, str *headers)
 {
 	(void)msg;
 	if (!kn_request_timeout_in_range(waiting, timeout_ms))
-		return kn_refuse_message();
-	return publish_and_wait(kb_slice_of_str(subject), kb_slice_of_str(payload), (unsigned)timeout_ms,
-		headers ? kb_slice_of_str(headers) : kb_slice(NULL, 0));
+		return kn_message_refuse();
+	return publish_and_wait(kb_str_to_slice(subject), kb_str_to_slice(payload), (unsigned)timeout_ms,
+		headers ? kb_str_to_slice(headers) : kb_slice(NULL, 0));
 }
 
-int kn_kemi_js_publish_wait(struct sip_msg *msg, str *subject, str *payload, int timeout_ms)
+int kn_stream_publish_kemi_wait(struct sip_msg *msg, str *subject, str *payload, int timeout_ms)
 {
-	return kn_kemi_js_publish_wait_headers(msg, subject, payload, timeout_ms, NULL);
+	return kn_stream_publish_kemi_wait_headers(msg, subject, payload, timeout_ms, NULL);
 }
 
 /* -- the process -- */

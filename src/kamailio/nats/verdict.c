@@ -10,7 +10,7 @@
 
 static bool is_of_stream(const char *function)
 {
-	const struct kb_message *m = kn_current();
+	const struct kb_message *m = kn_delivery_message();
 	if (!m)
 		LM_ERR("%s: only in the event route of a message\n", function);
 	else if (!kb_headers_find(m->properties, KB_SLICE_LITERAL("stream")).p)
@@ -25,73 +25,73 @@ static int settle(const char *function, enum kb_outcome outcome, unsigned delay_
 {
 	if (!is_of_stream(function))
 		return -1;
-	if (kb_delivery_settle(kn_current_delivery(), outcome, delay_ms))
+	if (kb_delivery_settle(kn_delivery_handle(), outcome, delay_ms))
 		return 1;
 	LM_ERR("%s: the message is settled already, or the connection is lost\n", function);
 	return -1;
 }
 
-int kn_kemi_ack(struct sip_msg *msg)
+int kn_verdict_ack_kemi(struct sip_msg *msg)
 {
 	(void)msg;
 	return settle("nats_ack", KB_DONE, 0);
 }
 
 /* A delay that is none must not have the message acknowledged, so it comes again at once. */
-int kn_kemi_nak(struct sip_msg *msg, int delay_ms)
+int kn_verdict_nak_kemi(struct sip_msg *msg, int delay_ms)
 {
 	(void)msg;
 	bool delayed = delay_ms && kn_request_timeout_in_range("nats_nak", delay_ms);
 	return settle("nats_nak", KB_REQUEUE, delayed ? (unsigned)delay_ms : 0);
 }
 
-int kn_kemi_term(struct sip_msg *msg)
+int kn_verdict_term_kemi(struct sip_msg *msg)
 {
 	(void)msg;
 	return settle("nats_term", KB_REJECTED, 0);
 }
 
-int kn_kemi_progress(struct sip_msg *msg)
+int kn_verdict_progress_kemi(struct sip_msg *msg)
 {
 	(void)msg;
 	if (!is_of_stream("nats_progress"))
 		return -1;
-	if (kb_delivery_progress(kn_current_delivery()))
+	if (kb_delivery_progress(kn_delivery_handle()))
 		return 1;
 	LM_ERR("nats_progress: the message is settled already, or the connection is lost\n");
 	return -1;
 }
 
-int kn_ack(struct sip_msg *msg, char *unused1, char *unused2)
+int kn_verdict_ack(struct sip_msg *msg, char *unused1, char *unused2)
 {
 	(void)unused1, (void)unused2;
-	return kn_kemi_ack(msg);
+	return kn_verdict_ack_kemi(msg);
 }
 
-int kn_nak0(struct sip_msg *msg, char *unused1, char *unused2)
+int kn_verdict_nak0(struct sip_msg *msg, char *unused1, char *unused2)
 {
 	(void)unused1, (void)unused2;
-	return kn_kemi_nak(msg, 0);
+	return kn_verdict_nak_kemi(msg, 0);
 }
 
-int kn_nak1(struct sip_msg *msg, char *delay, char *unused)
+int kn_verdict_nak1(struct sip_msg *msg, char *delay, char *unused)
 {
 	struct kb_slice text;
 	unsigned delay_ms;
 	(void)unused;
 	bool delayed = kb_script_get(msg, "nats_nak", "delay", delay, &text) &&
 				   !kb_slice_equal(text, KB_SLICE_LITERAL("0")) && kn_request_read_timeout("nats_nak", text, &delay_ms);
-	return kn_kemi_nak(msg, delayed ? (int)delay_ms : 0);
+	return kn_verdict_nak_kemi(msg, delayed ? (int)delay_ms : 0);
 }
 
-int kn_term(struct sip_msg *msg, char *unused1, char *unused2)
+int kn_verdict_term(struct sip_msg *msg, char *unused1, char *unused2)
 {
 	(void)unused1, (void)unused2;
-	return kn_kemi_term(msg);
+	return kn_verdict_term_kemi(msg);
 }
 
-int kn_progress(struct sip_msg *msg, char *unused1, char *unused2)
+int kn_verdict_progress(struct sip_msg *msg, char *unused1, char *unused2)
 {
 	(void)unused1, (void)unused2;
-	return kn_kemi_progress(msg);
+	return kn_verdict_progress_kemi(msg);
 }
