@@ -1,37 +1,10 @@
 #include "kamailio/glue/report.h"
 
-#include <core/counters.h>
-#include <core/dprint.h>
-
 #include <limits.h>
 #include <stdio.h>
 #include <time.h>
 
 #include "kamailio/glue/counts.h"
-
-/* -- statistics -- */
-
-static counter_val_t read_statistic(counter_handle_t handle, void *parameter)
-{
-	const struct kb_statistic *s = parameter;
-	(void)handle;
-	return (counter_val_t)s->read(s->argument);
-}
-
-bool kb_statistics_register(const char *group, const struct kb_statistic *list)
-{
-	for (const struct kb_statistic *s = list; s->name; s++) {
-		counter_handle_t handle;
-		if (counter_register(
-				&handle, group, s->name, CNT_F_NO_RESET, read_statistic, (void *)(uintptr_t)s, s->what, 0) < 0) {
-			LM_ERR("cannot register the statistic %s:%s\n", group, s->name);
-			return false;
-		}
-	}
-	return true;
-}
-
-/* -- answers -- */
 
 /* RPC numbers have 32 bits; what is larger goes as text. */
 void kb_report_number(rpc_t *rpc, void *structure, const char *name, uint64_t value)
@@ -183,7 +156,7 @@ void kb_report_subscriptions(rpc_t *rpc, void *context, enum kb_report_kind kind
 	}
 }
 
-/* -- questions -- */
+/* -- requests -- */
 
 /* Each bucket that is not empty, by the microseconds that its values are below. */
 static void add_buckets(rpc_t *rpc, void *structure, const struct kb_histogram *h)

@@ -1,4 +1,4 @@
-/* Small things between kamailio.cfg and the code: parameters of functions, results, strings. */
+/* Functions of kamailio.cfg: their parameters and results. */
 #ifndef KB_KAMAILIO_GLUE_SCRIPT_H
 #define KB_KAMAILIO_GLUE_SCRIPT_H
 
@@ -8,19 +8,10 @@
 
 #include "core/buf.h"
 #include "core/json.h"
+#include "kamailio/glue/str.h"
 
 /* A function of any arity for cmd_export_t, which has one type for all. */
 #define KB_FUNCTION(function) ((cmd_function)(void (*)(void))(function))
-
-static inline struct kb_slice kb_str_to_slice(const str *s)
-{
-	return (struct kb_slice){s->s, s->s && s->len > 0 ? (size_t)s->len : 0};
-}
-
-static inline str kb_str_from_slice(struct kb_slice s)
-{
-	return (str){(char *)(uintptr_t)s.p, (int)s.n};
-}
 
 /* The value of a function's parameter fixed up as a string with pseudo-variables; false and a log line when it has
  * none, or one that is longer than the core's buffer for such strings. */
@@ -39,22 +30,5 @@ int kb_script_set_json(struct sip_msg *msg, pv_value_t *value, struct kb_json_va
 
 /* Assigns to a writable pseudo-variable; -1 and a log line when it cannot be. */
 int kb_script_assign(struct sip_msg *msg, pv_spec_t *target, pv_value_t *value);
-
-/* After the configuration was read: whether a KEMI script may call what no route does. */
-bool kb_kemi_is_present(void);
-
-/* Fix-up of a parameter that is a string with pseudo-variables, or an expression, whose value may hold NUL bytes. */
-int kb_fixup_text(void **parameter, int number);
-int kb_fixup_text_free(void **parameter, int number);
-
-/* Fix-up of a parameter that names a pseudo-variable to write to. */
-int kb_fixup_target(void **parameter, int number);
-int kb_fixup_target_free(void **parameter, int number);
-
-/* Both, for functions whose second or third parameter is a pseudo-variable to write to. */
-int kb_fixup_text_target2(void **parameter, int number);
-int kb_fixup_text_target2_free(void **parameter, int number);
-int kb_fixup_text_target3(void **parameter, int number);
-int kb_fixup_text_target3_free(void **parameter, int number);
 
 #endif

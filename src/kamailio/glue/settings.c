@@ -2,7 +2,6 @@
 
 #include <core/dprint.h>
 
-#include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,11 +23,4 @@ const char *kb_settings_without_password(const char *url)
 	const char *colon = memchr(user, ':', (size_t)(at - user));
 	snprintf(shown, sizeof shown, "%.*s***%s", (int)((colon ? colon + 1 : user) - url), url, at);
 	return shown;
-}
-
-bool kb_deep_bind_ensure(int *dlflags)
-{
-	bool bound = *dlflags & RTLD_DEEPBIND;
-	*dlflags |= RTLD_DEEPBIND;
-	return bound;
 }

@@ -11,6 +11,7 @@
 #include "core/assert.h"
 #include "core/log.h"
 #include "kamailio/glue/event_route.h"
+#include "kamailio/glue/kemi.h"
 #include "kamailio/glue/process.h"
 #include "kamailio/glue/route_calls.h"
 #include "kamailio/glue/script.h"

@@ -2,12 +2,13 @@
 #include <core/dprint.h>
 #include <core/kemi.h>
 
+#include "kamailio/glue/deep_bind.h"
+#include "kamailio/glue/fixup.h"
 #include "kamailio/glue/log_sink.h"
 #include "kamailio/glue/message_pv.h"
 #include "kamailio/glue/policy_reload.h"
 #include "kamailio/glue/process.h"
 #include "kamailio/glue/script.h"
-#include "kamailio/glue/settings.h"
 #include "kamailio/kazoo/async.h"
 #include "kamailio/kazoo/brokers.h"
 #include "kamailio/kazoo/delivery.h"

@@ -2,6 +2,7 @@
 
 #include <core/dprint.h>
 
+#include "kamailio/glue/fixup.h"
 #include "kamailio/glue/script.h"
 #include "kamailio/kazoo/message.h"
 #include "kamailio/kazoo/request.h"

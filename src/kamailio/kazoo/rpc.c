@@ -3,6 +3,7 @@
 #include <core/rpc_lookup.h>
 
 #include "kamailio/glue/policy_reload.h"
+#include "kamailio/glue/report.h"
 #include "kamailio/kazoo/event.h"
 #include "kamailio/kazoo/settings.h"
 #include "kamailio/kazoo/stats.h"

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 #include "kamailio/glue/counts.h"
-#include "kamailio/glue/report.h"
+#include "kamailio/glue/statistics.h"
 
 /* Columns: counted by each process for itself. */
 enum kz_stat {

@@ -1,12 +1,13 @@
 /* The nats module: the names that configurations use, and the moments at which the core calls. */
 #include <core/kemi.h>
 
+#include "kamailio/glue/deep_bind.h"
+#include "kamailio/glue/fixup.h"
 #include "kamailio/glue/log_sink.h"
 #include "kamailio/glue/message_pv.h"
 #include "kamailio/glue/policy_reload.h"
 #include "kamailio/glue/process.h"
 #include "kamailio/glue/script.h"
-#include "kamailio/glue/settings.h"
 #include "kamailio/nats/async.h"
 #include "kamailio/nats/event.h"
 #include "kamailio/nats/kv.h"

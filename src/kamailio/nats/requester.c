@@ -7,6 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bus/publisher.h"
+#include "core/log.h"
+#include "core/uuid.h"
+#include "kamailio/glue/kemi.h"
 #include "kamailio/glue/process.h"
 #include "kamailio/glue/route_calls.h"
 #include "kamailio/glue/script.h"

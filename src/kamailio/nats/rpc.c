@@ -3,6 +3,7 @@
 #include <core/rpc_lookup.h>
 
 #include "kamailio/glue/policy_reload.h"
+#include "kamailio/glue/report.h"
 #include "kamailio/nats/event.h"
 #include "kamailio/nats/settings.h"
 #include "kamailio/nats/stats.h"

@@ -10,6 +10,7 @@
 #include "bus/retry.h"
 #include "core/log.h"
 #include "core/uuid.h"
+#include "kamailio/glue/kemi.h"
 #include "kamailio/glue/process.h"
 #include "kamailio/glue/route_calls.h"
 #include "kamailio/glue/script.h"
