@@ -190,7 +190,7 @@ local function kazoo_events()
   for _, part in ipairs { "publisher", "flights", "lanes", "consumer" } do
     publisher = publisher .. read(("src/bus/%s.c"):format(part))
   end
-  for _, file in ipairs { "event", "subscribe" } do add_all(names, source("kazoo/" .. file), '"(kazoo:[%l-]+)"') end
+  for _, file in ipairs { "event", "mod_init" } do add_all(names, source("kazoo/" .. file), '"(kazoo:[%l-]+)"') end
   local function add(name) names["kazoo:consumer-event-" .. name] = true end
   for what in publisher:gmatch('kb_own_event_message%([^,]+, "([%l-]+)"') do add("message-" .. what) end
   for one, other in publisher:gmatch('kb_own_event_connection%([^,]+, [^?]+ %? "([%l-]+)" : "([%l-]+)"') do

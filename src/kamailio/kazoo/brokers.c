@@ -13,12 +13,12 @@
 #include "kamailio/glue/process.h"
 #include "kamailio/glue/settings.h"
 #include "kamailio/glue/tls_settings.h"
-#include "kamailio/kazoo/event.h"
+#include "kamailio/kazoo/inboxes.h"
 #include "kamailio/kazoo/message.h"
 #include "kamailio/kazoo/requester.h"
 #include "kamailio/kazoo/settings.h"
 #include "kamailio/kazoo/stats.h"
-#include "kamailio/kazoo/subscribe.h"
+#include "kamailio/kazoo/subscriptions.h"
 #include "kamailio/kazoo/zones.h"
 
 enum { NAME_BYTES = 300 };

@@ -3,64 +3,31 @@
 #include <core/dprint.h>
 #include <core/pt.h>
 
-#include <poll.h>
-#include <stdlib.h>
-#include <time.h>
+#include <stdio.h>
 
-#include "core/inbox.h"
-#include "core/json_rewrite.h"
+#include "core/json.h"
 #include "core/log.h"
 #include "kamailio/glue/event_route.h"
 #include "kamailio/glue/policy_reload.h"
 #include "kamailio/glue/process.h"
-#include "kamailio/glue/script.h"
 #include "kamailio/kazoo/delivery.h"
+#include "kamailio/kazoo/inboxes.h"
+#include "kamailio/kazoo/reception.h"
 #include "kamailio/kazoo/settings.h"
 #include "kamailio/kazoo/stats.h"
-#include "kamailio/kazoo/subscribe.h"
-#include "kamailio/kazoo/zones.h"
+#include "kamailio/kazoo/subscriptions.h"
 #include "policy/policy.h"
 
 enum { IDLE_MS = 1000, UNROUTED_PAUSE_S = 60 /* between two lines about messages without a route */ };
 
-/* By kz_source, and zone for zone. */
-static struct kb_inbox *inboxes[2 * KZ_ZONES_MAX + 1];
-static size_t n_inboxes;
-
 struct worker {
 	size_t index;
-	size_t turn; /* the inbox of the current message */
 	struct kb_policy *policy;
 	struct kb_buf payload; /* of the current message, as routes see it */
 	struct kb_log_limit unreadable, unrouted;
 };
 
 /* -- one message -- */
-
-/* The text of a second, made once for all messages in it. */
-static struct kb_slice now_text(void)
-{
-	static char text[24];
-	static time_t second;
-	static int n;
-	time_t now = time(NULL);
-	if (now != second)
-		n = snprintf(text, sizeof text, "%lld", (long long)now);
-	second = now;
-	return kb_slice(text, (size_t)n);
-}
-
-bool kz_reception_payload(size_t zone, struct kb_slice payload, struct kb_buf *out, struct kb_json_error *error)
-{
-	const struct kz_zone *from = kz_zone(zone);
-	const struct kb_json_edit edits[] = {
-		{KB_SLICE_LITERAL("AMQP-Broker-Zone"), kb_slice_from(from->name), false, KB_JSON_SET},
-		{KB_SLICE_LITERAL("AMQP-Received"), now_text(), true, KB_JSON_SET},
-		{KB_SLICE_LITERAL("Server-ID"), kb_slice_from(from->answer_prefix), false, KB_JSON_PREFIX},
-	};
-	kb_buf_clear(out);
-	return kb_json_rewrite(payload, edits, sizeof edits / sizeof *edits, out, error);
-}
 
 /* Rejected, as what is too large is: a dead-letter exchange keeps it for whoever looks for the fault. */
 static enum kb_outcome drop_unreadable(struct worker *w, const struct kb_message *m, const struct kb_json_error *error)
@@ -121,12 +88,12 @@ static const struct kb_subscription *subscription_of(const struct kb_message *m)
 	return m->origin.subscription < count ? &s[m->origin.subscription] : NULL;
 }
 
-static void handle(struct worker *w, struct kb_record *record, const struct kb_message *m)
+static void handle(struct worker *w, struct kb_inbox *inbox, struct kb_record *record, const struct kb_message *m)
 {
 	struct kb_json_error error = {0};
 	bool own_event = m->origin.subscription == KB_ORIGIN_EVENT;
 	bool readable = own_event || kz_reception_payload(m->origin.broker, m->payload, &w->payload, &error);
-	const struct kb_message *current = kz_delivery_begin(&(struct kz_delivery){.inbox = inboxes[w->turn],
+	const struct kb_message *current = kz_delivery_begin(&(struct kz_delivery){.inbox = inbox,
 		.worker = w->index,
 		.record = record,
 		.message = m,
@@ -185,37 +152,6 @@ static void reload_policy(struct worker *w)
 	}
 }
 
-/* From each inbox in turn, so that no zone starves another. */
-static struct kb_record *next_message(struct worker *w, struct kb_message *m)
-{
-	for (size_t i = 0; i < n_inboxes; i++) {
-		w->turn = (w->turn + 1) % n_inboxes;
-		struct kb_record *record = kb_inbox_next(inboxes[w->turn], w->index, m);
-		if (record)
-			return record;
-	}
-	return NULL;
-}
-
-static bool has_next(const struct worker *w)
-{
-	for (size_t i = 0; i < n_inboxes; i++)
-		if (kb_inbox_has_next(inboxes[i], w->index))
-			return true;
-	return false;
-}
-
-static void wait_for_message(struct worker *w)
-{
-	struct kb_wake *wake = kb_inbox_worker_wake(inboxes[0], w->index);
-	kb_wake_arm(wake);
-	if (!has_next(w)) {
-		struct pollfd p = {kb_wake_fd(wake), POLLIN, 0};
-		poll(&p, 1, IDLE_MS);
-	}
-	kb_wake_disarm(wake);
-}
-
 static void worker_main(void *argument)
 {
 	struct worker w = {
@@ -227,11 +163,12 @@ static void worker_main(void *argument)
 		kb_process_tick(NULL); /* costs two comparisons */
 		if (kb_policy_reload_due())
 			reload_policy(&w);
-		struct kb_record *record = next_message(&w, &m);
+		struct kb_inbox *inbox;
+		struct kb_record *record = kz_inboxes_next(w.index, &inbox, &m);
 		if (record)
-			handle(&w, record, &m);
+			handle(&w, inbox, record, &m);
 		else
-			wait_for_message(&w);
+			kz_inboxes_wait(w.index, IDLE_MS);
 	}
 }
 
@@ -254,25 +191,6 @@ bool kz_event_check_policy(void)
 			kz_settings()->event_callback);
 	kb_policy_close(policy);
 	return policy != NULL;
-}
-
-struct kb_inbox *kz_inboxes_get(enum kz_source source, size_t zone)
-{
-	return inboxes[(size_t)source * kz_zones() + zone];
-}
-
-bool kz_event_init(void)
-{
-	size_t bytes = (size_t)kz_settings()->inbox_bytes;
-	for (n_inboxes = 0; n_inboxes < 2 * kz_zones() + 1; n_inboxes++) {
-		inboxes[n_inboxes] = n_inboxes ? kb_inbox_create_beside(inboxes[0], bytes)
-									   : kb_inbox_create((size_t)kz_settings()->workers, bytes);
-		if (!inboxes[n_inboxes]) {
-			LM_ERR("amqp_inbox_size: no shared memory for %d rings of %zu bytes\n", kz_settings()->workers, bytes);
-			return false;
-		}
-	}
-	return true;
 }
 
 bool kz_event_fork(void)

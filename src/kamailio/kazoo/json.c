@@ -1,10 +1,7 @@
 #include "kamailio/kazoo/json.h"
 
-#include <core/dprint.h>
-
 #include "core/json.h"
 #include "core/log.h"
-#include "core/routing_key.h"
 #include "kamailio/glue/script.h"
 #include "kamailio/kazoo/settings.h"
 
@@ -23,20 +20,6 @@ int kz_json(struct sip_msg *msg, char *json, char *field, char *target)
 		return -1;
 	}
 	kb_script_set_json(msg, &value, found);
-	return kb_script_assign(msg, (pv_spec_t *)target, &value);
-}
-
-int kz_encode(struct sip_msg *msg, char *text, char *target)
-{
-	struct kb_slice word;
-	pv_value_t value;
-	if (!kb_script_get(msg, "kazoo_encode", "to_encode", text, &word))
-		return -1;
-	struct kb_buf *encoded = kb_script_result();
-	kb_routing_key_encode(word, encoded);
-	if (encoded->failed)
-		return -1;
-	kb_script_set_text(&value, kb_slice(encoded->p ? encoded->p : "", encoded->n));
 	return kb_script_assign(msg, (pv_spec_t *)target, &value);
 }
 

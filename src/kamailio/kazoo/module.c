@@ -12,13 +12,17 @@
 #include "kamailio/kazoo/async.h"
 #include "kamailio/kazoo/brokers.h"
 #include "kamailio/kazoo/delivery.h"
+#include "kamailio/kazoo/encode.h"
 #include "kamailio/kazoo/event.h"
+#include "kamailio/kazoo/inboxes.h"
 #include "kamailio/kazoo/json.h"
 #include "kamailio/kazoo/message.h"
+#include "kamailio/kazoo/mod_init.h"
 #include "kamailio/kazoo/publish.h"
 #include "kamailio/kazoo/query.h"
 #include "kamailio/kazoo/request.h"
 #include "kamailio/kazoo/requester.h"
+#include "kamailio/kazoo/rpc.h"
 #include "kamailio/kazoo/settings.h"
 #include "kamailio/kazoo/stats.h"
 #include "kamailio/kazoo/subscribe.h"
@@ -99,8 +103,8 @@ static int mod_init(void)
 {
 	kb_log_sink_install();
 	if (!kz_settings_check() || !kz_event_check_policy() || !kz_brokers_check() || !kz_zones_check() ||
-		!kz_event_init() || !kz_request_check() || !kz_query_check() || !kz_message_check() || !kz_stats_register() ||
-		!kb_policy_reload_init())
+		!kz_inboxes_init() || !kz_request_check() || !kz_query_check() || !kz_message_check() || !kz_stats_register() ||
+		!kz_rpc_register() || !kb_policy_reload_init())
 		return -1;
 	kb_process_announce(kz_settings()->workers + kz_async_processes() + kz_brokers_processes());
 	return 0;

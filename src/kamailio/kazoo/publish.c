@@ -4,12 +4,13 @@
 #include <core/dprint.h>
 
 #include "core/log.h"
+#include "core/number.h"
 #include "kamailio/glue/script.h"
 #include "kamailio/kazoo/message.h"
+#include "kamailio/kazoo/mod_init.h"
 #include "kamailio/kazoo/requester.h"
 #include "kamailio/kazoo/settings.h"
 #include "kamailio/kazoo/stats.h"
-#include "kamailio/kazoo/subscribe.h"
 
 enum { WAIT_MAX_MS = 3600000 };
 
@@ -45,11 +46,11 @@ static bool check_wait(int ms)
 
 static bool read_wait(struct kb_slice text, int *ms)
 {
-	size_t i = 0;
-	for (*ms = 0; i < text.n && text.p[i] >= '0' && text.p[i] <= '9' && *ms <= WAIT_MAX_MS; i++)
-		*ms = *ms * 10 + (text.p[i] - '0');
-	if (i > 0 && i == text.n && *ms <= WAIT_MAX_MS)
+	uint64_t number;
+	if (kb_number_read(text, WAIT_MAX_MS, &number)) {
+		*ms = (int)number;
 		return true;
+	}
 	kb_log(KB_LOG_ERROR, "%s: timeout_ms: \"%.*s\" must be a number of milliseconds from 0 to %d", wait_name,
 		KB_SLICE_FMT(text), WAIT_MAX_MS);
 	kb_counts_add(KZ_REFUSED_INVALID);

@@ -1,4 +1,5 @@
-/* The RPC commands of the kazoo module. */
+#include "kamailio/kazoo/rpc.h"
+
 #include <core/dprint.h>
 #include <core/rpc_lookup.h>
 

@@ -76,5 +76,5 @@ const struct kb_statistic kz_statistics[] = {
 
 bool kz_stats_register(void)
 {
-	return kb_statistics_register("kazoo", kz_statistics) && kz_rpc_register();
+	return kb_statistics_register("kazoo", kz_statistics);
 }

@@ -31,7 +31,4 @@ struct kb_connection *kz_stats_connection(const char *name, size_t zone);
 /* The table behind statistics and kazoo.stats, for rpc.c. */
 extern const struct kb_statistic kz_statistics[];
 
-/* rpc.c */
-bool kz_rpc_register(void);
-
 #endif

@@ -2,62 +2,22 @@
 
 #include <core/dprint.h>
 
-#include <stdlib.h>
-
 #include "core/json.h"
-#include "kamailio/glue/event_route.h"
 #include "kamailio/glue/script.h"
-#include "kamailio/kazoo/description.h"
-#include "kamailio/kazoo/settings.h"
-
-/* Filled while mod-init runs in the main process; the processes forked after it inherit it and never change it. */
-static struct kb_subscription *subscriptions;
-static size_t n_subscriptions;
-static bool in_mod_init;
-
-const struct kb_subscription *kz_subscriptions(size_t *count)
-{
-	*count = n_subscriptions;
-	return subscriptions;
-}
-
-bool kz_mod_init_is_running(void)
-{
-	return in_mod_init;
-}
-
-void kz_mod_init_run(void)
-{
-	in_mod_init = true;
-	kb_event_route_run_by_name(kz_settings()->event_callback, "kazoo:mod-init");
-	in_mod_init = false;
-}
-
-/* -- subscribing -- */
+#include "kamailio/kazoo/mod_init.h"
+#include "kamailio/kazoo/subscriptions.h"
 
 static bool allowed_now(void)
 {
-	if (in_mod_init)
+	if (kz_mod_init_is_running())
 		return true;
 	LM_ERR("kazoo_subscribe: may be called only while event_route[kazoo:mod-init] runs\n");
 	return false;
 }
 
-/* The place at the end of the list counts only when it is complete. */
 static int subscribe_json(struct kb_slice json)
 {
-	if (!allowed_now())
-		return -1;
-	struct kb_subscription *more = realloc(subscriptions, (n_subscriptions + 1) * sizeof *more);
-	if (!more) {
-		LM_ERR("kazoo_subscribe: out of memory\n");
-		return -1;
-	}
-	subscriptions = more;
-	if (!kz_description_read(json, &more[n_subscriptions]))
-		return -1;
-	n_subscriptions++;
-	return 1;
+	return allowed_now() && kz_subscriptions_add(json) ? 1 : -1;
 }
 
 static int subscribe_simple(

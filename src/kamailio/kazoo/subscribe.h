@@ -1,17 +1,8 @@
-/* kazoo_subscribe and the event mod-init, in which alone it may be called. */
+/* kazoo_subscribe, native and KEMI, which may be called only while kazoo:mod-init runs: 1, or -1 and a log line. */
 #ifndef KB_KAMAILIO_KAZOO_SUBSCRIBE_H
 #define KB_KAMAILIO_KAZOO_SUBSCRIBE_H
 
 #include <core/parser/msg_parser.h>
-
-#include <stdbool.h>
-
-#include "bus/subscription.h"
-
-/* Runs event_route[kazoo:mod-init] or its callback, where alone the subscribe functions may be called. */
-void kz_mod_init_run(void);
-bool kz_mod_init_is_running(void);
-const struct kb_subscription *kz_subscriptions(size_t *count);
 
 int kz_subscribe1(struct sip_msg *msg, char *json, char *unused);
 int kz_subscribe4(struct sip_msg *msg, char *exchange, char *type, char *queue, char *routing_key);

@@ -40,7 +40,7 @@ static struct kz_zone *zone_named(struct kb_slice name)
 		return &zones[index];
 	struct kz_zone *zone = &zones[n_zones++];
 	snprintf(zone->name, sizeof zone->name, "%.*s", (int)name.n, name.p);
-	snprintf(zone->answer_prefix, sizeof zone->answer_prefix, "consumer://%.*s/", (int)name.n, name.p);
+	snprintf(zone->server_id_prefix, sizeof zone->server_id_prefix, "consumer://%.*s/", (int)name.n, name.p);
 	return zone;
 }
 

@@ -15,8 +15,8 @@ enum {
 
 struct kz_zone {
 	char name[KZ_ZONE_NAME_BYTES];
-	char answer_prefix[KZ_ZONE_NAME_BYTES + 16]; /* consumer://NAME/ */
-	const char *urls[KZ_URLS_MAX];               /* failover list */
+	char server_id_prefix[KZ_ZONE_NAME_BYTES + 16]; /* consumer://NAME/ */
+	const char *urls[KZ_URLS_MAX];                  /* failover list */
 	size_t n_urls;
 	_Atomic uint32_t *address; /* which of them its processes are connected to, in memory that they share */
 };

@@ -13,8 +13,8 @@
 #include "kamailio/glue/script.h"
 #include "kamailio/nats/settings.h"
 #include "kamailio/nats/stats.h"
-#include "policy/policy.h"
 #include "nats/broker.h"
+#include "policy/policy.h"
 
 /* The message whose route runs in this process; NULL outside of one. */
 static const struct kb_message *current;

@@ -1,4 +1,5 @@
-/* The RPC commands of the nats module. */
+#include "kamailio/nats/rpc.h"
+
 #include <core/dprint.h>
 #include <core/rpc_lookup.h>
 

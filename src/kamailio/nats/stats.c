@@ -75,5 +75,5 @@ const struct kb_statistic kn_statistics[] = {
 
 bool kn_stats_register(void)
 {
-	return kb_statistics_register("nats", kn_statistics) && kn_rpc_register();
+	return kb_statistics_register("nats", kn_statistics);
 }

@@ -23,7 +23,4 @@ struct kb_connection *kn_stats_connection(const char *name);
 
 extern const struct kb_statistic kn_statistics[];
 
-/* rpc.c */
-bool kn_rpc_register(void);
-
 #endif
