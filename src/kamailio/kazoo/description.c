@@ -2,145 +2,21 @@
 
 #include <core/dprint.h>
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "core/json.h"
-#include "core/json_rewrite.h"
-#include "core/routing_key.h"
-
-enum { ARGUMENTS_MAX = 60000 /* bytes: they must fit into one frame */ };
+#include "kamailio/kazoo/description_values.h"
 
 /* The description being read, and the subscription being made of it. */
 struct reading {
-	struct kb_slice json;
+	struct kz_description_place at;
 	struct kb_subscription *s;
-	const char *within;           /* the object being read, with a dot behind it; "" at the top */
 	struct kb_exchange *exchange; /* the definition being read */
-	const char *const **routing;  /* the list that read_routing() makes longer */
-	size_t *n_routing;
+	struct kz_description_names routing;
 	const char *worker_key; /* consistent-worker-key and consistent-worker, which may come in any order */
 	bool consistent_worker, said_consistent_worker;
-	bool failed;
 };
-
-static bool complain(struct reading *r, struct kb_slice field, struct kb_json_value value, const char *right)
-{
-	LM_ERR("kazoo_subscribe: %s%.*s: %.*s must be %s, in %.*s\n", r->within, KB_SLICE_FMT(field),
-		KB_SLICE_FMT(value.raw), right, KB_SLICE_FMT(r->json));
-	r->failed = true;
-	return false;
-}
-
-/* -- values -- */
-
-/* A name for the broker: at most 255 bytes (short string of AMQP), none of them NUL. NULL when it is none. */
-static const char *name_of(struct kb_slice text)
-{
-	bool good = text.n <= KB_ROUTING_KEY_MAX && (text.n == 0 || !memchr(text.p, '\0', text.n));
-	return good ? strndup(text.n ? text.p : "", text.n) : NULL;
-}
-
-static const char *read_name(struct reading *r, struct kb_slice field, struct kb_json_value value)
-{
-	struct kb_buf text = {0};
-	kb_json_text(value, &text);
-	const char *name = value.type == KB_JSON_STRING && !text.failed ? name_of(kb_buf_slice(&text)) : NULL;
-	kb_buf_free(&text);
-	if (!name)
-		complain(r, field, value, "a string of at most 255 bytes");
-	return name ? name : "";
-}
-
-static bool read_flag(struct reading *r, struct kb_slice field, struct kb_json_value value)
-{
-	switch (value.type) {
-	case KB_JSON_TRUE: return true;
-	case KB_JSON_FALSE:
-	case KB_JSON_NULL: return false;
-	case KB_JSON_NUMBER: return !kb_slice_equal(value.raw, KB_SLICE_LITERAL("0"));
-	default: return complain(r, field, value, "an integer or a boolean");
-	}
-}
-
-static bool is_integer(struct kb_json_value value, long long *number)
-{
-	char digits[24], *end;
-	if (value.type != KB_JSON_NUMBER || value.raw.n >= sizeof digits)
-		return false;
-	memcpy(digits, value.raw.p, value.raw.n);
-	digits[value.raw.n] = '\0';
-	errno = 0;
-	*number = strtoll(digits, &end, 10);
-	return errno == 0 && *end == '\0';
-}
-
-static uint16_t read_count(struct reading *r, struct kb_slice field, struct kb_json_value value)
-{
-	long long number;
-	if (is_integer(value, &number) && number >= 0 && number <= UINT16_MAX)
-		return (uint16_t)number;
-	complain(r, field, value, "an integer between 0 and 65535");
-	return 0;
-}
-
-static bool add_routing(void *context, struct kb_slice key, struct kb_json_value value)
-{
-	struct reading *r = context;
-	const char **more = realloc((void *)*r->routing, (*r->n_routing + 1) * sizeof *more);
-	(void)key;
-	if (!more)
-		return complain(r, KB_SLICE_LITERAL("routing"), value, "shorter: out of memory");
-	*r->routing = more;
-	more[(*r->n_routing)++] = read_name(r, KB_SLICE_LITERAL("routing"), value);
-	return !r->failed;
-}
-
-static void read_routing(struct reading *r, struct kb_slice field, struct kb_json_value value)
-{
-	if (value.type == KB_JSON_ARRAY)
-		kb_json_each(value.raw, add_routing, r);
-	else
-		add_routing(r, field, value);
-}
-
-/* -- arguments -- */
-
-static bool check_argument(void *context, struct kb_slice name, struct kb_json_value value)
-{
-	struct reading *r = context;
-	long long number;
-	if (name.n > KB_ROUTING_KEY_MAX)
-		return complain(r, KB_SLICE_LITERAL("arguments"), value, "under a name of at most 255 bytes");
-	if (value.type == KB_JSON_TRUE || value.type == KB_JSON_FALSE || value.type == KB_JSON_STRING ||
-		is_integer(value, &number))
-		return true;
-	if (value.type == KB_JSON_OBJECT)
-		return kb_json_each(value.raw, check_argument, r) && !r->failed;
-	char field[300];
-	int n = snprintf(field, sizeof field, "arguments.%.*s", KB_SLICE_FMT(name));
-	return complain(r, kb_slice(field, (size_t)n), value, "an integer of 64 bits, a boolean, a string or an object");
-}
-
-/* As strict JSON, for the broker layer to make of it what its protocol has. */
-static const char *read_arguments(struct reading *r, struct kb_slice field, struct kb_json_value value)
-{
-	struct kb_buf text = {0};
-	struct kb_json_error error;
-	char *arguments = NULL;
-	if (value.type == KB_JSON_NULL)
-		return NULL;
-	if (value.type != KB_JSON_OBJECT || value.raw.n > ARGUMENTS_MAX)
-		complain(r, field, value, "an object of at most 60000 bytes");
-	else if (kb_json_each(value.raw, check_argument, r) && !r->failed &&
-			 kb_json_rewrite(value.raw, NULL, 0, &text, &error))
-		arguments = strndup(text.p, text.n);
-	if (!arguments && !r->failed)
-		complain(r, field, value, "readable");
-	kb_buf_free(&text);
-	return arguments;
-}
 
 /* -- definitions -- */
 
@@ -148,7 +24,7 @@ static const char *read_arguments(struct reading *r, struct kb_slice field, stru
 
 static void ignore(const struct reading *r, struct kb_slice field)
 {
-	LM_DBG("kazoo_subscribe: unknown field %s%.*s ignored\n", r->within, KB_SLICE_FMT(field));
+	LM_DBG("kazoo_subscribe: unknown field %s%.*s ignored\n", r->at.within, KB_SLICE_FMT(field));
 }
 
 static bool read_exchange_definition(void *context, struct kb_slice field, struct kb_json_value value)
@@ -156,22 +32,22 @@ static bool read_exchange_definition(void *context, struct kb_slice field, struc
 	struct reading *r = context;
 	struct kb_exchange *e = r->exchange;
 	if (IS("name") || IS("exchange"))
-		e->name = read_name(r, field, value);
+		e->name = kz_description_values_name(&r->at, field, value);
 	else if (IS("type"))
-		e->type = read_name(r, field, value);
+		e->type = kz_description_values_name(&r->at, field, value);
 	else if (IS("durable"))
-		e->durable = read_flag(r, field, value);
+		e->durable = kz_description_values_flag(&r->at, field, value);
 	else if (IS("passive"))
-		e->passive = read_flag(r, field, value);
+		e->passive = kz_description_values_flag(&r->at, field, value);
 	else if (IS("auto_delete"))
-		e->auto_delete = read_flag(r, field, value);
+		e->auto_delete = kz_description_values_flag(&r->at, field, value);
 	else if (IS("internal"))
-		e->internal = read_flag(r, field, value);
+		e->internal = kz_description_values_flag(&r->at, field, value);
 	else if (IS("arguments"))
-		e->arguments = read_arguments(r, field, value);
+		e->arguments = kz_description_values_arguments(&r->at, field, value);
 	else
 		ignore(r, field);
-	return !r->failed;
+	return !r->at.failed;
 }
 
 static bool read_queue_definition(void *context, struct kb_slice field, struct kb_json_value value)
@@ -179,20 +55,20 @@ static bool read_queue_definition(void *context, struct kb_slice field, struct k
 	struct reading *r = context;
 	struct kb_queue *q = &r->s->queue;
 	if (IS("name") || IS("queue"))
-		q->name = read_name(r, field, value);
+		q->name = kz_description_values_name(&r->at, field, value);
 	else if (IS("durable"))
-		q->durable = read_flag(r, field, value);
+		q->durable = kz_description_values_flag(&r->at, field, value);
 	else if (IS("passive"))
-		q->passive = read_flag(r, field, value);
+		q->passive = kz_description_values_flag(&r->at, field, value);
 	else if (IS("exclusive"))
-		q->exclusive = read_flag(r, field, value);
+		q->exclusive = kz_description_values_flag(&r->at, field, value);
 	else if (IS("auto_delete"))
-		q->auto_delete = read_flag(r, field, value);
+		q->auto_delete = kz_description_values_flag(&r->at, field, value);
 	else if (IS("arguments"))
-		q->arguments = read_arguments(r, field, value);
+		q->arguments = kz_description_values_arguments(&r->at, field, value);
 	else
 		ignore(r, field);
-	return !r->failed;
+	return !r->at.failed;
 }
 
 /* -- exchange-bindings -- */
@@ -202,8 +78,8 @@ static bool read_source_field(void *context, struct kb_slice field, struct kb_js
 	struct reading *r = context;
 	if (!IS("routing"))
 		return read_exchange_definition(context, field, value);
-	read_routing(r, field, value);
-	return !r->failed;
+	kz_description_values_names(&r->at, field, value, r->routing);
+	return !r->at.failed;
 }
 
 static struct kb_exchange_binding *new_binding(struct kb_subscription *s)
@@ -224,20 +100,19 @@ static bool read_source(void *context, struct kb_slice field, struct kb_json_val
 	char within[300];
 	struct kb_exchange_binding *binding = new_binding(r->s);
 	if (!binding)
-		return complain(r, field, value, "shorter: out of memory");
-	binding->source.name = name_of(field);
+		return kz_description_values_refuse(&r->at, field, value, "shorter: out of memory");
+	binding->source.name = kz_description_values_copy_name(field);
 	if (!binding->source.name)
-		return complain(r, field, value, "under a name of at most 255 bytes");
+		return kz_description_values_refuse(&r->at, field, value, "under a name of at most 255 bytes");
 	inner = *r;
 	snprintf(within, sizeof within, "exchange-bindings.%.*s.", KB_SLICE_FMT(field));
-	inner.within = within;
+	inner.at.within = within;
 	inner.exchange = &binding->source;
-	inner.routing = &binding->routing;
-	inner.n_routing = &binding->n_routing;
-	if (!kb_json_each(value.raw, read_source_field, &inner) && !inner.failed)
-		complain(&inner, KB_SLICE_LITERAL("(itself)"), value, "an object");
-	r->failed = inner.failed;
-	return !r->failed;
+	inner.routing = (struct kz_description_names){&binding->routing, &binding->n_routing};
+	if (!kb_json_each(value.raw, read_source_field, &inner) && !inner.at.failed)
+		kz_description_values_refuse(&inner.at, KB_SLICE_LITERAL("(itself)"), value, "an object");
+	r->at.failed = inner.at.failed;
+	return !r->at.failed;
 }
 
 /* -- the fields at the top -- */
@@ -246,15 +121,15 @@ static void read_queue_flags(struct reading *r, struct kb_slice field, struct kb
 {
 	struct kb_subscription *s = r->s;
 	if (IS("durable"))
-		s->queue.durable = s->exchange.durable = read_flag(r, field, value);
+		s->queue.durable = s->exchange.durable = kz_description_values_flag(&r->at, field, value);
 	else if (IS("passive"))
-		s->queue.passive = s->exchange.passive = read_flag(r, field, value);
+		s->queue.passive = s->exchange.passive = kz_description_values_flag(&r->at, field, value);
 	else if (IS("auto_delete"))
-		s->queue.auto_delete = s->exchange.auto_delete = read_flag(r, field, value);
+		s->queue.auto_delete = s->exchange.auto_delete = kz_description_values_flag(&r->at, field, value);
 	else if (IS("exclusive"))
-		s->queue.exclusive = read_flag(r, field, value);
+		s->queue.exclusive = kz_description_values_flag(&r->at, field, value);
 	else if (IS("arguments"))
-		s->queue.arguments = read_arguments(r, field, value);
+		s->queue.arguments = kz_description_values_arguments(&r->at, field, value);
 	else if (!IS("exchange-def") && !IS("queue-def") && !IS("exchange-bindings"))
 		ignore(r, field);
 }
@@ -263,19 +138,19 @@ static void read_handling(struct reading *r, struct kb_slice field, struct kb_js
 {
 	struct kb_subscription *s = r->s;
 	if (IS("no_ack"))
-		s->no_ack = read_flag(r, field, value);
+		s->no_ack = kz_description_values_flag(&r->at, field, value);
 	else if (IS("wait_for_consumer_ack"))
-		s->wait_for_consumer_ack = read_flag(r, field, value);
+		s->wait_for_consumer_ack = kz_description_values_flag(&r->at, field, value);
 	else if (IS("prefetch"))
-		s->prefetch = read_count(r, field, value);
+		s->prefetch = kz_description_values_count(&r->at, field, value);
 	else if (IS("federate"))
-		s->federate = read_flag(r, field, value);
+		s->federate = kz_description_values_flag(&r->at, field, value);
 	else if (IS("consumer_tag"))
-		s->consumer_tag = read_name(r, field, value);
+		s->consumer_tag = kz_description_values_name(&r->at, field, value);
 	else if (IS("consistent-worker-key"))
-		r->worker_key = read_name(r, field, value);
+		r->worker_key = kz_description_values_name(&r->at, field, value);
 	else if (IS("consistent-worker"))
-		r->consistent_worker = read_flag(r, field, value), r->said_consistent_worker = true;
+		r->consistent_worker = kz_description_values_flag(&r->at, field, value), r->said_consistent_worker = true;
 	else
 		read_queue_flags(r, field, value);
 }
@@ -285,20 +160,20 @@ static bool read_field(void *context, struct kb_slice field, struct kb_json_valu
 	struct reading *r = context;
 	struct kb_subscription *s = r->s;
 	if (IS("exchange"))
-		s->exchange.name = read_name(r, field, value);
+		s->exchange.name = kz_description_values_name(&r->at, field, value);
 	else if (IS("type"))
-		s->exchange.type = read_name(r, field, value);
+		s->exchange.type = kz_description_values_name(&r->at, field, value);
 	else if (IS("queue"))
-		s->queue.name = read_name(r, field, value);
+		s->queue.name = kz_description_values_name(&r->at, field, value);
 	else if (IS("routing"))
-		read_routing(r, field, value);
+		kz_description_values_names(&r->at, field, value, r->routing);
 	else if (IS("event_key"))
-		s->event_key = read_name(r, field, value);
+		s->event_key = kz_description_values_name(&r->at, field, value);
 	else if (IS("event_subkey"))
-		s->event_subkey = read_name(r, field, value);
+		s->event_subkey = kz_description_values_name(&r->at, field, value);
 	else
 		read_handling(r, field, value);
-	return !r->failed;
+	return !r->at.failed;
 }
 
 #undef IS
@@ -308,21 +183,21 @@ static bool read_field(void *context, struct kb_slice field, struct kb_json_valu
 static void read_part(struct reading *r, const char *name, const char *within,
 	bool (*each)(void *context, struct kb_slice key, struct kb_json_value value))
 {
-	struct kb_json_value part = kb_json_member(r->json, kb_slice_from(name));
-	if (r->failed || part.type == KB_JSON_NONE)
+	struct kb_json_value part = kb_json_member(r->at.json, kb_slice_from(name));
+	if (r->at.failed || part.type == KB_JSON_NONE)
 		return;
-	r->within = within;
+	r->at.within = within;
 	bool is_object = part.type == KB_JSON_OBJECT;
 	if (is_object)
 		kb_json_each(part.raw, each, r);
-	r->within = "";
+	r->at.within = "";
 	if (!is_object)
-		complain(r, kb_slice_from(name), part, "an object");
+		kz_description_values_refuse(&r->at, kb_slice_from(name), part, "an object");
 }
 
 static bool has(const struct reading *r, const char *name)
 {
-	return kb_json_member(r->json, kb_slice_from(name)).type != KB_JSON_NONE;
+	return kb_json_member(r->at.json, kb_slice_from(name)).type != KB_JSON_NONE;
 }
 
 /* What has a definition has its flags from there, with their defaults: those at the top are for what has none. */
@@ -340,10 +215,10 @@ static void forget_flags_of_defined(struct reading *r)
 
 static void require(struct reading *r, const char *field, bool there)
 {
-	if (there || r->failed)
+	if (there || r->at.failed)
 		return;
-	LM_ERR("kazoo_subscribe: the field %s is required, in %.*s\n", field, KB_SLICE_FMT(r->json));
-	r->failed = true;
+	LM_ERR("kazoo_subscribe: the field %s is required, in %.*s\n", field, KB_SLICE_FMT(r->at.json));
+	r->at.failed = true;
 }
 
 static void check_bindings(struct reading *r)
@@ -384,12 +259,8 @@ bool kz_description_read(struct kb_slice json, struct kb_subscription *s)
 		.event_key = "",
 		.event_subkey = "",
 	};
-	struct reading r = {.json = json,
-		.s = s,
-		.within = "",
-		.exchange = &s->exchange,
-		.routing = &s->routing,
-		.n_routing = &s->n_routing};
+	struct reading r = {
+		.at = {.json = json, .within = ""}, .s = s, .exchange = &s->exchange, .routing = {&s->routing, &s->n_routing}};
 	if (kb_json_get(json, kb_slice(NULL, 0), 0).type != KB_JSON_OBJECT) {
 		LM_ERR("kazoo_subscribe: the description is no JSON object: %.*s\n", KB_SLICE_FMT(json));
 		return false;
@@ -406,5 +277,5 @@ bool kz_description_read(struct kb_slice json, struct kb_subscription *s)
 	check_bindings(&r);
 	settle_worker_key(&r);
 	warn_of_no_ack(s);
-	return !r.failed;
+	return !r.at.failed;
 }

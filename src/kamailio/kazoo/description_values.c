@@ -1,0 +1,133 @@
+#include "kamailio/kazoo/description_values.h"
+
+#include <core/dprint.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/number.h"
+#include "core/routing_key.h"
+
+enum { ARGUMENTS_MAX = 60000 /* bytes: they must fit into one frame */ };
+
+bool kz_description_values_refuse(
+	struct kz_description_place *p, struct kb_slice field, struct kb_json_value value, const char *right)
+{
+	LM_ERR("kazoo_subscribe: %s%.*s: %.*s must be %s, in %.*s\n", p->within, KB_SLICE_FMT(field),
+		KB_SLICE_FMT(value.raw), right, KB_SLICE_FMT(p->json));
+	p->failed = true;
+	return false;
+}
+
+const char *kz_description_values_copy_name(struct kb_slice text)
+{
+	bool good = text.n <= KB_ROUTING_KEY_MAX && (text.n == 0 || !memchr(text.p, '\0', text.n));
+	return good ? strndup(text.n ? text.p : "", text.n) : NULL;
+}
+
+const char *kz_description_values_name(
+	struct kz_description_place *p, struct kb_slice field, struct kb_json_value value)
+{
+	struct kb_buf text = {0};
+	kb_json_text(value, &text);
+	const char *name =
+		value.type == KB_JSON_STRING && !text.failed ? kz_description_values_copy_name(kb_buf_slice(&text)) : NULL;
+	kb_buf_free(&text);
+	if (!name)
+		kz_description_values_refuse(p, field, value, "a string of at most 255 bytes");
+	return name ? name : "";
+}
+
+bool kz_description_values_flag(struct kz_description_place *p, struct kb_slice field, struct kb_json_value value)
+{
+	switch (value.type) {
+	case KB_JSON_TRUE: return true;
+	case KB_JSON_FALSE:
+	case KB_JSON_NULL: return false;
+	case KB_JSON_NUMBER: return !kb_slice_equal(value.raw, KB_SLICE_LITERAL("0"));
+	default: return kz_description_values_refuse(p, field, value, "an integer or a boolean");
+	}
+}
+
+/* Whether the broker layer can send it as an integer of 64 bits. */
+static bool is_integer(struct kb_json_value value)
+{
+	uint64_t number;
+	bool negative = value.raw.n > 0 && value.raw.p[0] == '-';
+	struct kb_slice digits = negative ? kb_slice(value.raw.p + 1, value.raw.n - 1) : value.raw;
+	return value.type == KB_JSON_NUMBER && kb_number_read(digits, INT64_MAX + (negative ? 1ull : 0ull), &number);
+}
+
+uint16_t kz_description_values_count(struct kz_description_place *p, struct kb_slice field, struct kb_json_value value)
+{
+	uint64_t number;
+	if (value.type == KB_JSON_NUMBER && kb_number_read(value.raw, UINT16_MAX, &number))
+		return (uint16_t)number;
+	kz_description_values_refuse(p, field, value, "an integer between 0 and 65535");
+	return 0;
+}
+
+struct name_list {
+	struct kz_description_place *place;
+	struct kb_slice field;
+	struct kz_description_names to;
+};
+
+static bool add_name(void *context, struct kb_slice key, struct kb_json_value value)
+{
+	const struct name_list *list = context;
+	const char **more = realloc((void *)*list->to.names, (*list->to.n + 1) * sizeof *more);
+	(void)key;
+	if (!more)
+		return kz_description_values_refuse(list->place, list->field, value, "shorter: out of memory");
+	*list->to.names = more;
+	more[(*list->to.n)++] = kz_description_values_name(list->place, list->field, value);
+	return !list->place->failed;
+}
+
+void kz_description_values_names(
+	struct kz_description_place *p, struct kb_slice field, struct kb_json_value value, struct kz_description_names to)
+{
+	struct name_list list = {p, field, to};
+	if (value.type == KB_JSON_ARRAY)
+		kb_json_each(value.raw, add_name, &list);
+	else
+		add_name(&list, field, value);
+}
+
+static bool check_argument(void *context, struct kb_slice name, struct kb_json_value value)
+{
+	struct kz_description_place *p = context;
+	if (name.n > KB_ROUTING_KEY_MAX)
+		return kz_description_values_refuse(
+			p, KB_SLICE_LITERAL("arguments"), value, "under a name of at most 255 bytes");
+	if (value.type == KB_JSON_TRUE || value.type == KB_JSON_FALSE || value.type == KB_JSON_STRING || is_integer(value))
+		return true;
+	if (value.type == KB_JSON_OBJECT)
+		return kb_json_each(value.raw, check_argument, p) && !p->failed;
+	char field[300];
+	int n = snprintf(field, sizeof field, "arguments.%.*s", KB_SLICE_FMT(name));
+	return kz_description_values_refuse(
+		p, kb_slice(field, (size_t)n), value, "an integer of 64 bits, a boolean, a string or an object");
+}
+
+/* As strict JSON, for the broker layer to make of it what its protocol has. */
+const char *kz_description_values_arguments(
+	struct kz_description_place *p, struct kb_slice field, struct kb_json_value value)
+{
+	struct kb_buf text = {0};
+	struct kb_json_error error;
+	char *arguments = NULL;
+	if (value.type == KB_JSON_NULL)
+		return NULL;
+	if (value.type != KB_JSON_OBJECT || value.raw.n > ARGUMENTS_MAX)
+		kz_description_values_refuse(p, field, value, "an object of at most 60000 bytes");
+	else if (kb_json_each(value.raw, check_argument, p) && !p->failed &&
+			 kb_json_rewrite(value.raw, NULL, 0, &text, &error))
+		arguments = strndup(text.p, text.n);
+	if (!arguments && !p->failed)
+		kz_description_values_refuse(p, field, value, "readable");
+	kb_buf_free(&text);
+	return arguments;
+}
