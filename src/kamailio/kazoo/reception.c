@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "core/json_rewrite.h"
 #include "kamailio/kazoo/zones.h"
 
 /* The text of a second, made once for all messages in it. */

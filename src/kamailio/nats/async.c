@@ -3,7 +3,7 @@
 #include "kamailio/glue/process.h"
 #include "kamailio/glue/script.h"
 #include "kamailio/glue/suspend.h"
-#include "kamailio/nats/publish.h"
+#include "kamailio/nats/message.h"
 #include "kamailio/nats/request.h"
 #include "kamailio/nats/requester.h"
 #include "kamailio/nats/settings.h"

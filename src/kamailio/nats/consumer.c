@@ -7,17 +7,13 @@
 #include <string.h>
 
 #include "core/message.h"
+#include "core/number.h"
 #include "nats/subject.h"
 
 static bool take_number(const char *name, struct kb_slice value, int *to)
 {
-	uint64_t n = 0;
-	for (size_t i = 0; i < value.n && n <= INT_MAX; i++) {
-		if (value.p[i] < '0' || value.p[i] > '9')
-			n = INT_MAX + 1ul;
-		n = n * 10 + (uint64_t)(value.p[i] - '0');
-	}
-	if (value.n && n > 0 && n <= INT_MAX) {
+	uint64_t n;
+	if (kb_number_read(value, INT_MAX, &n) && n > 0) {
 		*to = (int)n;
 		return true;
 	}

@@ -7,18 +7,20 @@
 #include "bus/listener.h"
 #include "core/log.h"
 #include "kamailio/glue/event_route.h"
-#include "kamailio/glue/message_pv.h"
 #include "kamailio/glue/policy_reload.h"
 #include "kamailio/glue/process.h"
-#include "kamailio/glue/script.h"
+#include "kamailio/nats/broker.h"
+#include "kamailio/nats/delivery.h"
 #include "kamailio/nats/settings.h"
 #include "kamailio/nats/stats.h"
 #include "nats/broker.h"
 #include "policy/policy.h"
 
-/* The message whose route runs in this process; NULL outside of one. */
-static const struct kb_message *current;
-static struct kb_delivery *current_delivery;
+enum {
+	ASK_POLICY = -100,
+	UNROUTED_DELAY_MS = 30000, /* before a stream delivers again what there was no route for */
+	UNROUTED_PAUSE_S = 60      /* between two lines about it */
+};
 
 /* Of this process, if it runs event routes. */
 static struct kb_policy *policy;
@@ -29,56 +31,6 @@ struct listener {
 	struct kb_log_limit unrouted;
 	int route;       /* of every message, when no operator's policy chooses one for each; else ASK_POLICY */
 	char event[300]; /* nats:SUBJECT, for event_callback */
-};
-
-const struct kb_message *kn_delivery_message(void)
-{
-	return current;
-}
-
-struct kb_delivery *kn_delivery_handle(void)
-{
-	return current_delivery;
-}
-
-/* An empty part is a text of no bytes, not null. */
-static struct kb_slice present(struct kb_slice part)
-{
-	return kb_slice(part.p ? part.p : "", part.n);
-}
-
-int kn_delivery_pv_data(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
-{
-	return current ? kb_message_pv_text(msg, parameter, value, present(current->payload))
-				   : pv_get_null(msg, parameter, value);
-}
-
-int kn_delivery_pv_subject(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
-{
-	return current ? kb_message_pv_text(msg, parameter, value, current->key) : pv_get_null(msg, parameter, value);
-}
-
-int kn_delivery_pv_reply(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
-{
-	return current && current->reply.n ? kb_message_pv_text(msg, parameter, value, current->reply)
-									   : pv_get_null(msg, parameter, value);
-}
-
-int kn_delivery_pv_header(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
-{
-	return current ? kb_message_pv_entry(msg, parameter, value, current->headers) : pv_get_null(msg, parameter, value);
-}
-
-int kn_delivery_pv_property(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value)
-{
-	return current ? kb_message_pv_entry(msg, parameter, value, current->properties)
-				   : pv_get_null(msg, parameter, value);
-}
-
-enum {
-	ASK_POLICY = -100,
-	UNROUTED_DELAY_MS = 30000, /* before a stream delivers again what there was no route for */
-	UNROUTED_PAUSE_S = 60      /* between two lines about it */
 };
 
 static bool has_policy(void)
@@ -205,14 +157,12 @@ static bool on_delivered(void *context, const struct kb_message *m, struct kb_de
 {
 	struct listener *l = context;
 	take_new_policy(l);
-	current = m;
-	current_delivery = delivery;
+	kn_delivery_begin(m, delivery);
 	if (!has_callback())
 		run_route(l, m, delivery);
 	else if (!kb_event_route_run_callback(kn_settings()->event_callback, l->event))
 		give_back(l, delivery);
-	current = NULL;
-	current_delivery = NULL;
+	kn_delivery_end();
 	return true;
 }
 

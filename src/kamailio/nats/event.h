@@ -2,14 +2,9 @@
 #ifndef KB_KAMAILIO_NATS_EVENT_H
 #define KB_KAMAILIO_NATS_EVENT_H
 
-#include <core/parser/msg_parser.h>
-#include <core/pvar.h>
-
 #include <stdbool.h>
 
-#include "bus/listener.h"
 #include "core/buf.h"
-#include "core/message.h"
 
 /* In mod_init: loads the Lua policy once, so that a bad one stops the start, and warns of messages and policies for
  * which nothing can be done. */
@@ -28,18 +23,5 @@ void kn_event_notice(void *context, const char *name);
 bool kn_event_is_for_publishers(void);
 bool kn_event_begin(void); /* false and a log line: the policy does not load */
 void kn_event_tick(void *listener);
-
-/* The message whose route runs in this process; NULL outside of one. */
-const struct kb_message *kn_delivery_message(void);
-
-/* For what its route says about it (bus/listener.h); NULL outside of one. */
-struct kb_delivery *kn_delivery_handle(void);
-
-/* $natsData, $natsSubject, $natsReply, $natsHdr(name), $natsProp(name): null outside of an event. */
-int kn_delivery_pv_data(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
-int kn_delivery_pv_subject(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
-int kn_delivery_pv_reply(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
-int kn_delivery_pv_header(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
-int kn_delivery_pv_property(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value);
 
 #endif

@@ -5,7 +5,7 @@
 #include <time.h>
 
 #include "core/log.h"
-#include "kamailio/nats/publish.h"
+#include "kamailio/nats/message.h"
 #include "kamailio/nats/request.h"
 #include "kamailio/nats/settings.h"
 #include "nats/kv.h"

@@ -9,17 +9,21 @@
 #include "kamailio/glue/process.h"
 #include "kamailio/glue/script.h"
 #include "kamailio/nats/async.h"
+#include "kamailio/nats/broker.h"
+#include "kamailio/nats/delivery.h"
 #include "kamailio/nats/event.h"
 #include "kamailio/nats/kv.h"
 #include "kamailio/nats/publish.h"
 #include "kamailio/nats/reply.h"
 #include "kamailio/nats/request.h"
 #include "kamailio/nats/requester.h"
+#include "kamailio/nats/respond.h"
 #include "kamailio/nats/rpc.h"
 #include "kamailio/nats/security.h"
 #include "kamailio/nats/settings.h"
 #include "kamailio/nats/stats.h"
 #include "kamailio/nats/stream.h"
+#include "kamailio/nats/verdict.h"
 
 MODULE_VERSION
 
@@ -103,8 +107,8 @@ static sr_kemi_t kemi[] = {
 static int mod_init(void)
 {
 	kb_log_sink_install();
-	if (!kn_settings_check() || !kn_event_check_policy() || !kn_stats_register() || !kn_rpc_register() ||
-		!kb_policy_reload_init())
+	if (!kn_settings_check() || !kn_broker_check() || !kn_security_check() || !kn_event_check_policy() ||
+		!kn_stats_register() || !kn_rpc_register() || !kb_policy_reload_init())
 		return -1;
 	kb_process_announce(kn_settings()->publish_workers + (int)kn_settings()->n_subscriptions + kn_async_processes() +
 						kn_requester_processes() + KN_STREAM_PROCESSES);

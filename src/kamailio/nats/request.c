@@ -10,7 +10,7 @@
 #include "core/reply_id.h"
 #include "kamailio/glue/request.h"
 #include "kamailio/glue/script.h"
-#include "kamailio/nats/publish.h"
+#include "kamailio/nats/message.h"
 #include "kamailio/nats/requester.h"
 #include "kamailio/nats/settings.h"
 

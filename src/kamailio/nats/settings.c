@@ -8,9 +8,6 @@
 
 #include "kamailio/glue/settings.h"
 #include "kamailio/nats/consumer.h"
-#include "kamailio/nats/security.h"
-#include "nats/broker.h"
-#include "nats/options.h"
 #include "nats/subject.h"
 
 static struct kn_settings settings = {
@@ -159,37 +156,6 @@ param_export_t kn_parameters[] = {
 	{0, 0, 0},
 };
 
-struct kb_broker_config kn_broker_config(enum kb_broker_role role, const char *name)
-{
-	static struct kb_nats_options options; /* the same for all connections */
-	options = (struct kb_nats_options){.pings_out_max = settings.max_pings_out,
-		.inbox_prefix = settings.inbox_prefix,
-		.tls = settings.tls,
-		.credentials = kn_security_credentials()};
-	return (struct kb_broker_config){.urls = settings.urls,
-		.n_urls = settings.n_urls,
-		.client_name = name,
-		.role = role,
-		.connect_timeout_ms = 2000,
-		.heartbeat_s = settings.ping_interval_s,
-		.message_max = SIZE_MAX, /* the server's own bound, max_payload, is the only one */
-		.tls = kn_security_tls(),
-		.options = &options};
-}
-
-static bool check_addresses(void)
-{
-	size_t bad = 0;
-	struct kb_broker_config config = kn_broker_config(KB_ROLE_PUBLISH, "");
-	struct kb_broker *broker = kb_nats.open(&config, &(struct kb_broker_events){0}, &bad);
-	if (!broker)
-		LM_ERR("nats_url: \"%s\" cannot be used, the line above says why: it must be of the form "
-			   "nats://[user:password@]host[:port] or tls://...\n",
-			kb_settings_without_password(settings.urls[bad]));
-	kb_nats.close(broker);
-	return broker != NULL;
-}
-
 static bool check_inbox(void)
 {
 	const char *fault = kb_nats_subject_fault(kb_slice_from(settings.inbox_prefix));
@@ -212,6 +178,5 @@ bool kn_settings_check(void)
 		   kb_settings_in_range("nats_outbox_size", settings.outbox_bytes, 65536, 1 << 30) &&
 		   kb_settings_in_range("nats_request_timeout", settings.request_timeout_ms, 1, KN_TIMEOUT_MAX_MS) &&
 		   kb_settings_in_range("nats_async_requests", settings.async_requests, 1, 65536) &&
-		   kb_settings_in_range("nats_async_workers", settings.async_workers, 1, 64) && check_inbox() &&
-		   check_addresses() && kn_security_check();
+		   kb_settings_in_range("nats_async_workers", settings.async_workers, 1, 64) && check_inbox();
 }

@@ -6,7 +6,6 @@
 
 #include <stdbool.h>
 
-#include "bus/broker.h"
 #include "bus/subscription.h"
 #include "nats/kv_bucket.h"
 
@@ -43,10 +42,8 @@ struct kn_settings {
 const struct kn_settings *kn_settings(void);
 extern param_export_t kn_parameters[];
 
-/* In mod_init: false and a log line that names the parameter, its value and what would be right. */
+/* In mod_init, before kn_broker_check() and kn_security_check(): false and a log line that names the parameter, its
+ * value and what would be right. */
 bool kn_settings_check(void);
-
-/* What broker.h wants to know; `name` must live as long as the broker. */
-struct kb_broker_config kn_broker_config(enum kb_broker_role role, const char *name);
 
 #endif

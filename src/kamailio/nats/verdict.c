@@ -1,12 +1,12 @@
-/* What an event route says about the message of a durable consumer that it handles. */
+#include "kamailio/nats/verdict.h"
+
 #include <core/dprint.h>
 
 #include "bus/listener.h"
 #include "core/log.h"
 #include "kamailio/glue/script.h"
-#include "kamailio/nats/event.h"
+#include "kamailio/nats/delivery.h"
 #include "kamailio/nats/request.h"
-#include "kamailio/nats/stream.h"
 
 static bool is_of_stream(const char *function)
 {
