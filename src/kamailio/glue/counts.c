@@ -50,7 +50,7 @@ void kb_counts_add(size_t column)
 		kb_count(&own_columns()[column], 1);
 }
 
-/* -- questions -- */
+/* -- requests -- */
 
 void kb_counts_request_ended(size_t first_column, enum kb_request_column end, int64_t started_us)
 {

@@ -19,7 +19,7 @@
 
 #include "kamailio/glue/python_error.h"
 
-/* A parsed faked request, kept between events, and what it looked like before any route touched it. */
+/* A parsed faked request, kept between events, and a copy of it from before any route changed it. */
 static struct sip_msg request, untouched;
 static bool have_request;
 
@@ -39,13 +39,13 @@ static bool make_request(void)
 	return have_request;
 }
 
-/* Parsing costs more than many a route, so it is done again only after a route that changed the request. */
+/* Parsing costs more than most routes do, so the request is made again only after a route has changed it. */
 static struct sip_msg *fresh_request(void)
 {
 	if ((!have_request || memcmp(&request, &untouched, sizeof request) != 0) && !make_request())
 		return NULL;
 	clear_branches();
-	request.id = untouched.id = faked_msg_next()->id; /* things cached by message id must not survive the event */
+	request.id = untouched.id = faked_msg_next()->id; /* values cached by message id must not survive the event */
 	return &request;
 }
 
@@ -54,8 +54,8 @@ bool kb_event_route_is_faked(struct sip_msg *msg)
 	return msg == &request || faked_msg_match(msg);
 }
 
-/* Whether the route left variables behind that must not meet the next event. Asking costs a tenth of clearing what is
- * not there, which is a twelfth of a NATS delivery. */
+/* True when the route left variables behind, which must not be visible to the next event. This check costs a tenth of
+ * clearing empty lists, which takes a twelfth of the time of a NATS delivery. */
 static bool left_variables(void)
 {
 	static const avp_flags_t lists[] = {AVP_TRACK_FROM | AVP_CLASS_URI, AVP_TRACK_TO | AVP_CLASS_URI,
@@ -67,8 +67,8 @@ static bool left_variables(void)
 	return *xavp_get_crt_list() || *xavu_get_crt_list() || *xavi_get_crt_list();
 }
 
-/* Of an engine, the function of kamailio.cfg that calls one of the script: the engine's own way for events passes over
- * a function that does not exist as if it had run. NULL: the engine has none. */
+/* The function of kamailio.cfg that calls a function of this engine's script. The engine's own interface for events
+ * treats a function that does not exist as if it had run. NULL: the engine has no such function. */
 static cmd_function caller_of(const sr_kemi_eng_t *engine)
 {
 	static const char *const callers[][2] = {{"lua", "lua_run"}, {"python", "python_exec"}, {"jsdt", "jsdt_run"},
@@ -99,8 +99,8 @@ static int call(sr_kemi_eng_t *engine, struct sip_msg *msg, const char *callback
 	return result;
 }
 
-/* Python's result is what the function returned, and negative also when it returned nothing; after an error, which the
- * engine logs, it cannot be told from that. The others give their own: that the function has run. */
+/* For Python the result is the value that the function returned. It is negative also when the function returned nothing
+ * and after an error, which the engine logs. The other engines report whether the function ran. */
 static bool has_failed(const sr_kemi_eng_t *engine, int result)
 {
 	if (result >= 0)
@@ -120,7 +120,7 @@ static bool run_callback(struct sip_msg *msg, const char *callback, const char *
 	return false;
 }
 
-/* Runs either; everything that routes leave behind in the process goes with the event. */
+/* Runs the callback, or the route when there is none, and clears what routes leave behind in the process. */
 static bool run(int index, const char *callback, const char *event)
 {
 	bool ran = true;

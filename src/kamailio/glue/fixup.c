@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <string.h>
 
-/* What the core passes to a fix-up lies inside one of these. */
+/* The core passes a pointer to the `u` of one of these. */
 static const action_u_t *action_of(void **parameter)
 {
 	return (const action_u_t *)(const void *)((char *)parameter - offsetof(action_u_t, u));
@@ -35,7 +35,7 @@ static fparam_t *new_parameter(int type, void **parameter)
 	return fixed;
 }
 
-/* The core has evaluated an expression. Its own fix-ups would end the value at the first NUL. */
+/* The core has evaluated the expression already. Its own fix-ups would cut the value at the first NUL. */
 static int fixup_value(void **parameter)
 {
 	fparam_t *fixed = new_parameter(FPARAM_STR, parameter);
@@ -46,7 +46,7 @@ static int fixup_value(void **parameter)
 	return 0;
 }
 
-/* 0 when the text is one pseudo-variable and nothing else, 1 when it is something else. */
+/* 0 when the text is a single pseudo-variable and nothing else, otherwise 1. */
 static int fixup_variable(void **parameter)
 {
 	str text = {*parameter, (int)strlen(*parameter)};

@@ -9,9 +9,9 @@
 static void to_kamailio(enum kb_log_level level, const char *line)
 {
 	static const int levels[] = {L_ERR, L_WARN, L_NOTICE, L_INFO, L_DBG};
-	/* Lines of the NATS broker begin with the module's own name already. */
+	/* Lines of src/nats begin with the name of the module already. */
 	const char *prefix = strncmp(line, MOD_NAME ":", sizeof MOD_NAME) == 0 ? "" : MOD_NAME ": ";
-	/* Not LM_*: its function and line would always be these. */
+	/* Not LM_*, which would log the function and line of this call each time. */
 	LOG_FX(DEFAULT_FACILITY, levels[level], NULL, prefix, NULL, "%s\n", line);
 }
 

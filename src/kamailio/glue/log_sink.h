@@ -1,4 +1,4 @@
-/* Log lines of the lower layers go where Kamailio's go. */
+/* Sends log lines of the lower layers to Kamailio's log. */
 #ifndef KB_KAMAILIO_GLUE_LOG_SINK_H
 #define KB_KAMAILIO_GLUE_LOG_SINK_H
 

@@ -7,8 +7,8 @@
 
 #include "core/stats.h"
 
-static kb_counter *version; /* of all processes */
-static uint64_t seen;       /* by this one */
+static kb_counter *version; /* shared by all processes */
+static uint64_t seen;       /* the version that this process has loaded */
 
 bool kb_policy_reload_init(void)
 {
@@ -37,7 +37,7 @@ void kb_policy_reload_rpc(rpc_t *rpc, void *context, const char *file, bool (*lo
 		LM_ERR("lua_policy: the old one stays: %.*s\n", (int)why.n, why.p ? why.p : "");
 		rpc->fault(context, 500, "the old policy stays: %.*s", (int)why.n, why.p ? why.p : "");
 	} else {
-		kb_count_among(version, 1); /* several processes answer RPC */
+		kb_count_among(version, 1); /* several processes serve RPC */
 		rpc->rpl_printf(context, "%s loads; each process takes it before its next message, or within a second", file);
 	}
 	kb_buf_free(&why);

@@ -1,8 +1,6 @@
-/*
- * A policy that is loaded anew while the server runs. The RPC process tries the file first: one that does not load
- * changes nothing. Then it raises a number in shared memory, which each process compares with its own before a message,
- * and once a second. Each reads the file itself.
- */
+/* Reloading a policy while the server runs. The RPC process tries the file first: a file that does not load changes
+ * nothing. Then it increments a version in shared memory. Each process compares it with its own before each message and
+ * once a second, and reads the file itself. */
 #ifndef KB_KAMAILIO_GLUE_POLICY_RELOAD_H
 #define KB_KAMAILIO_GLUE_POLICY_RELOAD_H
 
@@ -15,10 +13,10 @@
 /* In mod_init. */
 bool kb_policy_reload_init(void);
 
-/* True when the policy of this process is to be opened anew; once for each time. */
+/* True when this process must reload its policy. True only once for each reload. */
 bool kb_policy_reload_due(void);
 
-/* The RPC command. `loads` says whether the file can be loaded now, and why not. */
+/* The RPC command. `loads` tells whether the file loads now; if not, it writes the reason to `why`. */
 void kb_policy_reload_rpc(rpc_t *rpc, void *context, const char *file, bool (*loads)(struct kb_buf *why));
 
 #endif

@@ -15,8 +15,8 @@ const volatile int *const kb_process_stop = &stopping;
 
 enum { TICK_US = 50000, TICKS_MAX = (KB_PROCESS_DRAIN_MS + 1000) * 1000 / TICK_US };
 
-/* Interrupts whatever the process waits in, again and again, so that it sees `stopping` however the signal fell; one
- * that is stuck in a library ends here. */
+/* Interrupts blocking calls repeatedly, so that the process notices `stopping` no matter when the signal arrived. A
+ * process that is stuck in a library ends here. */
 static void on_tick(int signal_number)
 {
 	static int ticks;
@@ -33,7 +33,7 @@ static void on_term(int signal_number)
 	setitimer(ITIMER_REAL, &tick, NULL);
 }
 
-/* The core's own handler ends a process on the spot, with all that it still had to send. */
+/* The core's own handler ends a process at once and loses everything that is still to be sent. */
 static void stop_in_good_order(void)
 {
 	struct sigaction term = {.sa_handler = on_term}, tick = {.sa_handler = on_tick};
@@ -49,8 +49,9 @@ void kb_process_announce(int count)
 	cfg_register_child(count);
 }
 
-/* A signal to end that comes before the new process knows that it is not the main one would be taken down as the main
- * one's, and forgotten: the server would wait for that process in vain. So it waits until the process is ready. */
+/* Blocks the signals that end a process until the new process is ready. Until it knows that it is not the main process,
+ * it would record such a signal for the main process and forget it, and the server would wait for this process forever.
+ */
 static sigset_t hold_back_signals(void)
 {
 	sigset_t held, before;
@@ -80,7 +81,7 @@ int kb_process_fork(enum kb_process_kind kind, const char *description, void (*b
 		_exit(1);
 	}
 	body(argument);
-	_exit(0); /* exit() would run what the parent has registered, once more */
+	_exit(0); /* exit() would run the exit handlers of the parent a second time */
 }
 
 void kb_process_tick(void *context)

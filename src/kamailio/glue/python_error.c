@@ -6,9 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Of Python's C interface, in whichever version the engine is linked with. */
+/* Functions of Python's C interface, in the version that the engine is linked with. */
 struct python {
-	int (*ensure)(void); /* PyGILState_Ensure() and its counterpart: the engine's calls stand between the same */
+	int (*ensure)(void); /* PyGILState_Ensure(); the engine makes its own calls between this and PyGILState_Release() */
 	void (*release)(int);
 	int (*matches)(void *);
 	void (*clear)(void);

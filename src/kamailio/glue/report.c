@@ -6,7 +6,7 @@
 
 #include "kamailio/glue/counts.h"
 
-/* RPC numbers have 32 bits; what is larger goes as text. */
+/* RPC numbers have 32 bits; larger ones are sent as text. */
 void kb_report_number(rpc_t *rpc, void *structure, const char *name, uint64_t value)
 {
 	if (value <= INT_MAX)
@@ -22,7 +22,7 @@ static void add_line(rpc_t *rpc, void *structure, const char *name, const struct
 	rpc->struct_add(structure, "s", (char *)(uintptr_t)name, text);
 }
 
-/* Only where there are zones. */
+/* Only when the connection belongs to a zone. */
 static void add_zone(rpc_t *rpc, void *structure, const struct kb_connection *c)
 {
 	char zone[KB_LINE_BYTES];
@@ -158,7 +158,7 @@ void kb_report_subscriptions(rpc_t *rpc, void *context, enum kb_report_kind kind
 
 /* -- requests -- */
 
-/* Each bucket that is not empty, by the microseconds that its values are below. */
+/* Each bucket that is not empty, named after the response time in microseconds that its values are below. */
 static void add_buckets(rpc_t *rpc, void *structure, const struct kb_histogram *h)
 {
 	void *buckets;

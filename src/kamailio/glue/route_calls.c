@@ -7,8 +7,7 @@
 
 #include <string.h>
 
-/* The walk goes as deep as the routes are nested, as the core's own fix-ups do before it, and visits each action once.
- */
+/* The recursion is as deep as the routes are nested, as in the core's own fix-ups, and visits each action once. */
 
 static bool in_actions(const struct action *a, const char *const names[]);
 
@@ -25,7 +24,7 @@ static bool is_call(const struct action *a, const char *const names[])
 
 static bool in_expression(const struct rval_expr *e, const char *const names[]);
 
-/* What older forms of conditions are made of. */
+/* Conditions in the older form of the core. */
 static bool in_condition(const struct expr *e, const char *const names[])
 {
 	if (!e)
@@ -68,8 +67,8 @@ static bool in_expression(const struct rval_expr *e, const char *const names[])
 	}
 }
 
-/* -- switches: a case goes on into the next one, so the actions of all are one chain, and each jump leads to some place
- * of it. The longest way from a jump to the end has all the others in it. -- */
+/* -- switches: a case continues into the next one, so the actions of all cases form one chain, and each jump leads to
+ * some place in it. The longest way from a jump to the end contains all the others. -- */
 
 static size_t length(const struct action *a)
 {

@@ -12,7 +12,7 @@
 
 enum { BUFFERS = 8, KEPT_BYTES = 65536 };
 
-/* Buffers that take turns. */
+/* Buffers used in turn. */
 struct ring {
 	struct kb_buf buffers[BUFFERS];
 	unsigned turn;
@@ -21,7 +21,7 @@ struct ring {
 static struct kb_buf *next_of(struct ring *r)
 {
 	struct kb_buf *buffer = &r->buffers[r->turn++ % BUFFERS];
-	if (buffer->capacity > KEPT_BYTES) /* else one long text would cost each process its length eight times, for ever */
+	if (buffer->capacity > KEPT_BYTES) /* one long text would cost each process eight times its length for good */
 		kb_buf_free(buffer);
 	kb_buf_clear(buffer);
 	return buffer;
@@ -33,8 +33,9 @@ struct kb_buf *kb_script_result(void)
 	return next_of(&results);
 }
 
-/* For the text of one parameter, until a function has all of them, of which none has more than six: no variable that is
- * evaluated for a later one writes here, as it may into the buffers of results and of the core's transformations. */
+/* For the text of one parameter, until the function has read all of its parameters, six at most. Evaluating a variable
+ * for a later parameter does not write here; it may write to the buffers of results and of the core's transformations.
+ */
 static struct kb_buf *parameter_buffer(void)
 {
 	static struct ring parameters;
@@ -56,18 +57,18 @@ static struct kb_slice number_text(int number)
 	return kb_buf_slice(text);
 }
 
-/* Whether the text is in memory of its own, where no other variable's evaluation changes it: the body in the message,
- * and what was assigned to a $var. Any other may be in a buffer that many share, as the texts of numbers are, or be
- * freed by the next reading. */
+/* True when the text is in memory that evaluating another variable does not change: the body of the message, and the
+ * value of a $var. Other texts may lie in a buffer that many variables share, as those of numbers do, or be freed when
+ * the variable is read again. */
 static bool stays(const pv_spec_t *variable, const pv_value_t *value)
 {
 	return !variable->trans && !(value->flags & PV_VAL_INT) &&
 		   (variable->type == PVT_MSG_BODY || variable->type == PVT_SCRIPTVAR);
 }
 
-/* A lone pseudo-variable, without the core's buffer, which bounds the length (pv_buffer_size). All else is as in
- * a longer string: one that cannot be evaluated is empty, null is a word, and a text counts more than the number beside
- * it, which may be too large for an int or read from "007". */
+/* A single pseudo-variable, read without the core's buffer, which limits the length (pv_buffer_size). Otherwise the
+ * result is the same as in a longer string: a variable that cannot be evaluated is empty, null is a word, and the text
+ * counts more than the number beside it, which may be too large for an int or read from "007". */
 static bool variable_text(struct sip_msg *msg, pv_spec_t *variable, struct kb_slice *text)
 {
 	pv_value_t value;
@@ -84,8 +85,8 @@ static bool variable_text(struct sip_msg *msg, pv_spec_t *variable, struct kb_sl
 	return true;
 }
 
-/* A string with pseudo-variables in it. The core would log three lines each time that its bound is too small, so it
- * says nothing and we do. */
+/* A string with pseudo-variables in it. The core would log three lines each time it is too long, so the core's log is
+ * off and we log one. */
 static bool string_text(struct sip_msg *msg, pv_elem_t *parts, struct kb_slice *text, bool *too_long)
 {
 	struct kb_buf *buffer = parameter_buffer();
@@ -138,7 +139,7 @@ int kb_script_set_text(pv_value_t *value, struct kb_slice text)
 	return 0;
 }
 
-/* Reads an integer that Kamailio's own int holds. */
+/* Reads an integer if it fits into an int of Kamailio. */
 static bool small_integer(struct kb_slice text, int *number)
 {
 	uint64_t n;
@@ -159,7 +160,7 @@ int kb_script_set_json(struct sip_msg *msg, pv_value_t *value, struct kb_json_va
 		return pv_get_null(msg, NULL, value);
 	kb_script_set_text(value, kb_buf_slice(text));
 	if (!value->rs.s)
-		value->rs.s = ""; /* an empty string has no memory yet, and must not look like null */
+		value->rs.s = ""; /* an empty string has no memory yet and must not look like null */
 	if (json.type == KB_JSON_NUMBER && small_integer(kb_buf_slice(text), &value->ri))
 		value->flags |= PV_VAL_INT;
 	return 0;

@@ -1,4 +1,4 @@
-/* What both modules check about TLS at the start. */
+/* The TLS parameters of both modules. */
 #ifndef KB_KAMAILIO_GLUE_TLS_SETTINGS_H
 #define KB_KAMAILIO_GLUE_TLS_SETTINGS_H
 
@@ -6,12 +6,12 @@
 
 #include "net/tls_options.h"
 
-/* In mod_init. False and a log line when a file cannot be used. Warns of verification that is off, with the names of
- * the parameters. */
+/* In mod_init. False and a log line when a file cannot be used. Warns when verification is off; the other arguments are
+ * the names of the parameters for log lines. */
 bool kb_tls_settings_check(
 	const struct kb_tls_options *tls, const char *prefix, const char *verify_peer, const char *verify_name);
 
-/* "", which is how a configuration unsets a file, is NULL. */
+/* NULL for "", with which a configuration unsets a file. */
 const char *kb_tls_settings_file(const char *name);
 
 #endif

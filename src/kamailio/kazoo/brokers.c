@@ -55,7 +55,7 @@ static struct kb_broker_config config_of(
 		.options = &options};
 }
 
-/* What the broker's own tools show: the zone only where there is a choice. */
+/* The name that the broker's own tools show. It contains the zone only for zones other than the primary one. */
 static void name_connection(char name[NAME_BYTES], const char *what, size_t zone)
 {
 	const char *node = kz_settings()->node_hostname;
@@ -65,7 +65,7 @@ static void name_connection(char name[NAME_BYTES], const char *what, size_t zone
 		snprintf(name, NAME_BYTES, "kamailio@%.200s zone %s %s", node, kz_zone(zone)->name, what);
 }
 
-/* What the publisher of a zone and the requester have in common. */
+/* The part that the publisher of a zone and the requester have in common. */
 static struct kb_publisher publisher_of(size_t zone, const char *what, enum kz_source source, const char *name)
 {
 	return (struct kb_publisher){.api = &kb_amqp,
@@ -110,7 +110,8 @@ static void requester_main(void *argument)
 	kb_requester_run(&requester);
 }
 
-/* The subscriptions as they are in the other zones: those that are federated, perhaps to another exchange. */
+/* The subscriptions for a zone. Zones other than the primary one have the federated ones, perhaps on another exchange.
+ */
 static const struct kb_subscription *subscriptions_of(size_t zone, size_t *n)
 {
 	const struct kz_settings *s = kz_settings();
@@ -157,7 +158,7 @@ static bool any_tls(void)
 	return false;
 }
 
-/* Only when it matters: with an address that uses TLS. */
+/* Only called when an address uses TLS. */
 static bool check_tls(void)
 {
 	struct kb_tls_options tls = tls_of_settings();

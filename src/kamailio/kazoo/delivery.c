@@ -4,11 +4,11 @@
 
 #include "kamailio/glue/message_pv.h"
 
-static struct kz_delivery current; /* record NULL: none */
-static struct kb_message message;  /* of the current one */
+static struct kz_delivery current; /* record is NULL when there is none */
+static struct kb_message message;  /* the current one */
 static bool settled;
 
-/* Where the parts of `message` lie once its record went back to the ring before the route was done. */
+/* Holds the parts of `message` after its record went back to the ring while the route still runs. */
 static struct kb_buf kept;
 
 const struct kb_message *kz_delivery_begin(const struct kz_delivery *delivery)
@@ -116,7 +116,7 @@ int kz_delivery_pv_payload(struct sip_msg *msg, pv_param_t *parameter, pv_value_
 	return kb_message_pv_text(msg, parameter, value, current.payload);
 }
 
-/* The module's own events came from no exchange and no queue. */
+/* Events of the module itself come from no exchange and no queue. */
 static int text_of_delivery(struct sip_msg *msg, pv_param_t *parameter, pv_value_t *value, struct kb_slice slice)
 {
 	return current.subscription ? kb_message_pv_text(msg, parameter, value, slice) : pv_get_null(msg, parameter, value);

@@ -8,7 +8,7 @@
 #include "core/json.h"
 #include "kamailio/kazoo/description_values.h"
 
-/* The description being read, and the subscription being made of it. */
+/* The description being read, and the subscription being made from it. */
 struct reading {
 	struct kz_description_place at;
 	struct kb_subscription *s;
@@ -200,7 +200,8 @@ static bool has(const struct reading *r, const char *name)
 	return kb_json_member(r->at.json, kb_slice_from(name)).type != KB_JSON_NONE;
 }
 
-/* What has a definition has its flags from there, with their defaults: those at the top are for what has none. */
+/* An exchange or queue with a definition takes its flags from there, with their defaults. The flags at the top apply
+ * only when there is no definition. */
 static void forget_flags_of_defined(struct reading *r)
 {
 	struct kb_exchange *e = &r->s->exchange;
@@ -233,7 +234,7 @@ static void check_bindings(struct reading *r)
 	}
 }
 
-/* A key asks for what it is the key of, unless that is turned off. */
+/* A worker key turns consistent-worker on, unless the description turns it off. */
 static void settle_worker_key(struct reading *r)
 {
 	if (r->consistent_worker)
@@ -242,7 +243,7 @@ static void settle_worker_key(struct reading *r)
 		r->s->worker_key = r->worker_key;
 }
 
-/* The broker waits for no acknowledgement then, so that these ask for nothing. */
+/* Without acknowledgements these fields have no effect. */
 static void warn_of_no_ack(const struct kb_subscription *s)
 {
 	if (s->no_ack && (s->wait_for_consumer_ack || s->prefetch))
@@ -266,7 +267,7 @@ bool kz_description_read(struct kb_slice json, struct kb_subscription *s)
 		return false;
 	}
 	kb_json_each(json, read_field, &r);
-	/* The definitions count before the fields at the top, wherever they stand. */
+	/* The definitions override the fields at the top, in whatever order they come. */
 	forget_flags_of_defined(&r);
 	read_part(&r, "exchange-def", "exchange-def.", read_exchange_definition);
 	read_part(&r, "queue-def", "queue-def.", read_queue_definition);

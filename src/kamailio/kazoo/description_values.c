@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/json_rewrite.h"
 #include "core/number.h"
 #include "core/routing_key.h"
 
@@ -50,7 +51,7 @@ bool kz_description_values_flag(struct kz_description_place *p, struct kb_slice 
 	}
 }
 
-/* Whether the broker layer can send it as an integer of 64 bits. */
+/* True when the broker layer can send it as an integer of 64 bits. */
 static bool is_integer(struct kb_json_value value)
 {
 	uint64_t number;
@@ -112,7 +113,7 @@ static bool check_argument(void *context, struct kb_slice name, struct kb_json_v
 		p, kb_slice(field, (size_t)n), value, "an integer of 64 bits, a boolean, a string or an object");
 }
 
-/* As strict JSON, for the broker layer to make of it what its protocol has. */
+/* Strict JSON, from which the broker layer makes the form of its protocol. */
 const char *kz_description_values_arguments(
 	struct kz_description_place *p, struct kb_slice field, struct kb_json_value value)
 {

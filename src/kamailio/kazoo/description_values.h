@@ -1,5 +1,5 @@
-/* Reads single values of a subscription's description. Each function that finds a value wrong calls
- * kz_description_values_refuse(), which is seen in `failed`, and returns something harmless. Strings are never freed:
+/* Reads single values of a subscription's description. A function that finds a wrong value calls
+ * kz_description_values_refuse() and returns a harmless value; callers check `failed`. Strings are never freed:
  * subscriptions last as long as the server. */
 #ifndef KB_KAMAILIO_KAZOO_DESCRIPTION_VALUES_H
 #define KB_KAMAILIO_KAZOO_DESCRIPTION_VALUES_H
@@ -12,15 +12,16 @@
 /* Where in the description the values are. */
 struct kz_description_place {
 	struct kb_slice json; /* the whole description, for log lines */
-	const char *within;   /* the object being read, with a dot behind it; "" at the top */
+	const char *within;   /* the object being read, followed by a dot; "" at the top */
 	bool failed;
 };
 
-/* Sets `failed` and logs the field, its value and what would be right. Returns false. */
+/* Sets `failed` and logs the field, its value and a right value. Returns false. */
 bool kz_description_values_refuse(
 	struct kz_description_place *p, struct kb_slice field, struct kb_json_value value, const char *right);
 
-/* A copy of a name for the broker: at most 255 bytes (short string of AMQP), none of them NUL. NULL when it is none. */
+/* Copies a name for the broker: at most 255 bytes (a short string of AMQP) without NUL. NULL when the text is not such
+ * a name. */
 const char *kz_description_values_copy_name(struct kb_slice text);
 
 /* A name; "" when it is wrong. */
@@ -33,7 +34,7 @@ bool kz_description_values_flag(struct kz_description_place *p, struct kb_slice 
 /* An integer between 0 and 65535. */
 uint16_t kz_description_values_count(struct kz_description_place *p, struct kb_slice field, struct kb_json_value value);
 
-/* One name or an array of names, added to the list of *n names. */
+/* Adds one name, or each name of an array, to a list that *n counts. */
 struct kz_description_names {
 	const char *const **names;
 	size_t *n;

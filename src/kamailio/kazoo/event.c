@@ -23,14 +23,15 @@ enum { IDLE_MS = 1000, UNROUTED_PAUSE_S = 60 /* between two lines about messages
 struct worker {
 	size_t index;
 	struct kb_policy *policy;
-	struct kb_buf payload; /* of the current message, as routes see it */
+	struct kb_buf payload; /* the current message, as routes see it */
 	struct kb_log_limit unreadable, unrouted;
 };
 
 /* -- one message -- */
 
-/* Rejected, as what is too large is: a dead-letter exchange keeps it for whoever looks for the fault. */
-static enum kb_outcome drop_unreadable(struct worker *w, const struct kb_message *m, const struct kb_json_error *error)
+/* Rejected, like messages that are too large, so that a dead-letter exchange can keep it for analysis. */
+static enum kb_outcome discard_unreadable(
+	struct worker *w, const struct kb_message *m, const struct kb_json_error *error)
 {
 	kb_traffic_dropped(kb_counts_traffic(), &m->origin, KB_DROP_UNREADABLE);
 	kb_log_limited(&w->unreadable, KB_LOG_WARNING,
@@ -40,8 +41,9 @@ static enum kb_outcome drop_unreadable(struct worker *w, const struct kb_message
 	return KB_REJECTED;
 }
 
-/* Whoever subscribes to more than there are routes for wants no line for each, and who misspelt a name wants one. */
-static void drop_unrouted(struct worker *w, const struct kb_message *m, bool wanted)
+/* Logs one line in UNROUTED_PAUSE_S: enough to find a misspelt name, and few for a subscription that receives more than
+ * there are routes for. */
+static void discard_unrouted(struct worker *w, const struct kb_message *m, bool wanted)
 {
 	struct kb_buf names = {0};
 	kb_traffic_dropped(kb_counts_traffic(), &m->origin, KB_DROP_NO_ROUTE);
@@ -60,13 +62,13 @@ static bool has_callback(void)
 	return kz_settings()->event_callback && kz_settings()->event_callback[0];
 }
 
-/* What becomes of the message unless a route has settled it. */
+/* The outcome of the message unless a route has settled it. */
 static enum kb_outcome run_route(
 	struct worker *w, const struct kb_message *m, bool readable, const struct kb_json_error *error)
 {
 	if (has_callback()) {
 		if (!readable)
-			return drop_unreadable(w, m, error);
+			return discard_unreadable(w, m, error);
 		kb_event_route_run_callback(kz_settings()->event_callback, "kazoo:consumer-event");
 		return KB_DONE;
 	}
@@ -74,9 +76,9 @@ static enum kb_outcome run_route(
 	if (route >= 0) {
 		kb_event_route_run(route);
 	} else if (!readable) {
-		return drop_unreadable(w, m, error);
+		return discard_unreadable(w, m, error);
 	} else {
-		drop_unrouted(w, m, route != KB_POLICY_UNWANTED);
+		discard_unrouted(w, m, route != KB_POLICY_UNWANTED);
 	}
 	return KB_DONE;
 }
@@ -139,7 +141,8 @@ static bool introduce_subscriptions(struct kb_policy *policy)
 	return true;
 }
 
-/* The old policy stays when the new one fails, which the RPC command has ruled out unless the file changed again. */
+/* The old policy stays active when the new one fails to load. The RPC command has checked it, so this happens only when
+ * the file changed again. */
 static void reload_policy(struct worker *w)
 {
 	struct kb_policy *policy = open_policy();

@@ -9,10 +9,10 @@
 /* In mod_init: a policy that does not load stops the start, with a log line. */
 bool kz_event_check_policy(void);
 
-/* Whether the policy can be loaded as it is now, and why not. */
+/* Tells whether the policy file loads now; if not, writes the reason to `why`. */
 bool kz_event_policy_loads(struct kb_buf *why);
 
-/* Forks the workers; in child_init(PROC_MAIN), after kz_mod_init_run(). */
+/* In child_init(PROC_MAIN), after kz_mod_init_run(): forks the workers. False and a log line. */
 bool kz_event_fork(void);
 
 #endif

@@ -7,7 +7,7 @@
 #include "kamailio/kazoo/settings.h"
 #include "kamailio/kazoo/zones.h"
 
-/* By kz_source, and zone for zone. */
+/* by kz_source, then by zone */
 static struct kb_inbox *inboxes[2 * KZ_ZONES_MAX + 1];
 static size_t n_inboxes;
 

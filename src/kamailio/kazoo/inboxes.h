@@ -7,8 +7,7 @@
 
 #include "core/inbox.h"
 
-/* Which process fills an inbox. Each zone has a consumer and a publisher; the requester is of the primary zone alone.
- */
+/* The process that fills an inbox. Each zone has a consumer and a publisher; only the primary zone has a requester. */
 enum kz_source { KZ_FROM_CONSUMER, KZ_FROM_PUBLISHER, KZ_FROM_REQUESTER };
 
 /* In mod_init, after kz_zones_check(): the shared memory. False and a log line. */
@@ -16,8 +15,8 @@ bool kz_inboxes_init(void);
 
 struct kb_inbox *kz_inboxes_get(enum kz_source source, size_t zone);
 
-/* The next message for a worker, from each inbox in turn, so that no zone starves another. *from is the inbox that it
- * is settled in. NULL: there is none now. */
+/* The next message for a worker, taken from each inbox in turn so that no zone starves another. *from is the inbox to
+ * settle it in. NULL when there is none now. */
 struct kb_record *kz_inboxes_next(size_t worker, struct kb_inbox **from, struct kb_message *m);
 
 /* Waits until there is a message for this worker, or timeout_ms have passed. */

@@ -1,4 +1,4 @@
-/* The kazoo module: the names that configurations use, and the moments at which the core calls. */
+/* The kazoo module: the names that configurations use, and the callbacks of the core. */
 #include <core/dprint.h>
 #include <core/kemi.h>
 

@@ -16,7 +16,7 @@ enum { WAIT_MAX_MS = 3600000 };
 
 static const char publish_name[] = "kazoo_publish", wait_name[] = "kazoo_publish_wait";
 
-/* Of a call: what is not given is empty. */
+/* The parameters of a call. Those that are not given are empty. */
 struct words {
 	const char *function;
 	struct kb_slice exchange, routing_key, payload, headers, properties;

@@ -1,4 +1,5 @@
-/* kazoo_publish and kazoo_publish_wait, native and KEMI. */
+/* kazoo_publish and kazoo_publish_wait, native and KEMI. 1, or -1 and a log line; when waiting also -2: not known in
+ * time. */
 #ifndef KB_KAMAILIO_KAZOO_PUBLISH_H
 #define KB_KAMAILIO_KAZOO_PUBLISH_H
 

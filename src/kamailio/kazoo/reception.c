@@ -6,7 +6,7 @@
 #include "core/json_rewrite.h"
 #include "kamailio/kazoo/zones.h"
 
-/* The text of a second, made once for all messages in it. */
+/* The current time in seconds as text, made once for all messages of that second. */
 static struct kb_slice now_text(void)
 {
 	static char text[24];

@@ -67,8 +67,8 @@ static int set_escape(modparam_t type, void *value)
 	return 0;
 }
 
-/* Known to configurations written for the stock module and without an effect here so far: accepted, and said once each.
- * The core tells a parameter's function its value but not its name, so each has a function. */
+/* Parameters of the stock module that have no effect here: accepted, with one log line each. The core passes the value
+ * of a parameter to its function but not its name, so each has a function of its own. */
 #define ACCEPT(name, say)                                                                                              \
 	static int accept_##name(modparam_t type, void *value)                                                             \
 	{                                                                                                                  \
@@ -81,7 +81,8 @@ static int set_escape(modparam_t type, void *value)
 	}
 #define WITHOUT_EFFECT(name)                                                                                           \
 	ACCEPT(name, LM_NOTICE("the parameter " #name " has no effect in this version (docs/kazoo/README.md)\n"))
-/* Whoever says where presence is to be stored counts on it. The core does not show notices unless it is asked to. */
+/* A configuration that says where to store presence relies on it, so this is a warning: the core does not show notices
+ * by default. */
 #define WITHOUT_PRESENCE(name)                                                                                         \
 	ACCEPT(name, LM_WARN("there is no presence in this version, the parameter " #name                                  \
 						 " has no effect (docs/kazoo/README.md)\n"))
@@ -170,7 +171,7 @@ static bool timeout_in_range(const char *name, struct kz_timeout t)
 	return kb_settings_in_range(part, t.micro, 0, 999999999);
 }
 
-/* What would be over before it began makes no sense as a timeout. */
+/* A timeout below a millisecond would be over before it began. */
 static bool is_timeout(const char *name, struct kz_timeout t)
 {
 	if (!timeout_in_range(name, t))
@@ -193,11 +194,11 @@ static bool flags_in_range(void)
 int kz_settings_milliseconds(struct kz_timeout t)
 {
 	int ms = t.sec * 1000 + t.micro / 1000;
-	return ms > 0 ? ms : 1; /* a loop that never sleeps would take a core */
+	return ms > 0 ? ms : 1; /* a loop that never sleeps would use up a CPU core */
 }
 
-/* amqp_consumer_processes is the manual's worker count; beside amqp_consumer_workers it is the number of consuming
- * connections, of which there is one. */
+/* In the manual amqp_consumer_processes is the number of workers. Together with amqp_consumer_workers it is the number
+ * of consuming connections, and there is always one. */
 static int worker_count(void)
 {
 	if (settings.consumer_workers == NOT_SET)
@@ -213,7 +214,7 @@ static bool is_process_count(const char *name, int value)
 	return value == NOT_SET || kb_settings_in_range(name, value, 1, WORKERS_MAX);
 }
 
-/* Its default depends on the number of processes, which is not known yet. */
+/* The default depends on the number of processes, which is not known yet. */
 static bool settle_max_channels(void)
 {
 	bool set = settings.max_channels != NOT_SET;

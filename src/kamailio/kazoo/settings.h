@@ -8,7 +8,7 @@
 
 enum { KZ_URLS_MAX = 16 };
 
-/* One of the timers that come as name_sec and name_micro; both count. */
+/* A timer that is set by two parameters, name_sec and name_micro; the two add up. */
 struct kz_timeout {
 	int sec, micro;
 };
@@ -19,8 +19,8 @@ struct kz_settings {
 	char *node_hostname;
 	const char *urls[KZ_URLS_MAX];
 	size_t n_urls;
-	int workers;                              /* resolved from the two below by mod_init */
-	int consumer_processes, consumer_workers; /* as they are set, or INT_MIN */
+	int workers;                              /* worked out from the two below in mod_init */
+	int consumer_processes, consumer_workers; /* as set by modparam, or INT_MIN */
 	char *event_key, *event_subkey;
 	char *event_callback, *lua_policy;
 	char *app_name, *primary_zone;
@@ -29,14 +29,14 @@ struct kz_settings {
 	int use_federated_exchange;
 	char *federated_exchange;
 	int publish_wait_ms;      /* 0: kazoo_publish does not wait for confirms */
-	int nack_retry_ms;        /* how long a refused message is sent again */
-	char *publish_properties; /* of every message, `k=v;k2=v2` */
+	int nack_retry_ms;        /* for how long a refused message is sent again */
+	char *publish_properties; /* of each published message, `k=v;k2=v2` */
 	int consumer_loop_count, internal_loop_count, ack_loop_count;
 	int consume_messages_on_reconnect, single_consumer_on_reconnect;
 	struct kz_timeout ack_timeout, interprocess_timeout, waitframe_timeout;
 	int connect_timeout_sec, connect_timeout_micro;
 	int heartbeats;
-	int max_channels; /* questions under way at once; 0: not set */
+	int max_channels; /* requests in flight at once; 0: not set */
 	int query_timeout_sec, query_timeout_micro;
 	char *query_timeout_avp, *result_avp;
 	int outbox_bytes, inbox_bytes;
@@ -46,7 +46,7 @@ struct kz_settings {
 const struct kz_settings *kz_settings(void);
 extern param_export_t kz_parameters[];
 
-/* In mod_init: false and a log line that names the parameter, its value and what would be right. */
+/* In mod_init: false and a log line that names the parameter, its value and a right value. */
 bool kz_settings_check(void);
 
 #endif

@@ -1,4 +1,4 @@
-/* What the kazoo module counts, and where it is read: statistics (group kazoo) and the RPC commands kazoo.*. */
+/* What the kazoo module counts: the source of its statistics (group kazoo) and RPC commands. */
 #ifndef KB_KAMAILIO_KAZOO_STATS_H
 #define KB_KAMAILIO_KAZOO_STATS_H
 
@@ -7,9 +7,9 @@
 #include "kamailio/glue/counts.h"
 #include "kamailio/glue/statistics.h"
 
-/* Columns: counted by each process for itself. */
+/* Columns, in which each process counts for itself. */
 enum kz_stat {
-	KZ_REFUSED_INVALID, /* kazoo_publish and its like: payload, headers or names that cannot be sent */
+	KZ_REFUSED_INVALID, /* kazoo_publish and similar: payload, headers or names that cannot be sent */
 	KZ_QUERIES,         /* enum kb_request_column */
 	KZ_QUERIES_REPLIED = KZ_QUERIES + KB_REQUESTS_REPLIED,
 	KZ_QUERIES_TIMEOUT = KZ_QUERIES + KB_REQUESTS_TIMEOUT,
@@ -21,14 +21,14 @@ enum kz_stat {
 	KZ_STATS = KZ_QUERIES + KB_REQUESTS_COLUMNS
 };
 
-/* In mod_init: makes statistics and RPC commands known. In child_init(PROC_INIT): takes the memory. */
+/* In mod_init: registers the statistics. In child_init(PROC_INIT): creates the memory. False and a log line. */
 bool kz_stats_register(void);
 bool kz_stats_init(void);
 
 /* For kb_broker_config.traffic of a process that is about to connect. */
 struct kb_connection *kz_stats_connection(const char *name, size_t zone);
 
-/* The table behind statistics and kazoo.stats, for rpc.c. */
+/* The statistics, which kazoo.stats shows too. */
 extern const struct kb_statistic kz_statistics[];
 
 #endif

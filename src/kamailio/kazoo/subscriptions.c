@@ -15,7 +15,7 @@ const struct kb_subscription *kz_subscriptions(size_t *count)
 	return subscriptions;
 }
 
-/* The place at the end of the list counts only when it is complete. */
+/* The new entry counts only once it is complete. */
 bool kz_subscriptions_add(struct kb_slice json)
 {
 	struct kb_subscription *more = realloc(subscriptions, (n_subscriptions + 1) * sizeof *more);

@@ -8,11 +8,11 @@
 #include "bus/subscription.h"
 #include "core/slice.h"
 
-/* All of them. The list is filled in the main process while kazoo:mod-init runs; the processes that are forked after it
- * inherit it and never change it. */
+/* Returns the list. It is filled in the main process while kazoo:mod-init runs; processes forked later inherit it and
+ * never change it. */
 const struct kb_subscription *kz_subscriptions(size_t *count);
 
-/* Adds the one that a JSON text describes (description.h). False and a log line. */
+/* Adds the subscription that a JSON text describes (description.h). False and a log line. */
 bool kz_subscriptions_add(struct kb_slice json);
 
 #endif

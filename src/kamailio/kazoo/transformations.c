@@ -55,7 +55,7 @@ static int apply(struct sip_msg *msg, tr_param_t *path, int subtype, pv_value_t 
 	return encoded->failed ? -1 : kb_script_set_text(value, kb_buf_slice(encoded));
 }
 
-/* The brace that closes the transformation; those of pseudo-variables inside the path come in pairs. */
+/* Finds the brace that closes the transformation; braces of pseudo-variables inside the path come in pairs. */
 static size_t find_end(struct kb_slice in)
 {
 	int depth = 0;

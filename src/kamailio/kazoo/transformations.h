@@ -4,7 +4,8 @@
 
 #include <core/pvar.h>
 
-/* Parses what follows "kz." up to the closing brace, for register_trans_mod(). */
+/* For register_trans_mod(): parses the text after "kz." up to the closing brace, and returns a pointer to that brace.
+ * NULL and a log line when it is not a transformation of this module. */
 char *kz_transformations_parse(str *in, trans_t *t);
 
 #endif

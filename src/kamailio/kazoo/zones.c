@@ -1,4 +1,4 @@
-/* amqp_connection sorted by zone: each is a failover list of its own. */
+/* Sorts amqp_connection by zone; each zone is a failover list. */
 #include "kamailio/kazoo/zones.h"
 
 #include <core/dprint.h>
@@ -32,7 +32,7 @@ bool kz_zone_find(struct kb_slice name, size_t *index)
 	return false;
 }
 
-/* Its place in the list, at the end of it when it is new. */
+/* Finds the zone with this name, or adds it at the end of the list. */
 static struct kz_zone *zone_named(struct kb_slice name)
 {
 	size_t index;
@@ -44,7 +44,7 @@ static struct kz_zone *zone_named(struct kb_slice name)
 	return zone;
 }
 
-/* A name becomes a part of routing keys, between slashes. */
+/* The name becomes part of routing keys, between slashes. */
 static bool is_zone_name(struct kb_slice name)
 {
 	return name.n > 0 && name.n < KZ_ZONE_NAME_BYTES && !memchr(name.p, '/', name.n);

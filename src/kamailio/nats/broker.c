@@ -24,7 +24,7 @@ struct kb_broker_config kn_broker_config(enum kb_broker_role role, const char *n
 		.role = role,
 		.connect_timeout_ms = 2000,
 		.heartbeat_s = s->ping_interval_s,
-		.message_max = SIZE_MAX, /* the server's own bound, max_payload, is the only one */
+		.message_max = SIZE_MAX, /* only the server limits it (max_payload) */
 		.tls = kn_security_tls(),
 		.options = &options};
 }

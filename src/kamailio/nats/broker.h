@@ -9,7 +9,7 @@
 /* In mod_init, after kn_settings_check(): false and a log line when an address cannot be used. */
 bool kn_broker_check(void);
 
-/* `name` is what the server's own tools show; it must live as long as the broker. */
+/* The configuration for one connection. The server's own tools show `name`, which must live as long as the broker. */
 struct kb_broker_config kn_broker_config(enum kb_broker_role role, const char *name);
 
 #endif

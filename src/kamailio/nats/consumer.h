@@ -6,7 +6,8 @@
 
 #include "bus/subscription.h"
 
-/* Reads a nats_js_consumer, and what its events are named after. False and a log line. */
+/* Reads a value of nats_js_consumer into *durable, and the name of its events into *event. Strings are never freed.
+ * False and a log line. */
 bool kn_consumer_read(const char *value, struct kb_durable *durable, const char **event);
 
 #endif

@@ -29,7 +29,7 @@ struct kb_delivery *kn_delivery_handle(void)
 
 /* -- pseudo-variables -- */
 
-/* An empty part is a text of no bytes, not null. */
+/* An empty part is an empty text, not null. */
 static struct kb_slice present(struct kb_slice part)
 {
 	return kb_slice(part.p ? part.p : "", part.n);

@@ -7,14 +7,14 @@
 #include "bus/listener.h"
 #include "core/message.h"
 
-/* One at a time: between these two there is a current message. Both arguments stay the caller's. */
+/* One at a time: there is a current message between these two calls. Both arguments stay the caller's. */
 void kn_delivery_begin(const struct kb_message *m, struct kb_delivery *handle);
 void kn_delivery_end(void);
 
 /* NULL when no route of a message runs. */
 const struct kb_message *kn_delivery_message(void);
 
-/* What settles the current message (bus/listener.h); NULL when no route of a message runs. */
+/* The handle that settles the current message (bus/listener.h); NULL when no route of a message runs. */
 struct kb_delivery *kn_delivery_handle(void);
 
 /* $natsData, $natsSubject, $natsReply, $natsHdr(name), $natsProp(name): null when no route of a message runs. */

@@ -18,18 +18,18 @@
 
 enum {
 	ASK_POLICY = -100,
-	UNROUTED_DELAY_MS = 30000, /* before a stream delivers again what there was no route for */
+	UNROUTED_DELAY_MS = 30000, /* delay before a stream delivers a message again that had no route */
 	UNROUTED_PAUSE_S = 60      /* between two lines about it */
 };
 
-/* Of this process, if it runs event routes. */
+/* The policy of this process; NULL when it runs no event routes. */
 static struct kb_policy *policy;
 
 struct listener {
 	const struct kb_subscription *subscription;
 	struct kb_connection *traffic;
 	struct kb_log_limit unrouted;
-	int route;       /* of every message, when no operator's policy chooses one for each; else ASK_POLICY */
+	int route;       /* of each message; ASK_POLICY when the policy decides for each */
 	char event[300]; /* nats:SUBJECT, for event_callback */
 };
 
@@ -50,8 +50,8 @@ static int route_of_subscription(uint32_t i)
 	return kb_policy_route(policy, &(struct kb_message){.origin.subscription = i}, kb_slice("", 0));
 }
 
-/* Without wildcards the default names depend on the subscription alone, so they are asked for once: a message takes
- * half a microsecond, Lua a fifth of that. */
+/* Without wildcards the default names depend on the subscription alone, so the policy is called once: a message takes
+ * half a microsecond, of which Lua would take a fifth. */
 static int fixed_route(const char *subject)
 {
 	int route = has_policy() || strpbrk(subject, "*>") ? ASK_POLICY : route_of_subscription(0);
@@ -81,7 +81,8 @@ static bool introduce(struct kb_policy *to, uint32_t i, const struct kb_subscrip
 		to, i, &(struct kb_policy_subscription){.subject = s->routing[0], .group = s->queue.name});
 }
 
-/* False: the policy does not load, and the one before, if any, stays. The listener is NULL in a process without one. */
+/* False when the policy does not load; then the previous one, if any, stays active. The listener is NULL in a process
+ * that has none. */
 static bool take_policy(struct listener *l)
 {
 	struct kb_policy *opened = open_policy();
@@ -132,7 +133,7 @@ static void log_unrouted(struct listener *l, const struct kb_message *m)
 	kb_buf_free(&names);
 }
 
-/* What a stream has stored is not to be lost because of a name that was misspelt: it comes again. */
+/* A misspelt name must not lose a message that a stream has stored: it is delivered again. */
 static void give_back(struct listener *l, struct kb_delivery *delivery)
 {
 	if (l->subscription->durable)
@@ -197,7 +198,7 @@ bool kn_event_is_for_publishers(void)
 	return wanted && !kn_settings()->n_subscriptions;
 }
 
-/* A message cannot come to a route under any other name: only a policy, or the subject under a wildcard, has those. */
+/* Without wildcards and a policy these are the only names of routes that a message can reach. */
 static void check_route(uint32_t i)
 {
 	const struct kb_subscription *s = &kn_settings()->subscriptions[i];

@@ -54,8 +54,8 @@ void kn_kv_buckets_request(struct kb_outbox *outbox, const char *inbox)
 static struct kb_nats_kv_reply read_reply(const struct kb_message *m, struct kb_buf *memory)
 {
 	if (!m || kb_headers_find(m->properties, KB_SLICE_LITERAL("status")).p)
-		return (struct kb_nats_kv_reply){
-			.result = KB_NATS_KV_FAILED, .error = KB_SLICE_LITERAL("no responders: the server has no JetStream for us")};
+		return (struct kb_nats_kv_reply){.result = KB_NATS_KV_FAILED,
+			.error = KB_SLICE_LITERAL("no responders: the server has no JetStream for us")};
 	return kb_nats_kv_bucket_read_created(m->payload, memory);
 }
 

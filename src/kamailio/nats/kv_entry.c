@@ -241,7 +241,8 @@ struct writing {
 };
 
 /* KN_REPLIED with *a, or another outcome of the request. `expected`: the revision that must be there, 0 for none. */
-static int write_entry(const struct kn_kv_entry *e, const struct writing *w, uint64_t expected, struct kb_nats_kv_reply *a)
+static int write_entry(
+	const struct kn_kv_entry *e, const struct writing *w, uint64_t expected, struct kb_nats_kv_reply *a)
 {
 	static struct kb_buf subject, memory;
 	char headers[128];

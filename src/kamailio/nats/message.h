@@ -1,4 +1,4 @@
-/* Messages that scripts send, of whatever kind: made from the parameters of a call and put into an outbox. */
+/* Messages that scripts send: built from the parameters of a call and put into an outbox. */
 #ifndef KB_KAMAILIO_NATS_MESSAGE_H
 #define KB_KAMAILIO_NATS_MESSAGE_H
 
@@ -8,15 +8,16 @@
 #include "core/outbox.h"
 
 /* Fills *m for one call of kn_message_send(). Headers are `k=v;k2=v2`; their parsed form lies in a buffer of the
- * function's own until its next call, the other parts stay the caller's. An empty reply subject is none. False when a
- * part cannot be sent: counted, with a log line that begins with the script's function. */
+ * function that its next call overwrites. The other parts stay the caller's. An empty reply subject means none. False
+ * when a part cannot be sent: counted, with a log line that begins with the name of the script's function. */
 bool kn_message_build(const char *function, struct kb_slice subject, struct kb_slice payload, struct kb_slice reply,
 	struct kb_slice headers, struct kb_message *m);
 
-/* For a call whose parameters make no message, which is logged already: -1, counted. */
+/* For a call whose parameters cannot be sent, after the log line: counts it and returns -1. */
 int kn_message_refuse(void);
 
-/* Whether the outbox has room for it. False and a log line; also when the outbox is NULL, before the start. */
+/* True when the outbox has room for it. False and a log line otherwise, and before the start, when the outbox is NULL.
+ */
 bool kn_message_fits(const char *function, struct kb_outbox *outbox, const struct kb_message *m);
 
 /* Puts it into an outbox, which may be NULL before the start: 1, or -1 and a log line. */

@@ -1,4 +1,4 @@
-/* The nats module: the names that configurations use, and the moments at which the core calls. */
+/* The nats module: the names that configurations use, and the callbacks of the core. */
 #include <core/kemi.h>
 
 #include "kamailio/glue/deep_bind.h"

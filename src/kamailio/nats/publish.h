@@ -13,7 +13,8 @@
 bool kn_publish_init(void);
 bool kn_publish_fork(void);
 
-/* Publishes for a function of a script; an empty reply subject is none. 1, or -1 and a log line. */
+/* Publishes a message on behalf of `function`, a function of scripts. An empty reply subject means none. 1, or -1 and a
+ * log line. */
 int kn_publish_message(const char *function, struct kb_slice subject, struct kb_slice payload, struct kb_slice reply,
 	struct kb_slice headers);
 

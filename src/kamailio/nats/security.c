@@ -1,4 +1,4 @@
-/* Who Kamailio is to a NATS server, and how it makes sure of who the server is. */
+/* How Kamailio identifies itself to a NATS server, and how it verifies the server. */
 #include "kamailio/nats/security.h"
 
 #include <core/dprint.h>
@@ -80,6 +80,6 @@ bool kn_security_check(void)
 		!kb_settings_in_range("tls_verify_peer", s->tls_verify_peer, 0, 1) ||
 		!kb_settings_in_range("tls_verify_hostname", s->tls_verify_hostname, 0, 1) || !check_login(&credentials))
 		return false;
-	/* A server can want TLS of any address, so what is set must be right in any case. */
+	/* A server can require TLS for any address, so these parameters are always checked. */
 	return check_tls(&tls);
 }

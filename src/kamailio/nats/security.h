@@ -6,10 +6,11 @@
 
 #include "nats/options.h"
 
-/* In mod_init: as kn_settings_check(), for credentials and TLS; no line holds a secret. */
+/* In mod_init, after kn_settings_check(): checks credentials and TLS. False and a log line, which never contains a
+ * secret. */
 bool kn_security_check(void);
 
-/* As the parameters say. The strings stay valid. */
+/* What the parameters say, for kn_broker_config(). The strings stay valid. */
 struct kb_nats_credentials kn_security_credentials(void);
 struct kb_tls_options kn_security_tls(void);
 

@@ -56,8 +56,8 @@ static bool subscription_good(const char *value, const char *subject, const char
 	return !fault && !group_fault;
 }
 
-/* "subject:group"; a subject may hold colons itself, so the last one divides. Without a group every subscriber gets
- * each message. */
+/* "subject:group". A subject may contain colons, so the last one separates. Without a group each subscriber receives
+ * every message. */
 static int add_subscription(modparam_t type, void *value)
 {
 	(void)type;

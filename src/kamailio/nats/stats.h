@@ -1,4 +1,4 @@
-/* What the nats module counts, and where it is read: statistics (group nats) and the RPC commands nats.*. */
+/* What the nats module counts: the source of its statistics (group nats) and RPC commands. */
 #ifndef KB_KAMAILIO_NATS_STATS_H
 #define KB_KAMAILIO_NATS_STATS_H
 
@@ -7,14 +7,14 @@
 #include "kamailio/glue/counts.h"
 #include "kamailio/glue/statistics.h"
 
-/* Columns: counted by each process for itself. */
+/* Columns, in which each process counts for itself. */
 enum kn_stat {
 	KN_REFUSED_INVALID, /* subjects or headers that cannot be sent */
 	KN_REQUESTS,        /* enum kb_request_column */
 	KN_STATS = KN_REQUESTS + KB_REQUESTS_COLUMNS
 };
 
-/* In mod_init: makes statistics and RPC commands known. In child_init(PROC_INIT): takes the memory. */
+/* In mod_init: registers the statistics. In child_init(PROC_INIT): creates the memory. False and a log line. */
 bool kn_stats_register(void);
 bool kn_stats_init(void);
 

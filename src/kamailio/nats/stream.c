@@ -41,8 +41,8 @@ bool kn_stream_init(void)
 
 /* -- publishing -- */
 
-/* The stream drops a message whose id it has seen within its duplicate window, so one that is sent twice is stored
- * once. A script's own id stays. */
+/* The stream discards a message with an id that it has seen within its duplicate window, so a message that is sent
+ * twice is stored once. An id that the script has set stays. */
 static void add_id(struct kb_message *m, struct kb_buf *headers)
 {
 	char id[KB_UUID_CHARS];
@@ -148,8 +148,8 @@ int kn_stream_publish_kemi_wait(struct sip_msg *msg, str *subject, str *payload,
 
 /* -- the process -- */
 
-/* What is accepted is sent until it is stored: a stream without a leader, or a full one, holds up what comes after it,
- * and in the end the outbox is full. Only what can never be stored is dropped. */
+/* Accepted messages are sent until they are stored: a stream that is full or has no leader holds up the messages
+ * behind, and in the end the outbox is full. Only messages that can never be stored are discarded. */
 static void publisher_main(void *argument)
 {
 	static const char name[] = "kamailio stream publisher";

@@ -1,6 +1,6 @@
-/* nats_js_publish and nats_js_publish_wait, native and KEMI: messages that a stream is to store. They have an outbox
- * and a process of their own, so that a stream without a leader does not hold up core NATS. Both exist only where the
- * configuration publishes into streams, or could, with KEMI. */
+/* nats_js_publish and nats_js_publish_wait, native and KEMI: publish messages for a stream to store. They have an
+ * outbox and a process of their own, so that a stream without a leader does not hold up core NATS. Both exist only when
+ * the configuration publishes into streams, or has a KEMI script that might. */
 #ifndef KB_KAMAILIO_NATS_STREAM_H
 #define KB_KAMAILIO_NATS_STREAM_H
 
@@ -10,7 +10,7 @@
 
 enum { KN_STREAM_PROCESSES = 1 };
 
-/* In child_init(PROC_INIT): the memory. In child_init(PROC_MAIN): the process. */
+/* In child_init(PROC_INIT): creates the outbox. In child_init(PROC_MAIN): forks the process. False and a log line. */
 bool kn_stream_init(void);
 bool kn_stream_fork(void);
 

@@ -37,7 +37,7 @@ int kn_verdict_ack_kemi(struct sip_msg *msg)
 	return settle("nats_ack", KB_DONE, 0);
 }
 
-/* A delay that is none must not have the message acknowledged, so it comes again at once. */
+/* A wrong delay must not lead to the message being acknowledged, so it is delivered again at once. */
 int kn_verdict_nak_kemi(struct sip_msg *msg, int delay_ms)
 {
 	(void)msg;
