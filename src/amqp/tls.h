@@ -18,8 +18,9 @@
 
 struct kb_amqp_tls;
 
-/* Shakes hands over a connected, non-blocking TCP socket, which it closes in any case, within timeout_ms. `host` is the
- * name that the certificate must be for. The files of the configuration are read each time. NULL, and why in `error`.
+/* Makes the TLS handshake over a connected, non-blocking TCP socket, which it closes in any case, within timeout_ms.
+ * `host` is the name that the certificate must be for. The files of the configuration are read each time. NULL, and why
+ * in `error`.
  */
 struct kb_amqp_tls *kb_amqp_tls_start(
 	int tcp, const char *host, const struct kb_tls_options *config, int timeout_ms, char *error, size_t size);

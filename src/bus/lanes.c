@@ -37,15 +37,36 @@ static bool has_no_exchange(
 	return verdict != KB_EXCHANGE_SEND;
 }
 
+/* A message that is settled with the call that sends it, or that is never sent. `m` is NULL when there is no more to
+ * say of it: it is damaged, or expired. */
+static void settle_at_once(struct kb_publishing *l, struct kb_lane *lane, struct kb_record *record,
+	const struct kb_message *m, enum kb_broker_result result)
+{
+	const struct kb_publisher *p = l->p;
+	if (m && result == KB_BROKER_OK && p->sent)
+		p->sent(p->context, m);
+	if (m && result == KB_BROKER_INVALID && p->unsendable)
+		p->unsendable(p->context, m);
+	if (m && result == KB_BROKER_INVALID)
+		kb_own_event_message(&l->own, "refused", m, "longer than the protocol allows");
+	l->settled_any = true;
+	kb_ring_settle(lane->ring, record, result == KB_BROKER_OK ? KB_DONE : KB_REJECTED);
+	kb_flights_stepped(l, 1);
+}
+
+/* Nobody waits for the reply any more. */
+static bool is_expired(const struct kb_message *m)
+{
+	return (m->origin.flags & KB_EXPIRES) && (uint64_t)kb_now_ms() > m->origin.tag;
+}
+
 /* One record to the broker. False: not now, the cursor must go back. */
 static bool send_record(struct kb_publishing *l, struct kb_lane *lane, struct kb_record *record)
 {
 	struct kb_message m;
 	uint64_t sequence = 0;
 	enum kb_broker_result result = KB_BROKER_INVALID;
-	bool good = kb_message_decode(record->data, record->size, &m);
-	bool expired =
-		good && (m.origin.flags & KB_EXPIRES) && (uint64_t)kb_now_ms() > m.origin.tag; /* nobody waits for the reply */
+	bool good = kb_message_decode(record->data, record->size, &m), expired = good && is_expired(&m);
 	if (good && has_no_exchange(l, lane, record, &m))
 		return !lane->waits;
 	if (good && !expired)
@@ -55,15 +76,7 @@ static bool send_record(struct kb_publishing *l, struct kb_lane *lane, struct kb
 	kb_pace_note(&l->pace, 1);
 	if (result == KB_BROKER_INVALID || sequence == 0) {
 		count_settled_at_once(l->p->config.traffic, result, expired);
-		if (result == KB_BROKER_OK && l->p->sent)
-			l->p->sent(l->p->context, &m);
-		if (result == KB_BROKER_INVALID && good && !expired && l->p->unsendable)
-			l->p->unsendable(l->p->context, &m);
-		if (result == KB_BROKER_INVALID && good && !expired)
-			kb_own_event_message(&l->own, "refused", &m, "longer than the protocol allows");
-		l->settled_any = true;
-		kb_ring_settle(lane->ring, record, result == KB_BROKER_OK ? KB_DONE : KB_REJECTED);
-		kb_flights_stepped(l, 1);
+		settle_at_once(l, lane, record, good && !expired ? &m : NULL, result);
 		return true;
 	}
 	if (l->exchanges)
