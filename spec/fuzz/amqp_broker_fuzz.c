@@ -1,4 +1,4 @@
-/* amqp/amqp: frames of a broker on a connection that publishes, asks and consumes. */
+/* amqp/broker: frames of a broker on a connection that publishes, requests and consumes. */
 #include <amqp_tcp_socket.h>
 #include <sys/socket.h>
 #include <unistd.h>
