@@ -105,10 +105,9 @@ static bool is_it(const struct kb_nats_subscription *s, struct kb_slice rest)
  */
 static void log_if_inbox(const struct kb_broker *b, const struct kb_nats_subscription *s)
 {
-	const char *prefix = b->store.inbox_prefix ? b->store.inbox_prefix : "_INBOX", *subject = s->config->routing[0];
+	const char *prefix = b->store.inbox_prefix ? b->store.inbox_prefix : "_INBOX";
+	const char *subject = s->config->durable ? s->durable.inbox : s->config->routing[0];
 	size_t n = strlen(prefix);
-	if (s->config->durable)
-		subject = s->durable.inbox;
 	if (strncmp(subject, prefix, n) == 0 && subject[n] == '.')
 		kb_log(KB_LOG_ERROR,
 			"nats: no answers from %s: the account may not subscribe to \"%s%s\", and should to \"%s.>\"; next try in "
