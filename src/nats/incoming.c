@@ -12,7 +12,10 @@
 #include "nats/subscriptions.h"
 #include "core/clock.h"
 
-enum { READ_RARELY = 64 * 1024 /* bytes that a busy publisher sends between two reads */ };
+enum {
+	READ_RARELY = 64 * 1024, /* bytes that a busy publisher sends between two reads */
+	KEEP_BYTES = 64 * 1024   /* that a buffer for headers may keep */
+};
 
 /* -- deliveries -- */
 
@@ -42,6 +45,14 @@ static void fill_stored(struct kb_broker *b, struct kb_message *m)
 	kb_traffic_pending(b->config.traffic, m->origin.subscription, d.pending);
 }
 
+/* Memory for the headers of one long message is given back with the next one. */
+static void clear(struct kb_buf *list)
+{
+	if (list->capacity > KEEP_BYTES)
+		kb_buf_free(list);
+	kb_buf_clear(list);
+}
+
 static void fill_message(
 	struct kb_broker *b, const struct kb_nats_subscription *s, const struct kb_nats_wire_op *op, struct kb_message *m)
 {
@@ -49,8 +60,8 @@ static void fill_message(
 		.reply = op->reply,
 		.payload = op->payload,
 		.origin = {.subscription = s->index, .generation = b->generation, .broker = b->config.index}};
-	kb_buf_clear(&b->headers);
-	kb_buf_clear(&b->properties);
+	clear(&b->headers);
+	clear(&b->properties);
 	if (!kb_nats_headers_read(op->headers, &b->headers, &b->properties))
 		kb_log_limited(&b->broken_headers, KB_LOG_WARNING,
 			"nats: delivery on \"%.*s\" goes on without its headers: they cannot be read", KB_SLICE_FMT(m->key));
@@ -111,8 +122,8 @@ static bool offer(struct kb_broker *b, const struct kb_nats_wire_op *op)
 	if (op->sid > 0 && op->sid <= b->n_subscriptions)
 		return offer_to(b, &b->subscriptions[op->sid - 1], op);
 	if (op->sid == KB_NATS_STORE_SID) {
-		kb_buf_clear(&b->headers);
-		kb_buf_clear(&b->properties);
+		clear(&b->headers);
+		clear(&b->properties);
 		kb_nats_headers_read(op->headers, &b->headers, &b->properties);
 		kb_nats_store_heed(&b->store, op->subject, op->payload, kb_buf_slice(&b->properties), kb_now_ms(), &b->events);
 	}

@@ -243,6 +243,23 @@ static void an_error_is_the_reason_of_an_end_that_follows_at_once(void)
 	}
 }
 
+static void long_headers_do_not_keep_their_memory(void)
+{
+	enum { LONG = 100 * 1024, HEADERS = sizeof "NATS/1.0\r\nA: \r\n\r\n" - 1 + LONG };
+	static const char *const foo = "foo";
+	static const struct kb_subscription s1 = {.routing = &foo, .n_routing = 1, .queue.name = ""};
+	static char text[LONG + 200];
+	struct scene s;
+	begin(&s);
+	subscribe(&s, &s1);
+	snprintf(text, sizeof text, "HMSG foo 1 %d %d\r\nNATS/1.0\r\nA: %0*d\r\n\r\nx\r\n", HEADERS, HEADERS + 1, LONG, 7);
+	say(&s, text);
+	CHECK(s.delivered == 1 && s.b->headers.n > LONG);
+	say(&s, "HMSG foo 1 18 19\r\nNATS/1.0\r\nA: b\r\n\r\nx\r\n");
+	CHECK(s.delivered == 2 && s.b->headers.n && s.b->headers.capacity < LONG);
+	end(&s);
+}
+
 static void no_log(enum kb_log_level level, const char *line)
 {
 	(void)level, (void)line;
@@ -257,5 +274,6 @@ int main(void)
 	what_may_be_the_fault_of_a_message_has_those_on_their_way_sent_again();
 	a_refused_subscription_is_known_by_the_servers_words();
 	an_error_is_the_reason_of_an_end_that_follows_at_once();
+	long_headers_do_not_keep_their_memory();
 	return check_failures ? 1 : 0;
 }
