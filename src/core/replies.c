@@ -117,24 +117,24 @@ static void wake_owner(struct kb_replies *replies, struct kb_reply_slot *s)
 	if (slot < replies->sync)
 		syscall(SYS_futex, &s->state, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 	else
-		kb_wake_signal(kb_reply_wake(replies, slot));
+		kb_wake_signal(kb_reply_slot_wake(replies, slot));
 }
 
 /* No other process ends the request of the slot after this, until finish() or give_back(). */
 static bool take(struct kb_reply_slot *s)
 {
-	return kb_reply_change(s, KB_REPLY_WAITING, KB_REPLY_FILLING);
+	return kb_reply_slot_change(s, KB_REPLY_WAITING, KB_REPLY_FILLING);
 }
 
 static void give_back(struct kb_reply_slot *s)
 {
-	if (!kb_reply_change(s, KB_REPLY_FILLING, KB_REPLY_WAITING))
+	if (!kb_reply_slot_change(s, KB_REPLY_FILLING, KB_REPLY_WAITING))
 		atomic_store(&s->state, KB_REPLY_FREE); /* abandoned meanwhile */
 }
 
 static void finish(struct kb_replies *replies, struct kb_reply_slot *s, enum kb_reply_state state)
 {
-	if (!kb_reply_change(s, KB_REPLY_FILLING, state))
+	if (!kb_reply_slot_change(s, KB_REPLY_FILLING, state))
 		atomic_store(&s->state, KB_REPLY_FREE); /* abandoned meanwhile */
 	wake_owner(replies, s);
 }
@@ -171,7 +171,7 @@ bool kb_replies_take(struct kb_replies *replies, struct kb_slice id, struct kb_r
 	if (!s)
 		return false;
 	size_t slot = (size_t)(s - replies->slots);
-	*room = (struct kb_reply_room){kb_reply_content(replies, slot), replies->bytes, slot};
+	*room = (struct kb_reply_room){kb_reply_slot_content(replies, slot), replies->bytes, slot};
 	return true;
 }
 
@@ -207,7 +207,7 @@ void kb_replies_end_all_to(struct kb_replies *replies, struct kb_slice to, enum 
 void kb_replies_lose(struct kb_replies *replies)
 {
 	for (size_t i = 0; i < replies->n; i++)
-		if (kb_reply_change(&replies->slots[i], KB_REPLY_WAITING, KB_REPLY_LOST))
+		if (kb_reply_slot_change(&replies->slots[i], KB_REPLY_WAITING, KB_REPLY_LOST))
 			wake_owner(replies, &replies->slots[i]);
 }
 

@@ -29,7 +29,7 @@ long kb_reply_claim_own(struct kb_replies *replies, size_t slot)
 {
 	if (!enter(replies))
 		return KB_REPLY_TOO_MANY;
-	if (kb_reply_change(kb_reply_slot(replies, slot), KB_REPLY_FREE, KB_REPLY_CLAIMED))
+	if (kb_reply_slot_change(kb_reply_slot(replies, slot), KB_REPLY_FREE, KB_REPLY_CLAIMED))
 		return (long)slot;
 	leave(replies);
 	return KB_REPLY_UNUSABLE;
@@ -42,7 +42,7 @@ long kb_reply_claim(struct kb_replies *replies)
 		return KB_REPLY_TOO_MANY;
 	for (size_t i = 0; i < n; i++) {
 		size_t slot = replies->sync + (first + i) % n;
-		if (kb_reply_change(&replies->slots[slot], KB_REPLY_FREE, KB_REPLY_CLAIMED))
+		if (kb_reply_slot_change(&replies->slots[slot], KB_REPLY_FREE, KB_REPLY_CLAIMED))
 			return (long)slot;
 	}
 	leave(replies);
@@ -72,7 +72,7 @@ static enum kb_reply_state read_received(struct kb_replies *replies, size_t slot
 	size_t size = atomic_load(&replies->slots[slot].reply_size);
 	if (kb_fails(size <= replies->bytes))
 		return KB_REPLY_LOST;
-	*reply = kb_slice(kb_reply_content(replies, slot), size);
+	*reply = kb_slice(kb_reply_slot_content(replies, slot), size);
 	return KB_REPLY_RECEIVED;
 }
 
@@ -91,7 +91,7 @@ enum kb_reply_state kb_reply_poll(struct kb_replies *replies, size_t slot, struc
 		if (kb_now_ms() < s->deadline_ms)
 			return KB_REPLY_WAITING;
 		/* A reply that comes at this very moment still counts. */
-		return kb_reply_change(s, KB_REPLY_WAITING, KB_REPLY_LOST) ? KB_REPLY_TIMEOUT : KB_REPLY_WAITING;
+		return kb_reply_slot_change(s, KB_REPLY_WAITING, KB_REPLY_LOST) ? KB_REPLY_TIMEOUT : KB_REPLY_WAITING;
 	case KB_REPLY_FILLING:
 		if (kb_now_ms() < s->deadline_ms + FILL_PATIENCE_MS)
 			return KB_REPLY_WAITING;
@@ -141,7 +141,7 @@ void kb_reply_end(struct kb_replies *replies, size_t slot)
 	do {
 		state = atomic_load(&s->state);
 		next = state == KB_REPLY_FILLING ? KB_REPLY_ABANDONED : KB_REPLY_FREE;
-	} while (!kb_reply_change(s, state, next));
+	} while (!kb_reply_slot_change(s, state, next));
 }
 
 /* -- handing over -- */
@@ -152,7 +152,7 @@ void kb_reply_hand_over(struct kb_replies *replies, size_t slot, const void *not
 	kb_require(size <= KB_REPLY_NOTE_MAX && slot >= replies->sync);
 	memcpy(s->note, note, size);
 	atomic_store(&s->handed_over, true);
-	kb_wake_signal(kb_reply_wake(replies, slot));
+	kb_wake_signal(kb_reply_slot_wake(replies, slot));
 }
 
 bool kb_reply_is_handed_over(const struct kb_replies *replies, size_t slot)

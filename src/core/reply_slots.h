@@ -57,18 +57,18 @@ static inline struct kb_reply_slot *kb_reply_slot(const struct kb_replies *repli
 	return &replies->slots[slot];
 }
 
-static inline char *kb_reply_content(const struct kb_replies *replies, size_t slot)
+static inline char *kb_reply_slot_content(const struct kb_replies *replies, size_t slot)
 {
 	return replies->contents + slot * replies->stride;
 }
 
-static inline bool kb_reply_change(struct kb_reply_slot *s, uint32_t from, uint32_t to)
+static inline bool kb_reply_slot_change(struct kb_reply_slot *s, uint32_t from, uint32_t to)
 {
 	return atomic_compare_exchange_strong(&s->state, &from, to);
 }
 
 /* Of a slot behind the first `sync`. */
-static inline struct kb_wake *kb_reply_wake(const struct kb_replies *replies, size_t slot)
+static inline struct kb_wake *kb_reply_slot_wake(const struct kb_replies *replies, size_t slot)
 {
 	return &replies->shared->wakes[(slot - replies->sync) % replies->shares];
 }
