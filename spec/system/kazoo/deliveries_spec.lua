@@ -1,7 +1,6 @@
 -- Which worker gets what is delivered, what becomes of messages that waited, and subscriptions that stand in for one
 -- another not.
 local cjson = require "cjson"
-local socket = require "socket"
 local amqp = require "support.amqp"
 local kazoo = require "support.kazoo"
 local process = require "support.process"
@@ -136,8 +135,7 @@ describe("Messages", function()
     wait.until_(function()
       n = n + 1
       publish(numbered(n, n))
-      socket.sleep(0.1)
-      return workers_of(3001, n) == 4
+      return wait.for_(function() return workers_of(3001, n) == 4 end, 0.1)
     end, 8, "all workers after the purge")
     assert.equal(1, workers_of(1, 1000))
   end)
