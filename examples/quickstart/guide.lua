@@ -4,6 +4,7 @@ files.logs = assert(os.getenv("QUICKSTART_FOLDER"), "start examples/quickstart/r
 
 local socket = require "socket"
 local amqp = require "support.amqp"
+local kamailio = require "support.kamailio"
 local nats_client = require "support.nats_client"
 local nats_server = require "support.nats_server"
 local process = require "support.process"
@@ -20,7 +21,7 @@ local cfg = wanted.kemi and "examples/kemi/kamailio.cfg" or "examples/quickstart
 local handlers = wanted.kemi
   and { lookup = "ksr_nats_event()", logout = "ksr_kazoo_event()" }
   or { lookup = "event_route[nats:lookup]", logout = "event_route[kazoo:consumer-event-phone-logout]" }
-local mpath = files.root .. "/build/modules/:/usr/lib/x86_64-linux-gnu/kamailio/modules/"
+local mpath = ("%s/:%s/"):format(kamailio.our_modules, kamailio.stock_modules())
 
 -- -- starting --
 
@@ -57,7 +58,7 @@ end
 
 local function await_connected(server)
   await_log(server, "(amqp: connected to [^\n]*publisher)", "Kamailio's connection to RabbitMQ for publishing")
-  await_log(server, "(amqp: consuming queue)", "Kamailio's subscription at RabbitMQ")
+  await_log(server, '(amqp: consuming queue "quickstart")', "Kamailio's subscription at RabbitMQ")
   await_log(server, "(nats: connected to .-nats: connected to .-nats: connected to )",
     "Kamailio's three connections to nats-server, two to publish and one for the subscription")
 end
