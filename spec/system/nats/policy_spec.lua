@@ -24,13 +24,15 @@ describe("lua_policy of nats", function()
     }
   end
 
+  -- Until the subscription is active, what is published is lost. A policy that fails may take long, so no more is published
+  -- while that may be under way.
   local function publish_until(server, subject, payload, pattern, times)
     local client = nats_client.connect { port = broker.port }
     wait.until_(function()
       client:pub(subject, payload)
       client:flush()
-      return server:count_log(pattern) >= (times or 1)
-    end, 10, pattern)
+      return wait.for_(function() return server:count_log(pattern) >= (times or 1) end, 2)
+    end, 30, pattern)
     client:close()
   end
 
