@@ -53,10 +53,21 @@ void kb_buf_printf(struct kb_buf *b, const char *format, ...)
 	va_end(again);
 }
 
+void kb_buf_spare(struct kb_buf *b)
+{
+	b->spared = b->n > KB_BUF_KEPT ? 0 : b->spared + 1;
+	if (b->spared >= KB_BUF_USES)
+		kb_buf_free(b);
+}
+
 void kb_buf_consume(struct kb_buf *b, size_t n)
 {
 	if (n == 0) /* the buffer may be without memory yet */
 		return;
+	if (n == b->n && !b->failed) {
+		kb_buf_clear(b);
+		return;
+	}
 	memmove(b->p, b->p + n, b->n - n);
 	b->n -= n;
 }

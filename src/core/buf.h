@@ -5,12 +5,18 @@
 #include <stdint.h>
 #include "core/slice.h"
 
-/* Zero-initialise to start empty. Owned by whoever declares it; kb_buf_free() ends it. */
+enum {
+	KB_BUF_KEPT = 256 << 10, /* bytes of memory that an emptied buffer keeps for good */
+	KB_BUF_USES = 64         /* uses in a row that need no more, after which it gives back what is above */
+};
+
+/* Zero-initialise to start empty. Owned by its declarer; kb_buf_free() ends it. */
 struct kb_buf {
 	char *p;
 	size_t n;        /* bytes in use */
 	size_t capacity; /* bytes allocated */
 	bool failed;     /* an allocation failed: the contents are short and must not be used */
+	uint32_t spared; /* uses in a row that needed at most KB_BUF_KEPT */
 };
 
 /* Room for `more` bytes behind the contents. NULL (and b->failed) when memory is out.
@@ -38,12 +44,19 @@ static inline void kb_buf_append_byte(struct kb_buf *b, char byte)
 
 void kb_buf_printf(struct kb_buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Drops the first n bytes, which must be there. */
+/* Removes the first n bytes, which must be there; removing all of them is the end of a use as in kb_buf_clear(). */
 void kb_buf_consume(struct kb_buf *b, size_t n);
 
-/* Empties the buffer and keeps its memory for the next use. */
+/* For a buffer with more memory than KB_BUF_KEPT, when a use of it ends: frees that memory after KB_BUF_USES such uses
+ * in a row that did not need it. */
+void kb_buf_spare(struct kb_buf *b);
+
+/* Empties the buffer and keeps its memory for the next use; one that a single large message has made grow gives it back
+ * some uses later. */
 static inline void kb_buf_clear(struct kb_buf *b)
 {
+	if (b->capacity > KB_BUF_KEPT)
+		kb_buf_spare(b);
 	b->n = 0;
 	b->failed = false;
 }
