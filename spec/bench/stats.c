@@ -4,6 +4,7 @@
 #include <time.h>
 #include "bus/subscription.h"
 #include "bus/traffic.h"
+#include "core/histogram.h"
 
 enum { MESSAGES = 20000000, ROUNDS = 5 };
 

@@ -102,13 +102,13 @@ static struct kb_slice info_of(int port, char *line, size_t size)
 bool fixture_await_announced(const struct fixture_server *s, size_t servers)
 {
 	char line[4096];
-	int64_t until = kb_now_ms() + SOON_MS;
+	int64_t until = kb_clock_ms() + SOON_MS;
 	do {
 		struct kb_slice info = info_of(s->port, line, sizeof line);
 		if (info.n && kb_json_count(kb_json_member(info, KB_SLICE_LITERAL("connect_urls"))) >= servers)
 			return true;
 		sleep_ms(10);
-	} while (kb_now_ms() < until);
+	} while (kb_clock_ms() < until);
 	return false;
 }
 
@@ -300,7 +300,7 @@ enum kb_broker_result fixture_publish(struct fixture_client *c, const char *subj
 
 static enum kb_broker_result poll_and_process(struct fixture_client *c, int64_t until, bool wait)
 {
-	int64_t left = until - kb_now_ms();
+	int64_t left = until - kb_clock_ms();
 	int timeout = c->api->poll_timeout_ms(c->broker);
 	struct pollfd fd = {c->api->poll_fd(c->broker), c->api->poll_events(c->broker), 0};
 	if (timeout < 0 || timeout > left)
@@ -344,9 +344,9 @@ static bool never(struct fixture_client *c, const void *unused)
 static enum kb_broker_result process_until(
 	struct fixture_client *c, bool (*is_so)(struct fixture_client *c, const void *what), const void *what, int ms)
 {
-	int64_t until = kb_now_ms() + ms;
+	int64_t until = kb_clock_ms() + ms;
 	enum kb_broker_result result = KB_BROKER_AGAIN;
-	while (!is_so(c, what) && result != KB_BROKER_LOST && kb_now_ms() < until)
+	while (!is_so(c, what) && result != KB_BROKER_LOST && kb_clock_ms() < until)
 		result = poll_and_process(c, until, result == KB_BROKER_OK);
 	return result;
 }

@@ -63,13 +63,13 @@ static void lead_others(struct kb_broker *b)
 	_Atomic uint32_t *common = shared_address(b);
 	if (common)
 		atomic_store_explicit(common, (uint32_t)b->current, memory_order_relaxed);
-	b->follow_at = kb_now_ms() + FOLLOW_MS;
+	b->follow_at = kb_clock_ms() + FOLLOW_MS;
 }
 
 /* Those who cannot reach each other's brokers would lead each other for ever, if not for the pause. */
 static bool is_left_alone(const struct kb_broker *b)
 {
-	return common_address(b) != b->current && kb_now_ms() >= b->follow_at;
+	return common_address(b) != b->current && kb_clock_ms() >= b->follow_at;
 }
 
 static enum kb_broker_result follow_others(struct kb_broker *b)

@@ -71,7 +71,7 @@ static struct timeval time_of(int ms)
 /* One deadline for all steps of connecting; 1 at least, because 0 has a meaning of its own here and there. */
 static int left_ms(const struct kb_amqp_link *link, uint64_t before)
 {
-	int64_t left = link->timeout_ms - (kb_now_ms() - before);
+	int64_t left = link->timeout_ms - (kb_clock_ms() - before);
 	return left > 0 ? (int)left : 1;
 }
 
@@ -85,7 +85,7 @@ const char *kb_amqp_link_open(
 	if (!socket)
 		return "out of memory";
 	amqp_set_rpc_timeout(link->connection, &timeout);
-	int64_t before = kb_now_ms();
+	int64_t before = kb_clock_ms();
 	int status = amqp_socket_open_noblock(socket, address->host, address->port, &timeout);
 	if (status != AMQP_STATUS_OK)
 		return amqp_error_string2(status);
@@ -101,7 +101,7 @@ const char *kb_amqp_link_open(
 	link->heartbeat_s = amqp_get_heartbeat(link->connection);
 	amqp_tune_connection(
 		link->connection, amqp_get_channel_max(link->connection), amqp_get_frame_max(link->connection), 0);
-	link->out_at = link->alive_at = kb_now_ms();
+	link->out_at = link->alive_at = kb_clock_ms();
 	return NULL;
 }
 
@@ -147,7 +147,7 @@ const char *kb_amqp_link_flush(struct kb_amqp_link *link)
 		if (n < 0)
 			break;
 		link->out_sent += (size_t)n;
-		link->out_at = kb_now_ms();
+		link->out_at = kb_clock_ms();
 	}
 	if (link->out_sent == link->out.n || link->out_sent > COMPACT_AT) {
 		kb_buf_consume(&link->out, link->out_sent);
@@ -158,10 +158,10 @@ const char *kb_amqp_link_flush(struct kb_amqp_link *link)
 
 const char *kb_amqp_link_flush_all(struct kb_amqp_link *link)
 {
-	int64_t deadline = kb_now_ms() + link->timeout_ms;
+	int64_t deadline = kb_clock_ms() + link->timeout_ms;
 	for (;;) {
 		const char *why = kb_amqp_link_flush(link);
-		int64_t now = kb_now_ms();
+		int64_t now = kb_clock_ms();
 		if (why || link->out.n == 0)
 			return why;
 		if (now >= deadline)
@@ -186,7 +186,7 @@ static int64_t silence_ms(const struct kb_amqp_link *link)
 
 const char *kb_amqp_link_keep_alive(struct kb_amqp_link *link, bool reading)
 {
-	int64_t interval = (int64_t)link->heartbeat_s * 1000, now = kb_now_ms();
+	int64_t interval = (int64_t)link->heartbeat_s * 1000, now = kb_clock_ms();
 	if (!interval || now - link->alive_at < KB_AMQP_ALIVE_CHECK_MS)
 		return NULL;
 	link->alive_at = now;

@@ -71,7 +71,7 @@ static void end(struct kb_broker *b, struct kb_amqp_subscription *sub, int pause
 {
 	sub->generation = 0;
 	sub->counting = false;
-	sub->retry_at = kb_now_ms() + pause_ms;
+	sub->retry_at = kb_clock_ms() + pause_ms;
 	tell_ended(b, sub, why);
 }
 
@@ -103,7 +103,7 @@ static enum kb_broker_result offended(struct kb_broker *b, struct kb_amqp_subscr
 {
 	struct kb_amqp_offence *o = &sub->offence;
 	o->pause_ms = longer(o->pause_ms, OFFENCE_MS, OFFENCE_MAX_MS);
-	o->until = kb_now_ms() + o->pause_ms;
+	o->until = kb_clock_ms() + o->pause_ms;
 	snprintf(o->why, sizeof o->why, "%s", why);
 	log_failed(sub, o->pause_ms, why);
 	kb_amqp_frames_put_method(&b->link.out, 0, AMQP_CONNECTION_CLOSE_OK_METHOD, &(amqp_connection_close_ok_t){0});
@@ -114,7 +114,7 @@ static enum kb_broker_result offended(struct kb_broker *b, struct kb_amqp_subscr
 
 static bool is_paused(const struct kb_amqp_subscription *sub)
 {
-	return sub->offence.until > kb_now_ms();
+	return sub->offence.until > kb_clock_ms();
 }
 
 static enum kb_broker_result start(struct kb_broker *b, struct kb_amqp_subscription *sub)
@@ -124,7 +124,7 @@ static enum kb_broker_result start(struct kb_broker *b, struct kb_amqp_subscript
 	if (kb_amqp_connection_checked(b, kb_amqp_link_flush_all(&b->link)) != KB_BROKER_OK)
 		return KB_BROKER_LOST;
 	bool active = kb_amqp_topology_declare(b->link.connection, channel, sub->s, &declared);
-	b->link.out_at = kb_now_ms();
+	b->link.out_at = kb_clock_ms();
 	sub->retry_at = 0;
 	if (active) {
 		sub->offence = (struct kb_amqp_offence){0};
@@ -167,7 +167,7 @@ static void count(struct kb_broker *b, uint32_t index)
 
 static bool retry_due(const struct kb_amqp_subscription *sub)
 {
-	return sub->s && sub->retry_at && !sub->closing && sub->retry_at <= kb_now_ms();
+	return sub->s && sub->retry_at && !sub->closing && sub->retry_at <= kb_clock_ms();
 }
 
 /* Not while a message is held: the broker's answers come behind all that it has sent, which the library would have to

@@ -236,7 +236,7 @@ static void connect_or_wait(struct loop *l)
 	memset(l->backlogs, 0, l->c->n_subscriptions * sizeof *l->backlogs);
 	l->full = false;
 	if (l->c->api->connect(l->broker) == KB_BROKER_OK && subscribe_all(l)) {
-		kb_backoff_opened(&l->backoff, kb_now_ms());
+		kb_backoff_opened(&l->backoff, kb_clock_ms());
 		kb_traffic_open(l->c->config.traffic);
 		report(l, true);
 		return;
@@ -264,7 +264,7 @@ static int timeout_ms(const struct loop *l)
 
 static void count_backlogs(struct loop *l)
 {
-	int64_t now = kb_now_ms();
+	int64_t now = kb_clock_ms();
 	if (!l->c->api->consume->count || !any_backlog(l) || now < l->count_at)
 		return;
 	l->count_at = now + COUNT_MS;
@@ -287,7 +287,7 @@ static void serve(struct loop *l)
 	enum kb_broker_result result = l->c->api->process(l->broker, batch(l));
 	if (result == KB_BROKER_LOST) {
 		report(l, false);
-		kb_backoff_lost(&l->backoff, kb_now_ms());
+		kb_backoff_lost(&l->backoff, kb_clock_ms());
 		sleep_until_work(l, kb_backoff_next_ms(&l->backoff));
 		return;
 	}

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include "bus/traffic.h"
 #include "core/clock.h"
+#include "core/counter.h"
 
 enum { DESTINATION_BYTES = 512 };
 
@@ -41,9 +42,9 @@ static void count_settled(const struct kb_publisher *p, bool rejected, unsigned 
 {
 	struct kb_connection *c = p->config.traffic;
 	if (c && p->config.confirm)
-		kb_count(rejected ? &c->invalid : &c->sent_only, n);
+		kb_counter_add(rejected ? &c->invalid : &c->sent_only, n);
 	else if (c)
-		kb_count(rejected ? &c->rejected : &c->confirmed, n);
+		kb_counter_add(rejected ? &c->rejected : &c->confirmed, n);
 }
 
 void kb_flights_stepped(struct kb_publishing *l, unsigned n)
@@ -87,7 +88,7 @@ static void refuse(struct kb_publishing *l, uint64_t sequence, const char *reaso
 	struct kb_flight *f = kb_flight(l, sequence);
 	if (!f->record)
 		return;
-	if (!kb_retry_refused(&f->lane->retry, kb_now_ms(), l->p->retry_ms)) {
+	if (!kb_retry_refused(&f->lane->retry, kb_clock_ms(), l->p->retry_ms)) {
 		settle(l, sequence, KB_REJECTED, reason);
 		return;
 	}
@@ -144,7 +145,7 @@ static bool doubt_exchanges(struct kb_publishing *l)
 	for (uint64_t s = l->oldest; l->exchanges && s < l->next; s += kb_flight(l, s)->n) {
 		const struct kb_record *record = kb_flight(l, s)->record;
 		if (record && kb_message_decode(record->data, record->size, &m) && m.exchange.n)
-			doubted |= kb_exchanges_doubt(l->exchanges, m.exchange, kb_now_ms());
+			doubted |= kb_exchanges_doubt(l->exchanges, m.exchange, kb_clock_ms());
 	}
 	return doubted;
 }

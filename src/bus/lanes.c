@@ -30,7 +30,7 @@ static bool has_no_exchange(
 	if (!l->exchanges || !kb_exchanges_any(l->exchanges) || (m->origin.flags & KB_EXPIRES))
 		return false;
 	enum kb_exchange_verdict verdict =
-		kb_exchanges_verdict(l->exchanges, m->exchange, (size_t)(lane - l->lanes), lane->cursor, kb_now_ms(), &why);
+		kb_exchanges_verdict(l->exchanges, m->exchange, (size_t)(lane - l->lanes), lane->cursor, kb_clock_ms(), &why);
 	lane->waits = verdict == KB_EXCHANGE_WAIT;
 	if (verdict == KB_EXCHANGE_MISSING)
 		kb_flights_refuse_unsent(l, lane, record, why);
@@ -57,7 +57,7 @@ static void settle_at_once(struct kb_publishing *l, struct kb_lane *lane, struct
 /* Nobody waits for the reply any more. */
 static bool is_expired(const struct kb_message *m)
 {
-	return (m->origin.flags & KB_EXPIRES) && (uint64_t)kb_now_ms() > m->origin.tag;
+	return (m->origin.flags & KB_EXPIRES) && (uint64_t)kb_clock_ms() > m->origin.tag;
 }
 
 /* One record to the broker. False: not now, the cursor must go back. */
@@ -127,7 +127,7 @@ bool kb_lanes_have_work(const struct kb_publishing *l)
 
 void kb_lanes_renew_when_due(struct kb_publishing *l)
 {
-	int64_t now = kb_now_ms();
+	int64_t now = kb_clock_ms();
 	bool due = false;
 	for (size_t i = 0; i < l->n_lanes; i++)
 		due = due || kb_retry_due(&l->lanes[i].retry, now);
@@ -156,7 +156,7 @@ static void wake_waiting_lanes(struct kb_publishing *l)
 void kb_lanes_on_exchange(void *context, bool missing, const char *why)
 {
 	struct kb_publishing *l = context;
-	if (kb_exchanges_lookup_done(l->exchanges, missing, why, kb_now_ms()))
+	if (kb_exchanges_lookup_done(l->exchanges, missing, why, kb_clock_ms()))
 		kb_log_limited(&l->awaited, KB_LOG_WARNING, "%s: messages wait for their exchange: %s", l->p->api->name, why);
 	wake_waiting_lanes(l);
 }
@@ -164,20 +164,20 @@ void kb_lanes_on_exchange(void *context, bool missing, const char *why)
 void kb_lanes_look_up_exchange(struct kb_publishing *l)
 {
 	struct kb_slice exchange;
-	if (!l->exchanges || !kb_exchanges_next(l->exchanges, kb_now_ms(), &exchange))
+	if (!l->exchanges || !kb_exchanges_next(l->exchanges, kb_clock_ms(), &exchange))
 		return;
 	for (size_t i = 0; i < l->n_lanes; i++)
 		l->written[i] = kb_ring_written(l->lanes[i].ring);
 	kb_exchanges_lookup_sent(l->exchanges, l->written);
 	if (l->p->api->publish->look_up_exchange(l->broker, exchange) == KB_BROKER_INVALID) {
-		kb_exchanges_lookup_done(l->exchanges, false, NULL, kb_now_ms()); /* the next message will tell */
+		kb_exchanges_lookup_done(l->exchanges, false, NULL, kb_clock_ms()); /* the next message will tell */
 		wake_waiting_lanes(l);
 	}
 }
 
 void kb_lanes_expect_exchanges(struct kb_publishing *l)
 {
-	kb_exchanges_connected(l->exchanges, kb_now_ms());
+	kb_exchanges_connected(l->exchanges, kb_clock_ms());
 	for (size_t i = 0; i < l->p->n_subscriptions; i++) {
 		const struct kb_subscription *s = &l->p->subscriptions[i];
 		kb_exchanges_expect(l->exchanges, kb_slice_from(s->exchange.name));
@@ -197,7 +197,7 @@ bool kb_lanes_make_exchanges(struct kb_publishing *l, size_t writers)
 
 int kb_lanes_until_due(const struct kb_publishing *l, int ms)
 {
-	int64_t now = kb_now_ms();
+	int64_t now = kb_clock_ms();
 	for (size_t i = 0; i < l->n_lanes && !l->renewing; i++) {
 		const struct kb_retry *r = &l->lanes[i].retry;
 		if (r->held && now + ms > r->resume_at)

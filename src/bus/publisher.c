@@ -25,8 +25,8 @@ static bool finished(struct kb_publishing *l)
 	if (!l->p->stop || !*l->p->stop)
 		return false;
 	if (!l->drain_until)
-		l->drain_until = kb_now_ms() + l->p->drain_ms;
-	return !l->connected || all_settled(l) || kb_now_ms() >= l->drain_until;
+		l->drain_until = kb_clock_ms() + l->p->drain_ms;
+	return !l->connected || all_settled(l) || kb_clock_ms() >= l->drain_until;
 }
 
 static void on_blocked(void *context, bool blocked, const char *reason)
@@ -160,7 +160,7 @@ static void connect_or_wait(struct kb_publishing *l)
 			kb_lanes_expect_exchanges(l);
 		if (open)
 			kb_log(KB_LOG_NOTICE, "%s: sending %" PRIu64 " unconfirmed messages again", l->p->api->name, open);
-		kb_backoff_opened(&l->backoff, kb_now_ms());
+		kb_backoff_opened(&l->backoff, kb_clock_ms());
 		set_connected(l, true);
 		if (result == KB_BROKER_OK)
 			report(l, true);
@@ -188,7 +188,7 @@ static void serve(struct kb_publishing *l)
 	if (result == KB_BROKER_LOST) {
 		set_connected(l, false);
 		report(l, false);
-		kb_backoff_lost(&l->backoff, kb_now_ms());
+		kb_backoff_lost(&l->backoff, kb_clock_ms());
 		sleep_until_work(l, kb_backoff_next_ms(&l->backoff));
 		return;
 	}

@@ -4,6 +4,8 @@
 #include <sys/mman.h>
 #include <time.h>
 #include "bus/subscription.h"
+#include "core/counter.h"
+#include "core/line.h"
 
 struct kb_traffic {
 	size_t max_connections, max_subscriptions, total_bytes;
@@ -46,7 +48,7 @@ struct kb_connection *kb_traffic_connection(
 	c->broker = broker;
 	kb_line_set(&c->name, name);
 	kb_line_set(&c->zone, zone);
-	kb_count_set(&c->since_s, (uint64_t)time(NULL));
+	kb_counter_set(&c->since_s, (uint64_t)time(NULL));
 	return c;
 }
 
@@ -66,7 +68,7 @@ static void describe(struct kb_subscription_traffic *t, const struct kb_subscrip
 	kb_line_set(&t->queue, s->queue.name);
 	set_routing(&t->routing, s);
 	kb_line_set(&t->reason, "not connected");
-	kb_count_set(&t->state, used ? KB_SUBSCRIPTION_RETRYING : KB_SUBSCRIPTION_UNUSED);
+	kb_counter_set(&t->state, used ? KB_SUBSCRIPTION_RETRYING : KB_SUBSCRIPTION_UNUSED);
 }
 
 void kb_traffic_list(
@@ -90,8 +92,8 @@ static struct kb_subscription_traffic *subscription(struct kb_connection *c, uin
 /* Nothing is delivered without a connection. */
 static void suspend_subscriptions(struct kb_connection *c)
 {
-	for (uint32_t i = 0; i < kb_counted(&c->subscribed); i++)
-		if (kb_counted(&c->first_subscription[i].state) != KB_SUBSCRIPTION_UNUSED)
+	for (uint32_t i = 0; i < kb_counter_get(&c->subscribed); i++)
+		if (kb_counter_get(&c->first_subscription[i].state) != KB_SUBSCRIPTION_UNUSED)
 			kb_traffic_subscription(c, i, "not connected");
 }
 
@@ -99,25 +101,25 @@ void kb_traffic_state(struct kb_connection *c, enum kb_connection_state state, c
 {
 	if (!c)
 		return;
-	enum kb_connection_state before = (enum kb_connection_state)kb_counted(&c->state);
+	enum kb_connection_state before = (enum kb_connection_state)kb_counter_get(&c->state);
 	if (address)
 		kb_line_set(&c->address, address);
 	if (error)
 		kb_line_set(&c->error, error);
 	if (state >= KB_CONNECTION_OPEN && before < KB_CONNECTION_OPEN)
-		kb_count(&c->opened, 1);
+		kb_counter_add(&c->opened, 1);
 	if (state == KB_CONNECTION_CLOSED && before == KB_CONNECTION_CONNECTING)
-		kb_count(&c->failed, 1);
+		kb_counter_add(&c->failed, 1);
 	if (state == KB_CONNECTION_CLOSED)
 		suspend_subscriptions(c);
 	if (state != before)
-		kb_count_set(&c->since_s, (uint64_t)time(NULL));
-	kb_count_set(&c->state, state);
+		kb_counter_set(&c->since_s, (uint64_t)time(NULL));
+	kb_counter_set(&c->state, state);
 }
 
 void kb_traffic_open(struct kb_connection *c)
 {
-	if (c && kb_counted(&c->state) == KB_CONNECTION_CONNECTING)
+	if (c && kb_counter_get(&c->state) == KB_CONNECTION_CONNECTING)
 		kb_traffic_state(c, KB_CONNECTION_OPEN, NULL, NULL);
 }
 
@@ -127,7 +129,7 @@ void kb_traffic_subscription(struct kb_connection *c, uint32_t i, const char *re
 	if (!t)
 		return;
 	kb_line_set(&t->reason, reason);
-	kb_count_set(&t->state, reason ? KB_SUBSCRIPTION_RETRYING : KB_SUBSCRIPTION_ACTIVE);
+	kb_counter_set(&t->state, reason ? KB_SUBSCRIPTION_RETRYING : KB_SUBSCRIPTION_ACTIVE);
 }
 
 void kb_traffic_delivered(struct kb_connection *c, const struct kb_message *m)
@@ -135,34 +137,34 @@ void kb_traffic_delivered(struct kb_connection *c, const struct kb_message *m)
 	struct kb_subscription_traffic *t = subscription(c, m->origin.subscription);
 	if (!c)
 		return;
-	kb_count(&c->messages_in, 1);
-	kb_count(&c->bytes_in, m->payload.n);
+	kb_counter_add(&c->messages_in, 1);
+	kb_counter_add(&c->bytes_in, m->payload.n);
 	if (!t) /* a reply to a request */
 		return;
-	kb_count(&t->delivered, 1);
+	kb_counter_add(&t->delivered, 1);
 	if (m->origin.flags & KB_REDELIVERED)
-		kb_count(&t->redelivered, 1);
+		kb_counter_add(&t->redelivered, 1);
 }
 
 void kb_traffic_pending(struct kb_connection *c, uint32_t i, uint64_t messages)
 {
 	struct kb_subscription_traffic *t = subscription(c, i);
 	if (t)
-		kb_count_set(&t->pending, messages);
+		kb_counter_set(&t->pending, messages);
 }
 
 void kb_traffic_settled(struct kb_connection *c, const struct kb_origin *origin, enum kb_outcome outcome)
 {
 	struct kb_subscription_traffic *t = subscription(c, origin->subscription);
 	if (t)
-		kb_count(outcome == KB_DONE ? &t->acked : outcome == KB_REQUEUE ? &t->requeued : &t->rejected, 1);
+		kb_counter_add(outcome == KB_DONE ? &t->acked : outcome == KB_REQUEUE ? &t->requeued : &t->rejected, 1);
 }
 
 void kb_traffic_drop(struct kb_connection *c, const struct kb_origin *origin, enum kb_drop reason)
 {
 	struct kb_subscription_traffic *t = subscription(c, origin->subscription);
 	if (t)
-		kb_count_among(&t->dropped[reason], 1); /* workers drop, too */
+		kb_counter_add_among(&t->dropped[reason], 1); /* workers drop, too */
 }
 
 /* -- any process -- */
@@ -191,7 +193,7 @@ uint64_t kb_traffic_sum(const struct kb_traffic *traffic, size_t offset)
 {
 	uint64_t sum = 0;
 	for (size_t i = 0; i < kb_traffic_connections(traffic); i++)
-		sum += kb_counted((const void *)((const char *)&traffic->connections[i] + offset));
+		sum += kb_counter_get((const void *)((const char *)&traffic->connections[i] + offset));
 	return sum;
 }
 
@@ -202,7 +204,7 @@ uint64_t kb_traffic_subscription_sum(const struct kb_traffic *traffic, size_t of
 		const struct kb_connection *c = &traffic->connections[i];
 		size_t n = atomic_load_explicit(&c->subscribed, memory_order_acquire);
 		for (size_t s = 0; s < n; s++)
-			sum += kb_counted((const void *)((const char *)&c->first_subscription[s] + offset));
+			sum += kb_counter_get((const void *)((const char *)&c->first_subscription[s] + offset));
 	}
 	return sum;
 }
@@ -211,7 +213,7 @@ size_t kb_traffic_in_state(const struct kb_traffic *traffic, enum kb_connection_
 {
 	size_t n = 0;
 	for (size_t i = 0; i < kb_traffic_connections(traffic); i++)
-		n += kb_counted(&traffic->connections[i].state) == state;
+		n += kb_counter_get(&traffic->connections[i].state) == state;
 	return n;
 }
 

@@ -11,9 +11,10 @@
 #ifndef KB_BUS_TRAFFIC_H
 #define KB_BUS_TRAFFIC_H
 
+#include "core/counter.h"
+#include "core/line.h"
 #include "core/message.h"
 #include "core/ring.h"
-#include "core/stats.h"
 
 struct kb_traffic;
 struct kb_subscription;
@@ -96,15 +97,15 @@ static inline void kb_traffic_sent(struct kb_connection *c, size_t bytes)
 {
 	if (!c)
 		return;
-	kb_count(&c->messages_out, 1);
-	kb_count(&c->bytes_out, bytes);
+	kb_counter_add(&c->messages_out, 1);
+	kb_counter_add(&c->bytes_out, bytes);
 }
 
 /* Counts one outgoing message: kb_traffic_note(c, confirmed). */
 #define kb_traffic_note(c, counter)                                                                                    \
 	do {                                                                                                               \
 		if (c)                                                                                                         \
-			kb_count(&(c)->counter, 1);                                                                                \
+			kb_counter_add(&(c)->counter, 1);                                                                                \
 	} while (0)
 
 /* -- any process -- */

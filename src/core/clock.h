@@ -5,14 +5,14 @@
 #include <stdint.h>
 #include <time.h>
 
-static inline int64_t kb_now_ms(void)
+static inline int64_t kb_clock_ms(void)
 {
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-static inline int64_t kb_now_us(void)
+static inline int64_t kb_clock_us(void)
 {
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
@@ -20,9 +20,9 @@ static inline int64_t kb_now_us(void)
 }
 
 /* When timeout_ms have passed in full: of the millisecond that has begun, a part is over already. */
-static inline int64_t kb_deadline_ms(int64_t timeout_ms)
+static inline int64_t kb_clock_deadline_ms(int64_t timeout_ms)
 {
-	return kb_now_ms() + timeout_ms + 1;
+	return kb_clock_ms() + timeout_ms + 1;
 }
 
 #endif

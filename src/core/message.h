@@ -3,10 +3,10 @@
 #define KB_CORE_MESSAGE_H
 
 #include <stdint.h>
-#include "core/buf.h"
+#include "core/headers.h"
 
-/* Where a delivery came from: what it takes to acknowledge it to the broker. Zero for outgoing messages but those that
- * expire. */
+/* Where a delivery came from: what it takes to acknowledge it to the broker. Zero for outgoing messages, except
+ * those that expire. */
 struct kb_origin {
 	uint64_t tag; /* the broker's delivery tag; of an outgoing KB_EXPIRES the last ms (CLOCK_MONOTONIC) it is wanted */
 	uint32_t subscription; /* index into the list of subscriptions, or KB_ORIGIN_EVENT */
@@ -28,7 +28,7 @@ struct kb_message {
 	struct kb_slice exchange;   /* AMQP exchange; for the module's own events the event key */
 	struct kb_slice key;        /* routing key, subject; for own events the subkey */
 	struct kb_slice reply;      /* reply subject */
-	struct kb_slice headers;    /* see kb_headers_next() */
+	struct kb_slice headers;    /* core/headers.h */
 	struct kb_slice properties; /* what the protocol itself knows of a message, in the same form: amqp/properties.h */
 	struct kb_slice payload;
 	struct kb_origin origin;
@@ -42,17 +42,5 @@ void kb_message_encode(const struct kb_message *m, void *to);
 
 /* False when the record is shorter than its own lengths say, which only a bug of ours can cause. */
 bool kb_message_decode(const void *from, size_t size, struct kb_message *m);
-
-/* Headers are a sequence of name and value, each behind its length, in the order given. */
-void kb_headers_add(struct kb_buf *headers, struct kb_slice name, struct kb_slice value);
-
-/* Takes the first header off *rest; false at the end. */
-bool kb_headers_next(struct kb_slice *rest, struct kb_slice *name, struct kb_slice *value);
-
-/* The value of the first header of that name; its p is NULL when there is none, and never when there is one. */
-struct kb_slice kb_headers_find(struct kb_slice headers, struct kb_slice name);
-
-/* Reads `k=v;k2=v2` (kazoo manual, 5.1.1). False when a part has no `=`; *bad then holds the part. */
-bool kb_headers_parse(struct kb_slice text, struct kb_buf *headers, struct kb_slice *bad);
 
 #endif

@@ -172,7 +172,7 @@ static enum kb_outcome sleep_for_outcome(struct writer *w, const struct kb_recor
 		atomic_store(&w->waiting, 1);
 		atomic_thread_fence(memory_order_seq_cst);
 		enum kb_outcome outcome = outcome_of(record);
-		int64_t now = kb_now_ms();
+		int64_t now = kb_clock_ms();
 		if (outcome != KB_PENDING || now >= deadline)
 			return outcome;
 		struct timespec left = {(time_t)((deadline - now) / 1000), (long)((deadline - now) % 1000) * 1000000};
@@ -186,7 +186,7 @@ enum kb_outcome kb_outbox_await(struct kb_outbox *outbox, size_t writer, unsigne
 	struct reader *r = reader_of(outbox, writer % outbox->n_readers);
 	kb_require(outbox->last[writer] != NULL);
 	atomic_fetch_add(&r->waiters, 1);
-	enum kb_outcome outcome = sleep_for_outcome(w, outbox->last[writer], kb_deadline_ms(timeout_ms));
+	enum kb_outcome outcome = sleep_for_outcome(w, outbox->last[writer], kb_clock_deadline_ms(timeout_ms));
 	atomic_store(&w->waiting, 0);
 	atomic_fetch_sub(&r->waiters, 1);
 	return outcome;

@@ -16,7 +16,8 @@
 #define KB_CORE_REPLIES_H
 
 #include "core/reply.h"
-#include "core/stats.h"
+#include "core/line.h"
+#include "core/slice.h"
 #include "core/wake.h"
 
 /* n slots for replies of at most `bytes` each in shared memory; pages are taken when first used. Each of the first

@@ -88,12 +88,12 @@ enum kb_reply_state kb_reply_poll(struct kb_replies *replies, size_t slot, struc
 	case KB_REPLY_FORBIDDEN:
 	case KB_REPLY_LOST: return (enum kb_reply_state)state;
 	case KB_REPLY_WAITING:
-		if (kb_now_ms() < s->deadline_ms)
+		if (kb_clock_ms() < s->deadline_ms)
 			return KB_REPLY_WAITING;
 		/* A reply that comes at this very moment still counts. */
 		return kb_reply_slot_change(s, KB_REPLY_WAITING, KB_REPLY_LOST) ? KB_REPLY_TIMEOUT : KB_REPLY_WAITING;
 	case KB_REPLY_FILLING:
-		if (kb_now_ms() < s->deadline_ms + FILL_PATIENCE_MS)
+		if (kb_clock_ms() < s->deadline_ms + FILL_PATIENCE_MS)
 			return KB_REPLY_WAITING;
 		return KB_REPLY_TIMEOUT;
 	default: return KB_REPLY_FREE;
@@ -103,7 +103,7 @@ enum kb_reply_state kb_reply_poll(struct kb_replies *replies, size_t slot, struc
 static void sleep_on(struct kb_reply_slot *s)
 {
 	uint32_t state = atomic_load(&s->state);
-	int64_t now = kb_now_ms(), until = s->deadline_ms;
+	int64_t now = kb_clock_ms(), until = s->deadline_ms;
 	if (state != KB_REPLY_WAITING && state != KB_REPLY_FILLING)
 		return;
 	if (state == KB_REPLY_FILLING)

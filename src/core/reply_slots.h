@@ -3,6 +3,7 @@
 #define KB_CORE_REPLY_SLOTS_H
 
 #include <stdatomic.h>
+#include "core/line.h"
 #include "core/assert.h"
 #include "core/reply.h"
 #include "core/stats.h"

@@ -146,19 +146,19 @@ static void tick(struct kb_broker *b, int64_t now)
 static enum kb_broker_result nats_process(struct kb_broker *b, unsigned max_messages)
 {
 	if (b->refused && !b->leave_by)
-		kb_nats_subscriptions_retry(b, kb_now_ms());
+		kb_nats_subscriptions_retry(b, kb_clock_ms());
 	if (b->leave_at && !b->leave_by)
-		kb_nats_lame_duck_tick(b, kb_now_ms());
+		kb_nats_lame_duck_tick(b, kb_clock_ms());
 	bool done = !b->link.up || kb_nats_incoming_process(b, max_messages);
 	if (b->renewing)
 		kb_nats_outgoing_renew_now(b);
-	tick(b, kb_now_ms());
+	tick(b, kb_clock_ms());
 	b->published = false;
 	if (kb_nats_link_waiting(&b->link))
 		kb_nats_link_write(&b->link);
 	if (!b->link.up)
 		return lost(b);
-	if (done && b->leave_by && kb_nats_lame_duck_may_leave(b, kb_now_ms()))
+	if (done && b->leave_by && kb_nats_lame_duck_may_leave(b, kb_clock_ms()))
 		return leave(b);
 	return done || b->held ? KB_BROKER_OK : KB_BROKER_AGAIN;
 }
@@ -178,7 +178,7 @@ static int nats_poll_fd(const struct kb_broker *b)
 
 static int nats_poll_timeout_ms(const struct kb_broker *b)
 {
-	int due = kb_nats_receipts_due_ms(&b->receipts, kb_now_ms()), ms = b->held || b->leave_by ? HELD_MS : LOOK_MS;
+	int due = kb_nats_receipts_due_ms(&b->receipts, kb_clock_ms()), ms = b->held || b->leave_by ? HELD_MS : LOOK_MS;
 	return due >= 0 && due < ms ? due : ms;
 }
 

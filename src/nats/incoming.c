@@ -98,7 +98,7 @@ static bool offer_to(struct kb_broker *b, struct kb_nats_subscription *s, const 
 {
 	struct kb_message m;
 	fill_message(b, s, op, &m);
-	int64_t now = s->config->durable ? kb_now_ms() : 0;
+	int64_t now = s->config->durable ? kb_clock_ms() : 0;
 	if (is_reply(b, s, &m, now) || too_long(b, &m))
 		return true;
 	bool late = s->config->durable && kb_nats_durable_is_late(&s->durable, &m, b->link.heard_at, now);
@@ -113,7 +113,7 @@ static bool offer_to(struct kb_broker *b, struct kb_nats_subscription *s, const 
 	if (!late)
 		kb_traffic_delivered(b->config.traffic, &m);
 	if (s->config->durable && !b->leave_by)
-		kb_nats_durable_taken(&s->durable, &b->link.out, kb_now_ms());
+		kb_nats_durable_taken(&s->durable, &b->link.out, kb_clock_ms());
 	return true;
 }
 
@@ -125,7 +125,7 @@ static bool offer(struct kb_broker *b, const struct kb_nats_wire_op *op)
 		clear(&b->headers);
 		clear(&b->properties);
 		kb_nats_headers_read(op->headers, &b->headers, &b->properties);
-		kb_nats_store_heed(&b->store, op->subject, op->payload, kb_buf_slice(&b->properties), kb_now_ms(), &b->events);
+		kb_nats_store_heed(&b->store, op->subject, op->payload, kb_buf_slice(&b->properties), kb_clock_ms(), &b->events);
 	}
 	return true;
 }
@@ -141,7 +141,7 @@ static void note_pong(struct kb_broker *b)
 static void note_info(struct kb_broker *b, const struct kb_nats_wire_op *op)
 {
 	kb_nats_notices_info(b, op);
-	kb_nats_lame_duck_note(b, kb_now_ms());
+	kb_nats_lame_duck_note(b, kb_clock_ms());
 }
 
 /* Operations about the server and the connection. */
@@ -150,7 +150,7 @@ static void heed(struct kb_broker *b, const struct kb_nats_wire_op *op)
 	if (op->kind == KB_NATS_PING)
 		kb_nats_link_pong(&b->link);
 	else if (op->kind == KB_NATS_ERR)
-		kb_nats_errors_heed(b, op->text, kb_now_ms());
+		kb_nats_errors_heed(b, op->text, kb_clock_ms());
 	else if (op->kind == KB_NATS_INFO)
 		note_info(b, op);
 	else if (op->kind == KB_NATS_PONG)
@@ -190,7 +190,7 @@ bool kb_nats_incoming_process(struct kb_broker *b, unsigned left)
 		return done;
 	do {
 		b->unread = 0;
-		kb_nats_link_read(&b->link, kb_now_ms());
+		kb_nats_link_read(&b->link, kb_clock_ms());
 		done = deliver(b, &left);
 	} while (done && kb_nats_link_has_more(&b->link));
 	return done;

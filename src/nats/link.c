@@ -213,7 +213,7 @@ short kb_nats_link_poll_events(const struct kb_nats_link *link, bool reading)
 
 static bool wait_for(struct kb_nats_link *link, int64_t deadline)
 {
-	int64_t left = deadline - kb_now_ms();
+	int64_t left = deadline - kb_clock_ms();
 	struct pollfd p = {link->tcp, kb_nats_link_poll_events(link, true), 0};
 	if (left > 0 && (link->tls == NULL || !kb_tls_pending(link->tls)))
 		poll(&p, 1, (int)left);
@@ -229,7 +229,7 @@ static bool await_op(struct kb_nats_link *link, struct kb_nats_wire_op *op, int6
 		if (link->up && !wait_for(link, deadline))
 			kb_nats_link_fail(link, "the server does not answer in time");
 		if (link->up)
-			kb_nats_link_read(link, kb_now_ms());
+			kb_nats_link_read(link, kb_clock_ms());
 	}
 	if (link->up)
 		kb_nats_link_take(link, size);
@@ -279,7 +279,7 @@ static bool go_over_to_tls(struct kb_nats_link *link, const struct kb_nats_serve
 		kb_nats_link_fail(link, objection);
 		return false;
 	}
-	link->tls = kb_tls_start(link->tcp, name, &config->tls, (int)(deadline - kb_now_ms()), why, sizeof why);
+	link->tls = kb_tls_start(link->tcp, name, &config->tls, (int)(deadline - kb_clock_ms()), why, sizeof why);
 	if (!link->tls) {
 		link->open = false; /* closed already */
 		kb_nats_link_fail(link, why);
@@ -314,7 +314,7 @@ static bool log_in(struct kb_nats_link *link, const struct kb_nats_server *serve
 bool kb_nats_link_open(
 	struct kb_nats_link *link, const struct kb_nats_server *server, const struct kb_broker_config *config)
 {
-	int64_t deadline = kb_now_ms() + config->connect_timeout_ms;
+	int64_t deadline = kb_clock_ms() + config->connect_timeout_ms;
 	link->why[0] = link->said[0] = '\0';
 	kb_buf_clear(&link->announced); /* those of another server may belong to another cluster */
 	link->info = (struct kb_nats_info){0};
@@ -325,7 +325,7 @@ bool kb_nats_link_open(
 	link->cut_off = link->mute = false;
 	link->pings_out = 0;
 	link->pings = link->pongs = 0;
-	link->heard_at = link->pinged_at = kb_now_ms();
+	link->heard_at = link->pinged_at = kb_clock_ms();
 	bool good = await_info(link, deadline) &&
 				(!(server->tls || link->info.tls_required) || go_over_to_tls(link, server, config, deadline)) &&
 				log_in(link, server, config, deadline);
@@ -342,7 +342,7 @@ static void part_in_good_order(struct kb_nats_link *link, int64_t deadline)
 	while (link->up && kb_nats_link_waiting(link)) {
 		kb_nats_link_write(link);
 		struct pollfd p = {link->tcp, POLLOUT, 0};
-		int64_t left = deadline - kb_now_ms();
+		int64_t left = deadline - kb_clock_ms();
 		if (left <= 0)
 			return;
 		if (kb_nats_link_waiting(link))
@@ -350,10 +350,10 @@ static void part_in_good_order(struct kb_nats_link *link, int64_t deadline)
 	}
 	if (link->up)
 		shutdown(link->tcp, SHUT_WR);
-	for (int64_t left; link->up && (left = deadline - kb_now_ms()) > 0;) {
+	for (int64_t left; link->up && (left = deadline - kb_clock_ms()) > 0;) {
 		struct pollfd p = {link->tcp, POLLIN, 0};
 		link->in_at = link->in.n;
-		kb_nats_link_read(link, kb_now_ms());
+		kb_nats_link_read(link, kb_clock_ms());
 		if (link->up)
 			poll(&p, 1, (int)left);
 	}
@@ -362,7 +362,7 @@ static void part_in_good_order(struct kb_nats_link *link, int64_t deadline)
 void kb_nats_link_close(struct kb_nats_link *link, int linger_ms)
 {
 	if (link->up && linger_ms > 0)
-		part_in_good_order(link, kb_now_ms() + linger_ms);
+		part_in_good_order(link, kb_clock_ms() + linger_ms);
 	if (link->tls)
 		kb_tls_end(link->tls);
 	else if (link->open)

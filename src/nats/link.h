@@ -1,5 +1,5 @@
 /* One connection to a NATS server: connected and logged in here, afterwards read and written without waiting. Times are
- * ms of kb_now_ms(). */
+ * ms of kb_clock_ms(). */
 #ifndef KB_NATS_LINK_H
 #define KB_NATS_LINK_H
 

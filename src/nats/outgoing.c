@@ -52,7 +52,7 @@ static bool acceptable(struct kb_broker *b, const struct kb_message *m)
 static enum kb_broker_result put_message(struct kb_broker *b, const struct kb_message *m, uint64_t *sequence)
 {
 	if (m->origin.flags & KB_STORED)
-		return kb_nats_store_put(&b->store, &b->link, KB_NATS_STORE_SID, m, kb_now_ms(), sequence);
+		return kb_nats_store_put(&b->store, &b->link, KB_NATS_STORE_SID, m, kb_clock_ms(), sequence);
 	kb_nats_wire_put_message(&b->link.out, m);
 	if (b->config.confirm && !(m->origin.flags & KB_EXPIRES))
 		*sequence = kb_nats_receipts_number(&b->receipts);
@@ -63,7 +63,7 @@ enum kb_broker_result kb_nats_outgoing_publish(struct kb_broker *b, const struct
 {
 	*sequence = 0;
 	if (b->link.up && kb_nats_link_waiting(&b->link) >= WRITE_BYTES) {
-		kb_nats_receipts_ping(&b->receipts, &b->link, false, kb_now_ms());
+		kb_nats_receipts_ping(&b->receipts, &b->link, false, kb_clock_ms());
 		kb_nats_link_write(&b->link);
 	}
 	if (!b->link.up || b->link.mute)

@@ -83,7 +83,7 @@ enum kb_broker_result kb_nats_subscriptions_add(
 		return KB_BROKER_AGAIN;
 	*s = (struct kb_nats_subscription){.config = config, .index = index};
 	b->n_subscriptions++;
-	start(b, s, kb_now_ms());
+	start(b, s, kb_clock_ms());
 	kb_nats_link_write(&b->link);
 	return b->link.up ? KB_BROKER_OK : KB_BROKER_LOST;
 }

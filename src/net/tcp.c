@@ -26,7 +26,7 @@ static int await_connected(int fd, int64_t deadline)
 	int error = 0, ready;
 	socklen_t size = sizeof error;
 	do {
-		int64_t left = deadline - kb_now_ms();
+		int64_t left = deadline - kb_clock_ms();
 		ready = poll(&p, 1, left > 0 ? (int)left : 0);
 	} while (ready < 0 && errno == EINTR);
 	if (ready <= 0)
@@ -57,7 +57,7 @@ int kb_tcp_connect(const char *host, int port, int timeout_ms, char *why, size_t
 	char service[8];
 	int fd = -1, error = 0;
 	snprintf(service, sizeof service, "%d", port);
-	int64_t deadline = kb_now_ms() + timeout_ms;
+	int64_t deadline = kb_clock_ms() + timeout_ms;
 	int status = getaddrinfo(host, service, &hints, &list);
 	if (status != 0) {
 		snprintf(why, size, "%s", status == EAI_SYSTEM ? strerror(errno) : gai_strerror(status));
@@ -67,7 +67,7 @@ int kb_tcp_connect(const char *host, int port, int timeout_ms, char *why, size_t
 	for (const struct addrinfo *a = list; a; a = a->ai_next)
 		left++;
 	for (const struct addrinfo *a = list; a && fd < 0; a = a->ai_next, left--) {
-		int64_t now = kb_now_ms();
+		int64_t now = kb_clock_ms();
 		fd = connect_to(
 			a, now + (deadline - now) / left, &error); /* an address that does not answer leaves time for the others */
 	}

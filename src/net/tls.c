@@ -53,7 +53,7 @@ static void drop(struct kb_tls *tls)
 struct kb_tls *kb_tls_start(
 	int tcp, const char *host, const struct kb_tls_options *options, int timeout_ms, char *error, size_t size)
 {
-	int64_t deadline = kb_now_ms() + timeout_ms;
+	int64_t deadline = kb_clock_ms() + timeout_ms;
 	struct kb_tls *tls = calloc(1, sizeof *tls);
 	if (!tls) {
 		close(tcp);

@@ -72,7 +72,7 @@ static bool shake_hands(struct kb_tls_session *s, const char *host, int64_t dead
 			gnutls_alert_send_appropriate(s->gnutls, code);
 			return false;
 		}
-		int64_t left = deadline - kb_now_ms();
+		int64_t left = deadline - kb_clock_ms();
 		if (left <= 0 || poll(&p, 1, (int)left) == 0) {
 			snprintf(error, size, "TLS: the broker does not complete the handshake in time");
 			return false;

@@ -23,7 +23,7 @@ struct kb_tls_session {
 	unsigned char address[sizeof(struct in6_addr)];
 };
 
-/* Shakes hands until `deadline` (ms of kb_now_ms()); arguments as those of kb_tls_start(). False, and why in `error`;
+/* Shakes hands until `deadline` (ms of kb_clock_ms()); arguments as those of kb_tls_start(). False, and why in `error`;
  * kb_tls_session_end() follows in any case. */
 bool kb_tls_session_start(struct kb_tls_session *s, const char *host, const struct kb_tls_options *options,
 	int64_t deadline, char *error, size_t size);

@@ -148,7 +148,7 @@ static void push_sources(lua_State *L)
 	}
 }
 
-void kb_policy_push_host(lua_State *L, const struct kb_policy_config *config)
+void kb_host_push(lua_State *L, const struct kb_policy_config *config)
 {
 	lua_newtable(L);
 	for (const luaL_Reg *f = host_functions; f->name; f++) {

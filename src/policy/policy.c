@@ -76,7 +76,7 @@ static int open_state(lua_State *L)
 	close_string_metatable(L);
 	if (luaL_loadbuffer(L, main->text, main->n, "=kemibus host"))
 		return lua_error(L);
-	kb_policy_push_host(L, config);
+	kb_host_push(L, config);
 	lua_call(L, 1, 3);
 	keep_functions(L);
 	return 0;

@@ -91,7 +91,7 @@ static inline enum kb_broker_result fake_process(struct kb_broker *b, unsigned m
 	static unsigned settled_before;
 	if (b->n_calls == 0)
 		settled_before = 0;
-	b->calls[b->n_calls % CALLS_MAX] = (struct call){max, b->settled - settled_before, kb_now_ms()};
+	b->calls[b->n_calls % CALLS_MAX] = (struct call){max, b->settled - settled_before, kb_clock_ms()};
 	settled_before = b->settled;
 	unsigned call = b->n_calls++;
 	if (--b->calls_left == 0)

@@ -7,6 +7,7 @@
 #include "bus/traffic.h"
 #include "check.h"
 #include "core/clock.h"
+#include "core/counter.h"
 #include "core/inbox.h"
 #include "core/log.h"
 #include "core/reply_id.h"
@@ -177,7 +178,7 @@ static void run(void)
 static void request(const char *id, const char *exchange)
 {
 	CHECK(kb_reply_claim_own(replies, 0) == 0);
-	kb_reply_begin(replies, 0, kb_slice_from(id), kb_slice_from(exchange), kb_deadline_ms(60000));
+	kb_reply_begin(replies, 0, kb_slice_from(id), kb_slice_from(exchange), kb_clock_deadline_ms(60000));
 }
 
 static const char *text_of(struct kb_slice slice)
@@ -251,7 +252,7 @@ static void test_subscription(unsigned stand_at, unsigned fall_at, enum kb_conne
 	run();
 	for (unsigned call = 0; call < 6; call++)
 		CHECK(fake.open_at[call] == (stand_at && call > stand_at && !(fall_at && call > fall_at)));
-	CHECK(kb_counted(&traffic->state) == state);
+	CHECK(kb_counter_get(&traffic->state) == state);
 	CHECK_TEXT(why_closed(), why);
 	CHECK_TEXT(last_error(), error);
 	CHECK_TEXT(events(), expected_events);
@@ -336,7 +337,7 @@ static void test_unmatched(const char *payload, const char *correlation, uint64_
 	fake.reply = payload;
 	fake.correlation = correlation;
 	run();
-	CHECK(kb_counted(&traffic->unmatched) == expected);
+	CHECK(kb_counter_get(&traffic->unmatched) == expected);
 	traffic = NULL;
 	kb_traffic_destroy(counts);
 }

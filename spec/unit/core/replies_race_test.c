@@ -28,13 +28,13 @@ static void test_received_while_given_up(void)
 {
 	struct kb_slice reply;
 	struct kb_reply_room room;
-	CHECK(request("one", kb_now_ms() - 1000) == 0);
+	CHECK(request("one", kb_clock_ms() - 1000) == 0);
 	CHECK(kb_replies_take(replies, text("one"), &room));
 	CHECK(kb_reply_poll(replies, 0, &reply) == KB_REPLY_TIMEOUT);
 	kb_replies_finish(replies, &room, 0);
-	CHECK(request("two", kb_deadline_ms(60000)) == KB_REPLY_TOO_MANY);
+	CHECK(request("two", kb_clock_deadline_ms(60000)) == KB_REPLY_TOO_MANY);
 	kb_reply_end(replies, 0);
-	CHECK(request("two", kb_deadline_ms(60000)) == 0);
+	CHECK(request("two", kb_clock_deadline_ms(60000)) == 0);
 	CHECK(kb_replies_take(replies, text("two"), &room));
 	kb_replies_finish(replies, &room, 0);
 	kb_reply_end(replies, 0);
@@ -46,13 +46,13 @@ static void test_received_after_given_up(void)
 {
 	struct kb_slice reply;
 	struct kb_reply_room room;
-	CHECK(request("one", kb_now_ms() - 1000) == 0);
+	CHECK(request("one", kb_clock_ms() - 1000) == 0);
 	CHECK(kb_replies_take(replies, text("one"), &room));
 	CHECK(kb_reply_poll(replies, 0, &reply) == KB_REPLY_TIMEOUT);
 	kb_reply_end(replies, 0);
-	CHECK(request("two", kb_deadline_ms(60000)) == KB_REPLY_TOO_MANY); /* it is still being written to */
+	CHECK(request("two", kb_clock_deadline_ms(60000)) == KB_REPLY_TOO_MANY); /* it is still being written to */
 	kb_replies_finish(replies, &room, 0);
-	CHECK(request("two", kb_deadline_ms(60000)) == 0);
+	CHECK(request("two", kb_clock_deadline_ms(60000)) == 0);
 	kb_reply_end(replies, 0);
 }
 
@@ -60,11 +60,11 @@ static void test_received_after_given_up(void)
  * often for the count of requests in flight. */
 static void test_lost_before_it_is_sent(void)
 {
-	CHECK(request("one", kb_deadline_ms(60000)) == 0);
+	CHECK(request("one", kb_clock_deadline_ms(60000)) == 0);
 	kb_replies_lose(replies);
 	CHECK(!kb_reply_is_handed_over(replies, 0));
 	kb_reply_end(replies, 0);
-	CHECK(request("two", kb_deadline_ms(60000)) == 0);
+	CHECK(request("two", kb_clock_deadline_ms(60000)) == 0);
 	CHECK(!kb_reply_is_handed_over(replies, 0));
 	kb_reply_hand_over(replies, 0, "note", 5);
 	CHECK(kb_reply_is_handed_over(replies, 0));
@@ -77,7 +77,7 @@ static void test_lost_before_it_is_sent(void)
 static void test_given_back_before_it_begins(void)
 {
 	struct kb_reply_room room;
-	CHECK(request("one", kb_deadline_ms(60000)) == 0);
+	CHECK(request("one", kb_clock_deadline_ms(60000)) == 0);
 	kb_reply_end(replies, 0);
 	CHECK(kb_reply_claim(replies) == 0);
 	CHECK(!kb_replies_take(replies, text("one"), &room));
@@ -98,7 +98,7 @@ static void test_spoilt_size(void)
 {
 	struct kb_slice reply = {NULL, 0};
 	struct kb_reply_room room;
-	CHECK(request("one", kb_deadline_ms(60000)) == 0);
+	CHECK(request("one", kb_clock_deadline_ms(60000)) == 0);
 	CHECK(kb_replies_take(replies, text("one"), &room));
 	kb_replies_finish(replies, &room, BYTES);
 	replies->slots[0].reply_size = (size_t)1 << 40;
@@ -109,7 +109,7 @@ static void test_spoilt_size(void)
 static void test_spoilt_state(void)
 {
 	struct kb_slice reply;
-	CHECK(request("one", kb_deadline_ms(60000)) == 0);
+	CHECK(request("one", kb_clock_deadline_ms(60000)) == 0);
 	replies->slots[0].state = 4711;
 	CHECK(kb_reply_poll(replies, 0, &reply) == KB_REPLY_FREE);
 	kb_reply_end(replies, 0);

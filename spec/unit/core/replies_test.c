@@ -18,7 +18,7 @@ static struct kb_slice text(const char *s)
 static void begin(size_t slot, struct kb_slice id, const char *to)
 {
 	CHECK(kb_reply_claim_own(replies, slot) == (long)slot);
-	kb_reply_begin(replies, slot, id, text(to), kb_deadline_ms(LEFT_MS));
+	kb_reply_begin(replies, slot, id, text(to), kb_clock_deadline_ms(LEFT_MS));
 }
 
 static void request(size_t slot, const char *id, const char *to)

@@ -1,4 +1,6 @@
 /* Counters, histograms and lines of text between processes. */
+#include "core/histogram.h"
+#include "core/line.h"
 #include "core/stats.h"
 
 #include <stdlib.h>
@@ -19,8 +21,8 @@ static void rows_are_summed(void)
 		if (fork() != 0)
 			continue;
 		for (int i = 0; i < COUNTS; i++)
-			kb_count(&kb_stats_row(stats, row)[0], 1);
-		kb_count(&kb_stats_row(stats, row)[1], row);
+			kb_counter_add(&kb_stats_row(stats, row)[0], 1);
+		kb_counter_add(&kb_stats_row(stats, row)[1], row);
 		_exit(0);
 	}
 	while (wait(NULL) > 0)
@@ -40,7 +42,7 @@ static void several_may_count_what_is_rare(void)
 		if (fork() != 0)
 			continue;
 		for (int n = 0; n < COUNTS; n++)
-			kb_count_among(kb_stats_row(stats, 0), 1);
+			kb_counter_add_among(kb_stats_row(stats, 0), 1);
 		_exit(0);
 	}
 	while (wait(NULL) > 0)
@@ -69,11 +71,11 @@ static void percentiles(void)
 {
 	struct kb_stats *stats = kb_stats_create(2, COLUMNS);
 	struct kb_histogram h;
-	kb_stats_histogram(stats, 2, &h);
+	kb_histogram_read(stats, 2, &h);
 	CHECK(h.count == 0 && kb_histogram_percentile(&h, 99) == 0);
 	for (uint64_t us = 1; us <= 1000; us++) /* over two processes */
 		kb_histogram_note(&kb_stats_row(stats, us % 2)[2], us);
-	kb_stats_histogram(stats, 2, &h);
+	kb_histogram_read(stats, 2, &h);
 	CHECK(h.count == 1000 && h.sum_us == 1000 * 1001 / 2);
 	CHECK(near(kb_histogram_percentile(&h, 50), 500));
 	CHECK(near(kb_histogram_percentile(&h, 90), 900));

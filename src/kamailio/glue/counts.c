@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "core/histogram.h"
 
 static struct kb_stats *stats;
 static struct kb_traffic *traffic;
@@ -47,7 +48,7 @@ static kb_counter *own_columns(void)
 void kb_counts_add(size_t column)
 {
 	if (stats)
-		kb_count(&own_columns()[column], 1);
+		kb_counter_add(&own_columns()[column], 1);
 }
 
 /* -- requests -- */
@@ -56,13 +57,13 @@ void kb_counts_request_ended(size_t first_column, enum kb_request_column end, in
 {
 	kb_counts_add(first_column + end);
 	if (stats && end == KB_REQUESTS_REPLIED)
-		kb_histogram_note(&own_columns()[first_column + KB_REQUESTS_TIME], (uint64_t)(kb_now_us() - started_us));
+		kb_histogram_note(&own_columns()[first_column + KB_REQUESTS_TIME], (uint64_t)(kb_clock_us() - started_us));
 }
 
 bool kb_counts_request_times(size_t first_column, struct kb_histogram *times)
 {
 	if (stats)
-		kb_stats_histogram(stats, first_column + KB_REQUESTS_TIME, times);
+		kb_histogram_read(stats, first_column + KB_REQUESTS_TIME, times);
 	return stats != NULL;
 }
 
@@ -131,7 +132,7 @@ uint64_t kb_counts_in_state(size_t connection_state)
 
 uint64_t kb_counts_reconnects_of(const struct kb_connection *c)
 {
-	uint64_t opened = kb_counted(&c->opened);
+	uint64_t opened = kb_counter_get(&c->opened);
 	return opened ? opened - 1 : 0;
 }
 

@@ -8,9 +8,9 @@
 #include <stdint.h>
 
 #include "bus/traffic.h"
+#include "core/histogram.h"
 #include "core/outbox.h"
 #include "core/replies.h"
-#include "core/stats.h"
 
 /* In child_init(PROC_INIT): creates the memory, with this number of columns for each process. The other two numbers
  * limit how many connections and subscriptions are told apart; they cost address space only. False and a log line on
@@ -44,7 +44,7 @@ enum kb_request_column {
 	KB_REQUESTS_COLUMNS = KB_REQUESTS_TIME + KB_HISTOGRAM_COLUMNS
 };
 
-/* Counts how one request ended. For KB_REQUESTS_REPLIED it also notes the time since started_us (kb_now_us()). */
+/* Counts how one request ended. For KB_REQUESTS_REPLIED it also notes the time since started_us (kb_clock_us()). */
 void kb_counts_request_ended(size_t first_column, enum kb_request_column end, int64_t started_us);
 
 /* Reads the histogram of response times. False before kb_counts_init(). */

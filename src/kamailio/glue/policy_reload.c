@@ -22,7 +22,7 @@ bool kb_policy_reload_init(void)
 
 bool kb_policy_reload_due(void)
 {
-	uint64_t now = kb_counted(version);
+	uint64_t now = kb_counter_get(version);
 	bool due = now != seen;
 	seen = now;
 	return due;
@@ -37,7 +37,7 @@ void kb_policy_reload_rpc(rpc_t *rpc, void *context, const char *file, bool (*lo
 		LM_ERR("lua_policy: the old one stays: %.*s\n", (int)why.n, why.p ? why.p : "");
 		rpc->fault(context, 500, "the old policy stays: %.*s", (int)why.n, why.p ? why.p : "");
 	} else {
-		kb_count_among(version, 1); /* several processes serve RPC */
+		kb_counter_add_among(version, 1); /* several processes serve RPC */
 		rpc->rpl_printf(context, "%s loads; each process takes it before its next message, or within a second", file);
 	}
 	kb_buf_free(&why);

@@ -5,6 +5,8 @@
 #include <time.h>
 
 #include "kamailio/glue/counts.h"
+#include "core/histogram.h"
+#include "core/line.h"
 
 /* RPC numbers have 32 bits; larger ones are sent as text. */
 void kb_report_number(rpc_t *rpc, void *structure, const char *name, uint64_t value)
@@ -67,19 +69,19 @@ static void add_since(rpc_t *rpc, void *structure, uint64_t since_s)
 
 static void add_connection(rpc_t *rpc, void *structure, const struct kb_connection *c)
 {
-	uint64_t state = kb_counted(&c->state);
+	uint64_t state = kb_counter_get(&c->state);
 	add_line(rpc, structure, "name", &c->name);
 	add_zone(rpc, structure, c);
 	add_line(rpc, structure, "address", &c->address);
 	rpc->struct_add(structure, "s", "state", (char *)(uintptr_t)state_name(state));
-	add_since(rpc, structure, kb_counted(&c->since_s));
+	add_since(rpc, structure, kb_counter_get(&c->since_s));
 	kb_report_number(rpc, structure, "reconnects", kb_counts_reconnects_of(c));
-	kb_report_number(rpc, structure, "failed_attempts", kb_counted(&c->failed));
+	kb_report_number(rpc, structure, "failed_attempts", kb_counter_get(&c->failed));
 	add_line(rpc, structure, "last_error", &c->error);
-	kb_report_number(rpc, structure, "messages_in", kb_counted(&c->messages_in));
-	kb_report_number(rpc, structure, "bytes_in", kb_counted(&c->bytes_in));
-	kb_report_number(rpc, structure, "messages_out", kb_counted(&c->messages_out));
-	kb_report_number(rpc, structure, "bytes_out", kb_counted(&c->bytes_out));
+	kb_report_number(rpc, structure, "messages_in", kb_counter_get(&c->messages_in));
+	kb_report_number(rpc, structure, "bytes_in", kb_counter_get(&c->bytes_in));
+	kb_report_number(rpc, structure, "messages_out", kb_counter_get(&c->messages_out));
+	kb_report_number(rpc, structure, "bytes_out", kb_counter_get(&c->bytes_out));
 }
 
 void kb_report_connections(rpc_t *rpc, void *context)
@@ -105,7 +107,7 @@ static void add_names(rpc_t *rpc, void *structure, const struct kb_subscription_
 static void add_state(
 	rpc_t *rpc, void *structure, const struct kb_connection *c, const struct kb_subscription_traffic *s)
 {
-	bool active = kb_counted(&s->state) == KB_SUBSCRIPTION_ACTIVE;
+	bool active = kb_counter_get(&s->state) == KB_SUBSCRIPTION_ACTIVE;
 	add_zone(rpc, structure, c);
 	add_line(rpc, structure, "address", &c->address);
 	rpc->struct_add(structure, "s", "state", active ? "active" : "retrying");
@@ -114,21 +116,21 @@ static void add_state(
 
 static void add_queue_outcomes(rpc_t *rpc, void *structure, const struct kb_subscription_traffic *s)
 {
-	kb_report_number(rpc, structure, "redelivered", kb_counted(&s->redelivered));
-	kb_report_number(rpc, structure, "acked", kb_counted(&s->acked));
-	kb_report_number(rpc, structure, "rejected", kb_counted(&s->rejected));
-	kb_report_number(rpc, structure, "requeued", kb_counted(&s->requeued));
-	kb_report_number(rpc, structure, "dropped_too_large", kb_counted(&s->dropped[KB_DROP_TOO_LARGE]));
-	kb_report_number(rpc, structure, "dropped_unreadable", kb_counted(&s->dropped[KB_DROP_UNREADABLE]));
+	kb_report_number(rpc, structure, "redelivered", kb_counter_get(&s->redelivered));
+	kb_report_number(rpc, structure, "acked", kb_counter_get(&s->acked));
+	kb_report_number(rpc, structure, "rejected", kb_counter_get(&s->rejected));
+	kb_report_number(rpc, structure, "requeued", kb_counter_get(&s->requeued));
+	kb_report_number(rpc, structure, "dropped_too_large", kb_counter_get(&s->dropped[KB_DROP_TOO_LARGE]));
+	kb_report_number(rpc, structure, "dropped_unreadable", kb_counter_get(&s->dropped[KB_DROP_UNREADABLE]));
 }
 
 static void add_stream_outcomes(rpc_t *rpc, void *structure, const struct kb_subscription_traffic *s)
 {
-	kb_report_number(rpc, structure, "redelivered", kb_counted(&s->redelivered));
-	kb_report_number(rpc, structure, "acked", kb_counted(&s->acked));
-	kb_report_number(rpc, structure, "terminated", kb_counted(&s->rejected));
-	kb_report_number(rpc, structure, "naked", kb_counted(&s->requeued));
-	kb_report_number(rpc, structure, "pending", kb_counted(&s->pending));
+	kb_report_number(rpc, structure, "redelivered", kb_counter_get(&s->redelivered));
+	kb_report_number(rpc, structure, "acked", kb_counter_get(&s->acked));
+	kb_report_number(rpc, structure, "terminated", kb_counter_get(&s->rejected));
+	kb_report_number(rpc, structure, "naked", kb_counter_get(&s->requeued));
+	kb_report_number(rpc, structure, "pending", kb_counter_get(&s->pending));
 }
 
 static void add_subscription(rpc_t *rpc, void *context, const struct kb_connection *c,
@@ -139,9 +141,9 @@ static void add_subscription(rpc_t *rpc, void *context, const struct kb_connecti
 		return;
 	add_names(rpc, structure, s, kind);
 	add_state(rpc, structure, c, s);
-	kb_report_number(rpc, structure, "delivered", kb_counted(&s->delivered));
+	kb_report_number(rpc, structure, "delivered", kb_counter_get(&s->delivered));
 	(kind == KB_REPORT_QUEUES ? add_queue_outcomes : add_stream_outcomes)(rpc, structure, s);
-	kb_report_number(rpc, structure, "dropped_no_route", kb_counted(&s->dropped[KB_DROP_NO_ROUTE]));
+	kb_report_number(rpc, structure, "dropped_no_route", kb_counter_get(&s->dropped[KB_DROP_NO_ROUTE]));
 }
 
 void kb_report_subscriptions(rpc_t *rpc, void *context, enum kb_report_kind kind)
@@ -151,7 +153,7 @@ void kb_report_subscriptions(rpc_t *rpc, void *context, enum kb_report_kind kind
 		const struct kb_connection *c = kb_traffic_at(traffic, i);
 		size_t n = atomic_load_explicit(&c->subscribed, memory_order_acquire);
 		for (size_t s = 0; s < n; s++)
-			if (kb_counted(&c->first_subscription[s].state) != KB_SUBSCRIPTION_UNUSED)
+			if (kb_counter_get(&c->first_subscription[s].state) != KB_SUBSCRIPTION_UNUSED)
 				add_subscription(rpc, context, c, &c->first_subscription[s], kind);
 	}
 }

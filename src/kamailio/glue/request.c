@@ -59,7 +59,7 @@ int kb_request_wait(struct kb_request *r)
 	long slot = replies ? kb_reply_claim_own(replies, (size_t)process_no) : KB_REPLY_UNUSABLE;
 	if (!build(r, slot) || !check_slot(r, slot))
 		return give_up(r, slot);
-	int64_t started_us = kb_now_us();
+	int64_t started_us = kb_clock_us();
 	size_t n = r->message.key.n < sizeof about ? r->message.key.n : sizeof about;
 	if (n)
 		memcpy(about, r->message.key.p, n);
@@ -94,7 +94,7 @@ static int suspend_with(struct kb_request *r, struct kb_suspended *s)
 {
 	struct kb_replies *replies = r->kind->replies();
 	long slot = replies ? kb_reply_claim(replies) : KB_REPLY_UNUSABLE;
-	s->started_us = kb_now_us();
+	s->started_us = kb_clock_us();
 	if (!build(r, slot) || !r->kind->fits(r) || !check_slot(r, slot))
 		return give_up(r, slot);
 	name(s, r->message.key);

@@ -14,7 +14,7 @@ enum { KB_CALLBACK_BYTES = 56 };
 /* The note of a request (kb_reply_hand_over()): the transaction that its end continues. */
 struct kb_suspended {
 	unsigned int index, label;
-	int64_t started_us;                     /* kb_now_us() */
+	int64_t started_us;                     /* kb_clock_us() */
 	int on_reply, on_failure;               /* routes of kamailio.cfg; -1: none */
 	char reply_callback[KB_CALLBACK_BYTES]; /* or functions of a KEMI script; "": none */
 	char failure_callback[KB_CALLBACK_BYTES];

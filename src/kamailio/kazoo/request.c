@@ -143,7 +143,7 @@ static bool build(struct kb_request *r, size_t slot)
 {
 	if (!build_message(r, slot) || !is_in_primary_zone(r) || !is_open(r) || !find_id(r) || !add_properties(r))
 		return false;
-	r->deadline_ms = kb_deadline_ms((int64_t)timeout_ms(r->msg));
+	r->deadline_ms = kb_clock_deadline_ms((int64_t)timeout_ms(r->msg));
 	r->message.origin = (struct kb_origin){.tag = (uint64_t)r->deadline_ms, .flags = KB_EXPIRES};
 	return true;
 }

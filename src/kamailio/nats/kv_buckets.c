@@ -44,7 +44,7 @@ static void request(size_t i, int64_t now_ms, struct kb_outbox *outbox, const ch
 
 void kn_kv_buckets_request(struct kb_outbox *outbox, const char *inbox)
 {
-	int64_t now_ms = kb_now_ms();
+	int64_t now_ms = kb_clock_ms();
 	for (size_t i = 0; i < kn_settings()->n_buckets; i++)
 		if (!made[i] && now_ms >= due_ms[i])
 			request(i, now_ms, outbox, inbox);

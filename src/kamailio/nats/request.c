@@ -40,7 +40,7 @@ static bool build(struct kb_request *r, size_t slot)
 	kb_reply_id_word(id, slot);
 	int n = snprintf(reply, sizeof reply, "%s.%.*s", kn_requester_inbox(), (int)sizeof id, id);
 	r->id = kb_slice(id, sizeof id);
-	r->deadline_ms = kb_deadline_ms(*timeout_ms);
+	r->deadline_ms = kb_clock_deadline_ms(*timeout_ms);
 	r->message.reply = kb_slice(reply, (size_t)n);
 	r->message.origin = (struct kb_origin){.tag = (uint64_t)r->deadline_ms, .flags = KB_EXPIRES};
 	return true;
