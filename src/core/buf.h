@@ -10,7 +10,7 @@ enum {
 	KB_BUF_USES = 64         /* uses in a row that need no more, after which it gives back what is above */
 };
 
-/* Zero-initialise to start empty. Owned by its declarer; kb_buf_free() ends it. */
+/* Zero-initialise to start empty. The code that declares it owns it and frees it with kb_buf_free(). */
 struct kb_buf {
 	char *p;
 	size_t n;        /* bytes in use */

@@ -117,7 +117,7 @@ size_t kb_inbox_message_max(const struct kb_inbox *inbox)
 	return kb_ring_record_max((const struct kb_ring *)(const void *)inbox->rings);
 }
 
-/* An outcome that is none of ours makes the message come again. */
+/* A broken outcome makes the broker deliver the message again. */
 static enum kb_outcome outcome_of(const struct kb_record *record)
 {
 	unsigned outcome = atomic_load_explicit(&record->outcome, memory_order_relaxed);

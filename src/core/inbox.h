@@ -1,9 +1,9 @@
 /*
- * What came from the broker, on its way to the workers: one ring for each worker, written by the consumer process.
+ * Deliveries on their way to the workers: one ring for each worker, written by the consumer process.
  * Each process that writes to the workers has an inbox of its own; those made beside the first wake the same workers.
  *
- * The worker settles a message when its route has run; the consumer harvests the outcomes and acknowledges to the
- * broker those that asked for it. A worker that dies in between leaves its message unacknowledged.
+ * The worker settles a message when its route has run; the consumer harvests the outcomes and acknowledges
+ * those to the broker that want it. A worker that dies in between leaves its message unacknowledged.
  */
 #ifndef KB_CORE_INBOX_H
 #define KB_CORE_INBOX_H

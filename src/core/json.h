@@ -13,7 +13,7 @@
 enum { KB_JSON_DEPTH_MAX = 256 };
 
 enum kb_json_type {
-	KB_JSON_NONE, /* nothing there, or not JSON */
+	KB_JSON_NONE, /* absent, or not JSON */
 	KB_JSON_NULL,
 	KB_JSON_FALSE,
 	KB_JSON_TRUE,

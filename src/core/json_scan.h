@@ -82,7 +82,7 @@ size_t kb_json_scan_utf8(const struct kb_json_scan *s);
 long kb_json_scan_code_point(struct kb_json_scan *s);
 
 /* Writes to `to` what the escape stands for whose backslash is before s->p, and moves past it. The number of bytes,
- * never more than those of the escape; 0 when it is none of JSON's. */
+ * never more than those of the escape; 0 when JSON has no such escape. */
 size_t kb_json_scan_escape(struct kb_json_scan *s, char to[4]);
 
 /* -- numbers and literals -- */
@@ -91,7 +91,7 @@ struct kb_json_number {
 	const char *whole, *whole_end; /* the digits before a point or exponent, leading zeros included */
 };
 
-/* Moves past the number at s->p. False: it is none, s->error says why. */
+/* Moves past the number at s->p. False when it is not a number; s->error says why. */
 bool kb_json_scan_number(struct kb_json_scan *s, struct kb_json_number *number);
 
 /* True at a byte that a number begins with. */
@@ -100,7 +100,7 @@ static inline bool kb_json_scan_at_number(const struct kb_json_scan *s)
 	return s->p < s->end && (*s->p == '-' || (*s->p >= '0' && *s->p <= '9'));
 }
 
-/* Moves past true, false or null: its type; KB_JSON_NONE when there is none of them. */
+/* Moves past true, false or null: its type, or KB_JSON_NONE. */
 enum kb_json_type kb_json_scan_literal(struct kb_json_scan *s);
 
 #endif

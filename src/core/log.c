@@ -20,7 +20,7 @@ void kb_log_set_sink(kb_log_sink sink)
 	current_sink = sink ? sink : write_to_stderr;
 }
 
-/* Bytes from the bus may stand in a line: none of them may start a line of its own. */
+/* A line may hold bytes from the bus, which must not start a line of their own. */
 static void write_line(enum kb_log_level level, char *line)
 {
 	for (char *c = line; *c; c++)

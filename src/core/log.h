@@ -24,7 +24,7 @@ struct kb_log_limit {
 	time_t pause;   /* seconds between two lines; 0: one */
 };
 
-/* Whether the next line of `limit` will be written: for what is only worth finding out then. */
+/* Whether the next line of `limit` will be written: for a caller that gathers its facts only then. */
 bool kb_log_is_due(const struct kb_log_limit *limit);
 
 /* Writes at most one line a second, or as `limit` says, with the count so far appended. */

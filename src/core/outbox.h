@@ -1,5 +1,5 @@
 /*
- * What SIP workers want published: one ring for each process of the server, read by the publisher processes.
+ * Messages that SIP workers publish: one ring for each process of the server, read by the publisher processes.
  *
  * A worker writes into its own ring and goes on: no lock, no system call unless the publisher sleeps. A message leaves
  * its ring when the publisher settles it, so the ring is also what is sent again after a reconnect.
@@ -36,12 +36,12 @@ void kb_outbox_destroy(struct kb_outbox *outbox); /* NULL is fine; the owner pro
 /* -- writer i, one process -- */
 enum kb_outbox_result kb_outbox_put(struct kb_outbox *outbox, size_t writer, const struct kb_message *m);
 
-/* What a put would say now, without it: for who has something else to do first that only makes sense with the message.
- * After KB_OUTBOX_ACCEPTED the same message is accepted, unless this process puts another one before. */
+/* The result that a put would have now, for a caller that has something to do first that only makes sense with the
+ * message. After KB_OUTBOX_ACCEPTED the same message is accepted, unless this process puts another one before. */
 enum kb_outbox_result kb_outbox_room(struct kb_outbox *outbox, size_t writer, const struct kb_message *m);
 
-/* Waits for what becomes of the message of the last successful put: KB_PENDING when that is not known in time. The
- * message stays in the ring, whatever the outcome. */
+/* Waits for the outcome of the message of the last successful put; KB_PENDING when it is not known in time. The message
+ * stays in the ring, whatever the outcome. */
 enum kb_outcome kb_outbox_await(struct kb_outbox *outbox, size_t writer, unsigned timeout_ms);
 size_t kb_outbox_message_max(const struct kb_outbox *outbox);
 size_t kb_outbox_writers(const struct kb_outbox *outbox);

@@ -12,6 +12,9 @@
  * stops anywhere in between can delay the other, never block it. Positions count bytes and only grow. A writer that
  * finds the ring empty goes on at its beginning, so that a ring from which all is taken soon needs few pages.
  *
+ * A record or position that another process has broken costs messages: its reader gives up what is written, and goes on
+ * with the next record; its writer refuses. No side reads or writes outside of the ring.
+ *
  *     reclaimed <= settled (tail) <= taken (the reader's cursor) <= written (head) <= reclaimed + capacity
  */
 #ifndef KB_CORE_RING_H
@@ -62,7 +65,7 @@ void kb_ring_reclaim(struct kb_ring *ring);
 /* The cursor behind the last record that is written. Any process may ask. */
 uint64_t kb_ring_written(const struct kb_ring *ring);
 
-/* True when the ring has gone far through its memory: when all is reclaimed, it begins anew and can be trimmed. */
+/* True when the ring has gone far through its memory: when all is reclaimed, it starts over and can be trimmed. */
 bool kb_ring_spread(const struct kb_ring *ring);
 
 /* Gives the pages of a ring of which all is reclaimed back to the system, but for its first MB: at most 256 KB in a
@@ -85,7 +88,8 @@ struct kb_record *kb_ring_next(struct kb_ring *ring, uint64_t *cursor);
 /* True when kb_ring_next() may find a record at the cursor: for a reader about to sleep. */
 bool kb_ring_has_next(const struct kb_ring *ring, uint64_t cursor);
 
-/* Says what became of a record that kb_ring_next() returned; settling twice is an error of the caller. */
+/* Sets the outcome of a record that kb_ring_next() returned. Settling a record twice is an error of the caller, and
+ * changes nothing. */
 void kb_ring_settle(struct kb_ring *ring, struct kb_record *record, enum kb_outcome outcome);
 
 /* The same with KB_DONE for all up to a cursor that are not settled yet, without writing that into each: for those

@@ -19,8 +19,8 @@ void kb_wake_close(struct kb_wake *w)
 	w->fd = -1;
 }
 
-/* Whoever took us out of `asleep` writes to the descriptor, but maybe later than now: what cannot be read yet must be
- * read on another day, or the descriptor would end every sleep to come at once. */
+/* The process that cleared `asleep` writes to the descriptor, perhaps later than now. A signal that cannot be read yet
+ * must be read before a later sleep, or the descriptor would end every sleep at once. */
 static void take_signals(struct kb_wake *w)
 {
 	uint64_t signals;
@@ -32,7 +32,7 @@ static void take_signals(struct kb_wake *w)
 		w->owed -= signals < w->owed ? signals : w->owed;
 }
 
-/* Here and not where the sleep ends: there is work then, which waits. */
+/* Signals are read here and not at the end of a sleep, when work is waiting. */
 void kb_wake_arm(struct kb_wake *w)
 {
 	if (w->owed)

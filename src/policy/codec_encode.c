@@ -77,7 +77,7 @@ static void put_number(struct writer *w, int index)
 	lua_pop(w->L, 1);
 }
 
-/* The length of the array on top of the stack; -1 when a key is none of an array's, or the table is empty: an object.
+/* The length of the array on top of the stack; -1 when a key cannot be an index, or the table is empty: an object.
  */
 static long array_length(lua_State *L)
 {

@@ -1,4 +1,6 @@
-/* What the Lua side of the host calls: main.lua and sandbox.lua. */
+/* The C functions that the Lua side of the host calls: main.lua and sandbox.lua. */
+#include "policy/host.h"
+
 #include <errno.h>
 #include <lauxlib.h>
 #include <stdio.h>

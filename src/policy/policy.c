@@ -6,6 +6,7 @@
 #include "policy/call.h"
 #include "policy/codec.h"
 #include "policy/embedded.h"
+#include "policy/host.h"
 #include "policy/state.h"
 
 enum { DEFAULT_INSTRUCTIONS = 10 * 1000 * 1000, DEFAULT_MEMORY = 64 * 1024 * 1024, DEFAULT_SECONDS = 1 };

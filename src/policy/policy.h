@@ -1,5 +1,5 @@
 /*
- * The LuaJIT host: which route does a message run? Asked in Lua, answered as an index of the caller's own.
+ * The LuaJIT host: Lua code chooses the route that a message runs, as an index of the caller's own.
  *
  *     open -> add_subscription* -> route* -> close
  *
@@ -17,10 +17,9 @@ struct kb_policy;
 
 /* What kb_policy_route() returns instead of an index. */
 enum {
-	KB_POLICY_NO_ROUTE = -1, /* none of the names exists */
-	KB_POLICY_UNREADABLE =
-		-2,                 /* the payload is no JSON object, and nothing but the default was there to name a route */
-	KB_POLICY_UNWANTED = -3 /* the operator's policy has named no route */
+	KB_POLICY_NO_ROUTE = -1,   /* no route has one of the names */
+	KB_POLICY_UNREADABLE = -2, /* the payload is not a JSON object, and only the default could name a route */
+	KB_POLICY_UNWANTED = -3    /* the operator's policy has named no route */
 };
 
 /* Strings are NUL-terminated and read during kb_policy_open() only. */
@@ -31,7 +30,7 @@ struct kb_policy_config {
 		*event_subkey; /* of kazoo, where a subscription names none; NULL: Event-Category, Event-Name */
 
 	/* The index of an existing route, 0 or above, or -1. The name comes from the bus and can be anything, but has no
-	 * NUL byte inside. Called from inside kb_policy_route(); the answer for a name is remembered. */
+	 * NUL byte inside. Called from inside kb_policy_route(); the result for a name is remembered. */
 	int (*route_index)(const char *name, void *context);
 	void *context;
 

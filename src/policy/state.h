@@ -48,7 +48,4 @@ static inline void kb_policy_set_text(lua_State *L, const char *name, const char
 	lua_setfield(L, -2, name);
 }
 
-/* Pushes the table that main.lua is called with: functions, settings, and the sources compiled in. */
-void kb_host_push(lua_State *L, const struct kb_policy_config *config);
-
 #endif
