@@ -113,14 +113,14 @@ static struct kb_json_value item_at(struct kb_slice array, size_t index)
 	}
 }
 
-/* Takes `[n]` off the front of *path. */
+/* Takes `[n]` off the front of *path; n has at most nine digits. */
 static bool take_index(struct kb_slice *path, size_t *index)
 {
-	enum { INDEX_MAX = 999999999 };
+	enum { DIGITS_MAX = 9 };
 	const char *end = memchr(path->p, ']', path->n);
 	size_t n = end ? (size_t)(end - path->p) : 0;
 	uint64_t number;
-	if (!end || !kb_number_read(kb_slice(path->p + 1, n - 1), INDEX_MAX, &number))
+	if (!end || n > 1 + DIGITS_MAX || !kb_number_read(kb_slice(path->p + 1, n - 1), UINT32_MAX, &number))
 		return false;
 	*index = number;
 	*path = kb_slice(end + 1, path->n - n - 1);
