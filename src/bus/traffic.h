@@ -105,7 +105,7 @@ static inline void kb_traffic_sent(struct kb_connection *c, size_t bytes)
 #define kb_traffic_note(c, counter)                                                                                    \
 	do {                                                                                                               \
 		if (c)                                                                                                         \
-			kb_counter_add(&(c)->counter, 1);                                                                                \
+			kb_counter_add(&(c)->counter, 1);                                                                          \
 	} while (0)
 
 /* -- any process -- */

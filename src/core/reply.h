@@ -47,9 +47,9 @@ long kb_reply_claim_own(struct kb_replies *replies, size_t slot);
 long kb_reply_claim(struct kb_replies *replies);
 
 /* The request in a claimed slot is about to be sent: a reply that carries `id` ends it, or the deadline, which is one
- * of kb_clock_deadline_ms(). `id` has 1 to KB_REPLY_ID_MAX bytes; replies to an id of reply_id.h are matched fastest. `to` is
- * the exchange that the request goes to, by which kb_replies_end_all_to() finds it. Ends the validity of what an
- * earlier request left in the slot. */
+ * of kb_clock_deadline_ms(). `id` has 1 to KB_REPLY_ID_MAX bytes; replies to an id of reply_id.h are matched fastest.
+ * `to` is the exchange that the request goes to, by which kb_replies_end_all_to() finds it. Ends the validity of what
+ * an earlier request left in the slot. */
 void kb_reply_begin(
 	struct kb_replies *replies, size_t slot, struct kb_slice id, struct kb_slice to, int64_t deadline_ms);
 

@@ -125,7 +125,8 @@ static bool offer(struct kb_broker *b, const struct kb_nats_wire_op *op)
 		clear(&b->headers);
 		clear(&b->properties);
 		kb_nats_headers_read(op->headers, &b->headers, &b->properties);
-		kb_nats_store_heed(&b->store, op->subject, op->payload, kb_buf_slice(&b->properties), kb_clock_ms(), &b->events);
+		kb_nats_store_heed(
+			&b->store, op->subject, op->payload, kb_buf_slice(&b->properties), kb_clock_ms(), &b->events);
 	}
 	return true;
 }
