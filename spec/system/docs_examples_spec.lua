@@ -41,7 +41,7 @@ local function each_block(visit)
 end
 
 describe("An example in the documentation", function()
-  it("of kamailio.cfg is one that Kamailio reads", function()
+  it("of kamailio.cfg is accepted by Kamailio", function()
     local folder, checked, faults = files.new_folder("docs-examples"), 0, {}
     each_block(function(page, block)
       if not is_cfg(block.text) then return end
@@ -56,7 +56,7 @@ describe("An example in the documentation", function()
     assert(checked > 100, checked .. " examples")
   end)
 
-  it("of Lua is one that Lua reads", function()
+  it("of Lua is accepted by Lua", function()
     local checked = 0
     each_block(function(page, block)
       if is_cfg(block.text) or not is_lua(block.text) then return end
@@ -67,7 +67,7 @@ describe("An example in the documentation", function()
     assert(checked > 10, checked .. " examples")
   end)
 
-  it("that calls our functions is one of these", function()
+  it("that calls our functions is among these", function()
     each_block(function(page, block)
       local read = is_cfg(block.text) or is_lua(block.text)
       assert(read or not is_call(block.text), ("%s:%d\n%s"):format(page, block.line, block.text))

@@ -26,7 +26,7 @@ describe("spec/fault/run", function()
     })
   end)
 
-  it("finds the same of NATS, but for what those who die may take with them of core NATS", function()
+  it("finds the same over NATS, except for what core NATS may lose with a process that dies", function()
     finds_all_well("--seconds 4 nats_killed js_killed nats_reset js_reset js_leader_ours nats_group js_durable", {
       "nats-server killed, back after 2 s: nats_publish", "nats-server killed, back after 2 s: nats_js_publish",
       "connections reset every second: nats_publish", "connections reset every second: nats_js_publish",
@@ -41,11 +41,11 @@ describe("spec/fault/run", function()
     })
   end)
 
-  it("finds nothing lost of JetStream when its server stands still", function()
+  it("finds no loss over JetStream when its server is frozen", function()
     finds_all_well("--seconds 7 js_frozen", { "nats-server frozen for 6 s: nats_js_publish" })
   end)
 
-  it("refuses what it does not know", function()
+  it("refuses an unknown fault", function()
     local output, _, status = files.run("spec/fault/run earthquake")
     assert.equal(2, status)
     assert.matches("what is earthquake%?", output)

@@ -63,7 +63,7 @@ describe("event_callback in Python", function()
     return server, function(data) api.client:pub(subject, data) end
   end
 
-  it("handles a message whatever it returns, nothing and a negative number too", function()
+  it("handles a message whatever it returns, including nothing and a negative number", function()
     local server, publish = start("PYTHON", "on_nats")
     local all = { "nothing", "nothing", "answers", "refuses", "raises", "nothing", "answers" }
     for _, data in ipairs(all) do publish(data) end
@@ -75,7 +75,7 @@ describe("event_callback in Python", function()
     server:stop()
   end)
 
-  it("gives a message back when there is no such function", function()
+  it("gives a message back when the function does not exist", function()
     local server, publish = start("MISSING", "on_nuts")
     for _ = 1, 3 do publish "x" end
     server:wait_log('event_callback "on_nuts" failed for nats:MISSING', 10, 3)

@@ -40,7 +40,7 @@ local function says_that_there_is_none(server, bus)
 end
 
 describe("kazoo.policy_reload", function()
-  it("takes the new file, and keeps the old policy when that does not load", function()
+  it("loads the new file, and keeps the old policy when that fails", function()
     local client = amqp.client(kazoo.shared_rabbit())
     local server = kazoo.start {
       rabbit = kazoo.shared_rabbit(), files = { ["policy.lua"] = policy("kazoo", "one") }, events = routes,
@@ -52,7 +52,7 @@ describe("kazoo.policy_reload", function()
     server:stop()
   end)
 
-  it("says when there is no policy to load", function()
+  it("reports that there is no policy to load", function()
     local server = kazoo.start { params = { amqp_connection = "amqp://127.0.0.1:" .. ports.free() } }
     says_that_there_is_none(server, "kazoo")
     server:stop()
@@ -60,7 +60,7 @@ describe("kazoo.policy_reload", function()
 end)
 
 describe("nats.policy_reload", function()
-  it("takes the new file, and keeps the old policy when that does not load", function()
+  it("loads the new file, and keeps the old policy when that fails", function()
     local broker = nats_server.start()
     local client = nats_client.connect { port = broker.port }
     local server = nats.start {
@@ -77,7 +77,7 @@ describe("nats.policy_reload", function()
     broker:stop()
   end)
 
-  it("says when there is no policy to load", function()
+  it("reports that there is no policy to load", function()
     local server = nats.start { params = { nats_url = "nats://127.0.0.1:" .. ports.free() } }
     says_that_there_is_none(server, "nats")
     server:stop()

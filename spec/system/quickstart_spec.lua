@@ -158,7 +158,7 @@ event_route[nats:phones-registered] {
     nats:stop()
   end)
 
-  it("names AMQP events by a field of its own, and by the usual ones", function()
+  it("names AMQP events by its own field and by the usual ones", function()
     local client = amqp.client(rabbit)
     client:publish("example-policy", "k", '{"type":"phone.logout","User":"one"}')
     client:publish("example-policy", "k", '{"Event-Category":"phone","Event-Name":"logout","User":"two"}')

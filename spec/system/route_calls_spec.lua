@@ -85,7 +85,7 @@ describe("A function that needs a process has it when it is called in", function
   end
 end)
 
-it("Without such a call there is no such process", function()
+it("A server without such a call has no such process", function()
   assert.same({ 0, 0, 0 }, processes [[
 request_route {
   if (nats_publish($var(s), $rb)) { $var(y) = 1; }
@@ -132,7 +132,7 @@ describe("A call without a constant parameter", function()
     end)
   end
 
-  it("of nats_kv_put and its like writes", function()
+  it("of nats_kv_put and similar functions writes", function()
     start {
       params = { num_publish_workers = 1, nats_kv_bucket = false },
       routes = {
@@ -149,7 +149,7 @@ describe("A call without a constant parameter", function()
     api:close()
   end)
 
-  it("of nats_request is answered", function()
+  it("of nats_request gets a reply", function()
     start { routes = { ask = "$var(s) = 'ask'; $var(ms) = 5000; nats_request($var(s), $rb, '$var(out)', $var(ms));" } }
     client:sub("ask")
     local result = server:start_call("ask", { body = "?" })
@@ -159,7 +159,7 @@ describe("A call without a constant parameter", function()
     assert.equal("!", out)
   end)
 
-  it("of nats_request_async goes on", function()
+  it("of nats_request_async continues", function()
     start { request_route = [[
 request_route {
   $var(ok) = "ANSWER"; $var(bad) = "FAILURE"; $var(p) = "?";

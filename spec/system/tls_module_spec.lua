@@ -177,7 +177,7 @@ end
 
 for _, order in ipairs { "before", "after" } do
   describe(("Beside Kamailio's tls module, loaded %s ours,"):format(order), function()
-    it("many connections with TLS and nkeys are made at the same moment, and SIP over TLS goes on", function()
+    it("many connections with TLS and nkeys are made at the same moment, and SIP over TLS keeps working", function()
       for _ = 1, STARTS do
         local server = start(order)
         await_all(server, 1)

@@ -165,7 +165,7 @@ for _, module in ipairs { "kazoo", "nats" } do
       assert.same(sorted(tables.statistics(module)), sorted(pages.first_column(text)))
     end)
 
-    it("has log lines that the modules write", function()
+    it("has only log lines that the modules write", function()
       local texts = tables.texts()
       local function is_written(line)
         local without_name = line:gsub("^[%l_]+: ", "")
@@ -246,7 +246,7 @@ describe("docs/kazoo/functions/kazoo_subscribe.md", function()
 end)
 
 describe("the documentation", function()
-  it("has the log lines that a broker gives reason for", function()
+  it("has the log lines that brokers cause", function()
     local function has(module, pattern)
       for line in pairs(pages.first_column(pages.read(("docs/%s/log-lines.md"):format(module)))) do
         if line:find(pattern) then return true end
@@ -262,7 +262,7 @@ describe("the documentation", function()
     end
   end)
 
-  it("links to what exists", function()
+  it("has no dead link", function()
     for _, page in ipairs(pages.all()) do
       for _, link in ipairs(pages.links(page)) do
         assert(pages.exists(link.path), ("%s links to %s, which does not exist"):format(page, link.target))
@@ -281,7 +281,7 @@ describe("the documentation", function()
     end
   end)
 
-  it("is what the lines of the log refer to", function()
+  it("has each page that a log line refers to", function()
     for _, file in ipairs { "kazoo/brokers", "kazoo/settings", "nats/security" } do
       for path in pages.read("src/kamailio/" .. file .. ".c"):gmatch("docs/[%w_/.]+") do
         assert(pages.exists(path), ("src/kamailio/%s.c: %s"):format(file, path))

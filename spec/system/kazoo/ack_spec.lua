@@ -83,7 +83,7 @@ describe("A route", function()
     await_empty(rabbit, queue)
   end)
 
-  it("need not be there: a message without one is acknowledged, one that is no JSON object dead-lettered", function()
+  it("is optional: without one a message is acknowledged, or dead-lettered if it is not a JSON object", function()
     start("exit;", nil, { events = { ["consumer-event-known"] = kazoo.note("known") } })
     local payloads = { '{"Event-Category":"of nobody"}', "[1", '{"Event-Category":"known"}', "" }
     client:publish_all("ack", queue .. ".key", payloads)
@@ -93,7 +93,7 @@ describe("A route", function()
     assert.equal(1, #server:events())
   end)
 
-  it("need not be there: what is no JSON object is acknowledged when it comes, without wait_for_consumer_ack", function()
+  it("is optional: without wait_for_consumer_ack a message that is not a JSON object is acknowledged on receipt", function()
     start("exit;", "'no_ack':0")
     publish "[2"
     server:wait_log("message on exchange .*dropped, .*%[2")
@@ -101,7 +101,7 @@ describe("A route", function()
     assert.matches("kazoo:rejected = 0\n", server:rpc("stats.get_statistics", "kazoo:"))
   end)
 
-  it("gives back with kazoo_requeue(), and the message comes again, marked as redelivered", function()
+  it("requeues with kazoo_requeue(), and the message comes again, marked as redelivered", function()
     start [[xlog("L_NOTICE", "redelivered: $kzRedelivered\n");
       if ($kzRedelivered == 0) kazoo_requeue();]]
     publish '{"id":"again"}'
@@ -111,7 +111,7 @@ describe("A route", function()
     assert.equal(2, server:count_log("redelivered: "))
   end)
 
-  it("settles a message once: what comes second fails and says so", function()
+  it("settles a message once: a second attempt fails and is logged", function()
     start 'kazoo_ack(); kazoo_reject(); xlog("L_NOTICE", "second: $rc\\n");'
     publish '{"id":"once"}'
     server:wait_log("second: %-1")
@@ -131,7 +131,7 @@ describe("A route", function()
     end)
   end
 
-  it("for SIP requests has nothing to settle and nothing to read", function()
+  it("has nothing to settle and nothing to read for SIP requests", function()
     start("exit;", nil, { routes = {
       settle = "kazoo_ack();",
       read = '$var(out) = $_s($kzE $kzRK $kzEx $kzQueue $kzRedelivered $kzHdr(a) $kzProp(type)); $var(rc) = 1;',
@@ -157,14 +157,14 @@ describe("A route", function()
     assert.equal("2|<null>|<null>|", server:wait_log("more: "):match("more: (.*)$"))
   end)
 
-  it("for the module's own events reads no exchange and no queue", function()
+  it("reads neither exchange nor queue for the module's own events", function()
     start("exit;", nil, { events = {
       ["consumer-event-connection-open"] = 'xlog("L_NOTICE", "own: $kzEx|$kzRK|$kzQueue|$kzRedelivered|$kzHdr(a)\\n");',
     } })
     assert.equal("<null>|<null>|<null>|<null>|<null>", server:wait_log("own: "):match("own: (.*)$"))
   end)
 
-  it("in KEMI does the same", function()
+  it("does the same in KEMI", function()
     queue = new_queue()
     server = kazoo.start {
       rabbit = rabbit, params = { event_callback = "ksr_event" },
@@ -235,7 +235,7 @@ describe("An acknowledgement after the route", function()
     return server:pid_of "kazoo worker 0"
   end
 
-  it("does not come from a worker that was killed: the message is delivered again", function()
+  it("is not sent for a worker that was killed: the message is delivered again", function()
     client:publish_all("ack", queue .. ".a", { '{"id":"one"}', '{"id":"two"}' }, { persistent = true, confirm = true })
     server:wait_log("begins: .*one")
     process.signal(worker_pid(), "KILL")

@@ -32,7 +32,7 @@ describe("kazoo_async_query", function()
 
   local function invite(user, fields) return queries.invite(server, user, fields) end
 
-  it("goes on in the success route with $kzR", function()
+  it("continues in the success route with $kzR", function()
     start()
     local questions = client:tap("qx", "async.one")
     local phone = invite("async.one")
@@ -76,14 +76,14 @@ describe("kazoo_async_query", function()
     assert.equal(504, (final(invite("async.empty", { answer = "" })))) -- the other one runs
   end)
 
-  it("goes on in the error route when no answer comes in time", function()
+  it("continues in the error route when no reply comes in time", function()
     start()
     client:tap("qx", "async.unanswered")
     assert.equal(504, (final(invite("async.unanswered"))))
     server:wait_log('kazoo_async_query: no answer in time for "async.unanswered"')
   end)
 
-  it("goes on in the error route when the answer is no JSON", function()
+  it("continues in the error route when the reply is not JSON", function()
     start { amqp_query_timeout_sec = 20 }
     local questions = client:tap("qx", "async.bad")
     local phone = invite("async.bad")
@@ -94,14 +94,14 @@ describe("kazoo_async_query", function()
     assert.matches("unreadable: 1\n", server:rpc("kazoo.queries"))
   end)
 
-  it("does not suspend for a route that does not exist, and says so", function()
+  it("does not suspend for a route that does not exist, and logs an error", function()
     start()
     assert.equal(500, (final(invite("async.none", { answer = "MISSING" }))))
     assert.equal(500, (final(invite("async.none", { failure = "MISSING" }))))
     assert.is_truthy(server:log():find("there is no failure_route[MISSING]", 1, true))
   end)
 
-  it("asks no more at once than amqp_max_channels, and is told", function()
+  it("has at most amqp_max_channels requests in flight, and logs a refusal", function()
     start { amqp_max_channels = 2 }
     local questions = client:tap("qx", "bound.*")
     local first, second = invite("bound.a"), invite("bound.b")
@@ -112,7 +112,7 @@ describe("kazoo_async_query", function()
     assert.equal(504, (final(second)))
   end)
 
-  it("asks once for a request that is sent again, and leaves the transaction to it", function()
+  it("sends one request for a SIP request that is retransmitted, and leaves the transaction to it", function()
     server = kazoo.start {
       rabbit = broker, children = 1, -- each request is done when the next one is read
       request_route = queries.async_route:gsub("  t_newtran%(%);\n", ""),
@@ -137,7 +137,7 @@ describe("kazoo_async_query", function()
     assert.equal(0, server:count_log("is gone"))
   end)
 
-  it("goes on with several transactions at once, though their routes take long", function()
+  it("continues several transactions at once, even if their routes take long", function()
     server = kazoo.start {
       rabbit = broker, params = { amqp_consumer_processes = 4 }, children = 2,
       request_route = queries.async_route:gsub("onreply_route%[ANSWER%] {", '%0 usleep("2000000");'),
@@ -184,7 +184,7 @@ describe("kazoo_async_query", function()
     return phone, function() client:publish("targeted", reply_key, late) end
   end
 
-  it("says no more than that the transaction is gone when the call was cancelled", function()
+  it("logs only that the transaction is gone when the call was cancelled", function()
     local phone, send_answer = cancel_a_call(100, "cancelled", { debug = 2 })
     wait.until_(function() return server:rpc("tm.stats"):find("current: 0\n", 1, true) end, 10, "no transaction")
     send_answer()
@@ -193,7 +193,7 @@ describe("kazoo_async_query", function()
     phone:close()
   end)
 
-  it("leaves a call alone that was cancelled and is still known when its answer comes", function()
+  it("leaves a cancelled call alone that is still known when its reply comes", function()
     local phone, send_answer = cancel_a_call(20000, "cancelled.early", {})
     send_answer()
     local questions = client:tap("qx", "other")
@@ -211,7 +211,7 @@ describe("kazoo_async_query", function()
     phone:close()
   end)
 
-  it("goes on in the error route at once when the broker is lost", function()
+  it("continues in the error route at once when the broker is lost", function()
     local own = rabbit.start()
     amqp.client(own):exchange("qx", "topic")
     server = kazoo.start {
@@ -226,7 +226,7 @@ describe("kazoo_async_query", function()
     own:stop()
   end)
 
-  it("keeps 500 questions under way at once", function()
+  it("keeps 500 requests in flight", function()
     start { amqp_max_channels = 600, amqp_query_timeout_sec = 60 }
     local questions = client:tap("qx", "many.*")
     local phones, asked = {}, {}
@@ -255,7 +255,7 @@ end)
 
 -- A refusal leaves the request as it was: a reply without state is then all that is right, and with one there would be a
 -- transaction beside it that nobody ends.
-describe("A kazoo_async_query that refuses makes no transaction", function()
+describe("A kazoo_async_query that is refused creates no transaction", function()
   local broker, client, server
 
   local stateless_route = [[
@@ -310,14 +310,14 @@ failure_route[FAILURE] {
     assert.equal(under_way or 0, transactions())
   end
 
-  it("for want of a broker", function()
+  it("without a broker", function()
     start({ amqp_connection = ("amqp://guest:guest@127.0.0.1:%d"):format(ports.free()) })
     is_refused("none")
     server:wait_log("kazoo_async_query: fails at once")
     nothing_is_left()
   end)
 
-  it("for a payload, a route or a length that cannot be", function()
+  it("for an invalid payload, route or length", function()
     start { amqp_outbox_size = 65536 }
     server:await_connected()
     is_refused("none", "'")
@@ -330,7 +330,7 @@ failure_route[FAILURE] {
     assert.matches("kazoo:queries_refused = 3\n", server:rpc("stats.get_statistics", "kazoo:"))
   end)
 
-  it("when amqp_max_channels are under way, and leaves a request that is repeated meanwhile to its own", function()
+  it("when amqp_max_channels are in flight, and leaves a retransmitted SIP request alone", function()
     start { amqp_max_channels = 1, amqp_query_timeout_sec = 20 }
     server:await_connected()
     local questions = client:tap("qx", "refused.*")

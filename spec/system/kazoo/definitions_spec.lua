@@ -32,7 +32,7 @@ describe("A subscription", function()
     client:delete_queue("dlv-quorum")
   end)
 
-  it("gives a queue its arguments, integers of 64 bits and nested tables too", function()
+  it("gives a queue its arguments, including 64-bit integers and nested tables", function()
     local arguments = rabbit:list("list_queues", "name", "arguments")["dlv-args"].arguments
     for _, part in ipairs {
       '{"x-message-ttl",60000}', '{"x-max-length",3000000000}', '{"x-single-active-consumer",true}',
@@ -42,7 +42,7 @@ describe("A subscription", function()
     end
   end)
 
-  it("gives an exchange its arguments: what it cannot route goes to the alternate one", function()
+  it("gives an exchange its arguments: an unroutable message goes to the alternate exchange", function()
     client:exchange("dlv-other", "fanout")
     local tap = client:tap("dlv-other", "")
     client:publish("dlv-x", "nobody", '{"id":"stray"}')
@@ -60,7 +60,7 @@ describe("A subscription", function()
     assert.same({ queue_name = "dlv-args", consumer_tag = "the-tag", prefetch_count = "7" }, row)
   end)
 
-  it("binds its exchange to others, which it declares", function()
+  it("binds its exchange to others and declares those", function()
     local exchanges = rabbit:list("list_exchanges", "name", "type", "durable")
     assert.same({ name = "dlv-source1", type = "topic", durable = "true" }, exchanges["dlv-source1"])
     assert.same({ name = "dlv-source2", type = "fanout", durable = "false" }, exchanges["dlv-source2"])
@@ -74,7 +74,7 @@ describe("A subscription", function()
     assert.equal(0, server:count_log("not bound"))
   end)
 
-  it("has an exclusive queue for itself", function()
+  it("has an exclusive queue of its own", function()
     assert.equal("true", rabbit:list("list_queues", "name", "exclusive")["dlv-exclusive"].exclusive)
     local other = kazoo.start { rabbit = rabbit, mod_init = subscribe
       "{'exchange':'dlv-e', 'type':'topic', 'queue':'dlv-exclusive', 'routing':'#', 'exclusive':1}" }

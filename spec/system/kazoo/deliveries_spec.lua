@@ -101,7 +101,7 @@ describe("Messages", function()
     assert.equal(4, workers(await_handled(40)))
   end)
 
-  it("that waited go to one worker in order, and those that come then to all", function()
+  it("that waited go to one worker in order, and later ones to all workers", function()
     fill(100)
     start "'no_ack':0"
     local by_worker = await_handled(100)
@@ -122,7 +122,7 @@ describe("Messages", function()
     return workers(seen)
   end
 
-  it("that waited hold on to one worker no others, and only until none of them is left in the queue", function()
+  it("that waited bind only their own queue to one worker, until none of them is left", function()
     fill(1000)
     start("'no_ack':0, 'wait_for_consumer_ack':1, 'prefetch':10", {}, note_worker .. 'usleep("20000");',
       'kazoo_subscribe("dlv-beside", "topic", "dlv-besideq", "#");')
@@ -140,7 +140,7 @@ describe("Messages", function()
     assert.equal(1, workers_of(1, 1000))
   end)
 
-  it("that waited go to all with single_consumer_on_reconnect 0", function()
+  it("that waited go to all workers with single_consumer_on_reconnect 0", function()
     fill(100)
     start("'no_ack':0", { single_consumer_on_reconnect = 0 })
     assert.equal(4, workers(await_handled(100)))
@@ -219,7 +219,7 @@ describe("One subscription", function()
     server:event(id)
   end
 
-  it("to a queue that is to exist and does not is named with 404, and comes when there is one", function()
+  it("to a missing passive queue is reported with 404, and succeeds once the queue exists", function()
     start [[{'exchange':'dlv-p', 'type':'topic', 'queue':'dlv-passive', 'routing':'x', 'queue-def':{'passive':1}}]]
     local failed = 'subscription to queue "dlv%%-passive" of exchange "dlv%%-p" failed, next try in %d s: .*404 '
     server:wait_log(failed:format(2))
@@ -233,7 +233,7 @@ describe("One subscription", function()
     server:wait_log(failed:format(2), 10, 2) -- it stood
   end)
 
-  it("to an exchange that is to exist and does not is named with 404, and comes when there is one", function()
+  it("to a missing passive exchange is reported with 404, and succeeds once the exchange exists", function()
     start [[{'exchange':'dlv-later', 'type':'topic', 'queue':'dlv-laterq', 'routing':'x',
       'exchange-def':{'passive':1}}]]
     server:wait_log('subscription to queue "dlv%-laterq" of exchange "dlv%-later" failed.*404 ')
@@ -244,7 +244,7 @@ describe("One subscription", function()
     server:event("after 404")
   end)
 
-  it("with other arguments than its queue has is named with 406, and comes when the queue is gone", function()
+  it("with arguments other than its queue's is reported with 406, and succeeds once the queue is gone", function()
     client:queue("dlv-mismatch")
     start [[{'exchange':'dlv-m', 'type':'topic', 'queue':'dlv-mismatch', 'routing':'x', 'auto_delete':0,
       'arguments':{'x-message-ttl':1000}}]]
@@ -257,7 +257,7 @@ describe("One subscription", function()
     client:delete_queue("dlv-mismatch")
   end)
 
-  it("whose queue is deleted declares it again, and the others go on", function()
+  it("whose queue is deleted declares it again, and the others continue", function()
     start "{'exchange':'dlv-d', 'type':'topic', 'queue':'dlv-deleted', 'routing':'x', 'auto_delete':0}"
     client:delete_queue("dlv-deleted")
     server:wait_log('queue "dlv%-deleted" is gone, subscribing again')
@@ -270,7 +270,7 @@ describe("One subscription", function()
 end)
 
 describe("A worker that always has a message", function()
-  it("sees what is changed in the settings of the running server", function()
+  it("sees changes of the running server's settings", function()
     local rabbit = kazoo.shared_rabbit()
     local server = kazoo.start {
       rabbit = rabbit, params = { amqp_consumer_processes = 1 },
@@ -293,7 +293,7 @@ describe("A worker that always has a message", function()
 end)
 
 describe("An answer", function()
-  it("does not wait behind deliveries that no worker has room for", function()
+  it("does not wait behind deliveries for which no worker has room", function()
     local rabbit = kazoo.shared_rabbit()
     local client = amqp.client(rabbit)
     local server = kazoo.start {

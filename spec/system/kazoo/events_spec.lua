@@ -67,7 +67,7 @@ describe("An event from the bus", function()
     end
   end)
 
-  it("runs no route when there is none, and the next message is served", function()
+  it("runs no route when none exists, and the next message is handled", function()
     start { "consumer-event-known" }
     client:publish("ev", "plain.key", '{"Event-Category":"unknown"}')
     assert.equal("consumer-event-known", route_of { ["Event-Category"] = "known" })
@@ -161,7 +161,7 @@ describe("An event from the bus", function()
     assert.equal("quick", server:events()[1].route)
   end)
 
-  it("leaves nothing behind for the next one", function()
+  it("leaves nothing behind for the next event", function()
     start_with {
       params = { amqp_consumer_processes = 1 }, events = {
         ["consumer-event-first"] = [[$avp(left) = "something"; append_hf("X: y\r\n"); $ru = "sip:changed@example.org";
@@ -175,7 +175,7 @@ describe("An event from the bus", function()
     assert.not_matches("changed", server:wait_log("left: "))
   end)
 
-  it("is read as JSON whatever its content type says", function()
+  it("is read as JSON whatever its content type is", function()
     start { "consumer-event" }
     client:publish("ev", "plain.key", '{"id":"octets"}', { content_type = "application/octet-stream" })
     server:event "octets"
@@ -314,7 +314,7 @@ describe("A KEMI script", function()
     assert.equal("lua", cjson.decode(client:get(queue).payload).from)
   end)
 
-  it("whose callback fails gives app_lua's error with the line, and costs that event only", function()
+  it("whose callback fails logs app_lua's error with the line, and loses only that event", function()
     start "ksr_kazoo_broken"
     server:wait_log("kemi.lua:15: broken on purpose", 10, 2)
     assert.equal(200, server.sip:message("x", { uri = "sip:lua@127.0.0.1" }).status)
@@ -322,7 +322,7 @@ describe("A KEMI script", function()
   end)
 end)
 
-describe("A KEMI script that asks", function()
+describe("A KEMI script that sends requests", function()
   local script = [[
     function ksr_request_route()
       local how, key = KSR.pv.get("$rU"), KSR.pv.get("$rd")
@@ -363,7 +363,7 @@ describe("A KEMI script that asks", function()
     client:publish("targeted", question["Server-ID"], cjson.encode { ["Msg-ID"] = question["Msg-ID"], it = "is" })
   end
 
-  it("gets the answer", function()
+  it("gets the reply", function()
     local phone = start "now"
     answer()
     local reply = assert(phone:await_reply(5))
@@ -371,14 +371,14 @@ describe("A KEMI script that asks", function()
     phone:close()
   end)
 
-  it("asks with headers", function()
+  it("sends requests with headers", function()
     local phone = start "headers"
     answer()
     assert.equal("1", assert(phone:await_reply(5)).reason)
     phone:close()
   end)
 
-  it("suspends its transaction until the answer, or the lack of it, runs a function", function()
+  it("suspends its transaction until a reply, or its absence, runs a function", function()
     local phone = start "later"
     answer()
     assert.equal(480, assert(phone:await_reply(5)).status)
@@ -390,7 +390,7 @@ describe("A KEMI script that asks", function()
 end)
 
 describe("A native configuration with event_callback", function()
-  it("is told that there is no KEMI script", function()
+  it("logs that there is no KEMI script", function()
     local server = kazoo.start { rabbit = kazoo.shared_rabbit(), params = { event_callback = "ksr_kazoo_event" } }
     server:wait_log('event_callback "ksr_kazoo_event" is set, but the configuration has no KEMI script')
     server:stop()

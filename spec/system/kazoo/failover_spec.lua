@@ -31,7 +31,7 @@ local function traffic_flows(server, broker, what)
 end
 
 describe("With two brokers", function()
-  it("of which the first is down, the second serves", function()
+  it("the second one is used while the first is down", function()
     local second = kazoo.shared_rabbit()
     local nobody = ("127.0.0.1:%d"):format(ports.free())
     local server = start {
@@ -44,7 +44,7 @@ describe("With two brokers", function()
   end)
 end)
 
-describe("A broker that accepts a connection and says nothing", function()
+describe("A broker that accepts a connection and sends nothing", function()
   it("is left for the next one after amqp_connect_timeout_sec", function()
     local port = ports.free()
     local silent = assert(socket.bind("127.0.0.1", port))
@@ -133,7 +133,7 @@ describe("A broker", function()
     server:stop()
   end)
 
-  it("that does not let one process in again is left by all of them", function()
+  it("that refuses one process is left by all of them", function()
     local second = kazoo.shared_rabbit()
     local server = start { mod_init = subscribe "f-together", params = { amqp_connection = { one.url, second.url } } }
     server:await_connected()
@@ -167,7 +167,7 @@ describe("A broker", function()
   end
 
   -- It is down now.
-  it("that is not there yet does not keep Kamailio from starting, and gets later what was published meanwhile", function()
+  it("that is down does not keep Kamailio from starting, and later gets what was published meanwhile", function()
     local server = start { rabbit = one, mod_init = subscribe "f-late" }
     server:wait_log("cannot connect")
     for n = 1, 20 do assert.equal(1, server:publish("", "f-kept", ("{'n' : %d}"):format(n))) end
@@ -227,7 +227,7 @@ describe("A broker", function()
     client:delete_queue("f-acked")
   end)
 
-  it("that comes back without an exchange that took messages before gets them when there is one again", function()
+  it("that comes back without an exchange gets its messages once the exchange exists again", function()
     local server = start { rabbit = one, events = kazoo.notes { "consumer-event-message-refused" } }
     local function counts() return stats.one(server, "kazoo.stats") end
     server:await_connected()
@@ -248,7 +248,7 @@ describe("A broker", function()
     server:stop()
   end)
 
-  it("that closes all connections is connected to again at once, and what was accepted arrives", function()
+  it("that closes all connections is reconnected to at once, and every accepted message arrives", function()
     local server = start { rabbit = one, mod_init = subscribe "f-closed" }
     server:await_connected()
     for n = 1, 150 do

@@ -157,7 +157,7 @@ describe("kazoo_publish", function()
     server:wait_log("accepts messages again")
   end)
 
-  it("refuses at once when its outbox is full, says so at most once a second, and loses nothing of what it accepted",
+  it("refuses at once when its outbox is full, logs that at most once a second, and loses no accepted message",
     function()
       start { amqp_outbox_size = 65536 }
       rabbit:freeze()

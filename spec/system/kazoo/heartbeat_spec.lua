@@ -42,7 +42,7 @@ describe("A broker that is silent", function()
     assert.matches(id, client:get(queue).payload)
   end
 
-  it("because its packets are lost is noticed after twice the heartbeat, and connected to when they come again", function()
+  it("because its packets are lost is noticed after two heartbeats, and reconnected to when they arrive again", function()
     if not network then pending "needs network namespaces" end
     start { amqp_connection = url, amqp_heartbeats = 1, amqp_connect_timeout_sec = 1 }
     server:await_connected()
@@ -62,7 +62,7 @@ describe("A broker that is silent", function()
     server:stop()
   end)
 
-  it("at the start is given up after the connect timeout, and the next one is tried", function()
+  it("at the start is abandoned after the connect timeout, and the next one is tried", function()
     if not network then pending "needs network namespaces" end
     local nobody = network.here:gsub("%d+$", "77") -- an address on the cable that no machine has
     local started = socket.gettime()
@@ -75,7 +75,7 @@ describe("A broker that is silent", function()
     server:stop()
   end)
 
-  it("because it is frozen is noticed in the same way, with a heartbeat alone", function()
+  it("because it is frozen is noticed in the same way, by the heartbeat alone", function()
     server = kazoo.start { rabbit = kazoo.shared_rabbit(), params = { amqp_heartbeats = 1, amqp_connect_timeout_sec = 1 } }
     server:await_connected()
     kazoo.shared_rabbit():freeze()
@@ -85,7 +85,7 @@ describe("A broker that is silent", function()
     server:stop()
   end)
 
-  it("but answers to heartbeats is kept, however long nothing else is sent", function()
+  it("but answers heartbeats stays connected, however long nothing else is sent", function()
     server = kazoo.start { rabbit = kazoo.shared_rabbit(), params = { amqp_heartbeats = 1 } }
     server:await_connected()
     require("support.wait").while_(function() return server:count_log "lost" == 0 end, 4, "connected")

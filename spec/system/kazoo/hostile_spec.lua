@@ -115,7 +115,7 @@ describe("A hostile bus:", function()
     assert.is_true(server:count_log(log_line_of.dropped) < dropped)
   end)
 
-  it("of equal keys the last counts", function()
+  it("the last of several equal keys counts", function()
     assert.matches("route last hostile%.%d+%. 2$", server:wait_log("route last hostile"))
   end)
 
@@ -176,7 +176,7 @@ describe("A hostile text in a function of the script", function()
     end)
   end
 
-  it("forges none in an answer", function()
+  it("forges no line in a reply", function()
     local questions = client:tap("hostile-ask", "x")
     local phone = sip.client(server.port)
     phone:start { method = "MESSAGE", uri = ("sip:ask@127.0.0.1:%d"):format(server.port) }

@@ -89,7 +89,7 @@ describe("JSON in scripts", function()
     assert.equal("sip:two@b", select(2, ask("inside", channels, "switch_url")))
   end)
 
-  it("fills $du as in the manual", function()
+  it("sets $du as in the manual", function()
     local rc, out = ask("du", channels)
     assert.equal(1, rc)
     assert.equal("sip:one@a", out)
@@ -100,7 +100,7 @@ describe("JSON in scripts", function()
     assert.equal("VALUE", select(2, ask("chained", [[{'a' : '{"b" : "value"}'}]])))
   end)
 
-  it("stands several times in one string", function()
+  it("can be used several times in one string", function()
     assert.equal("<one|two|3>", select(2, ask("in_string", "{'a' : 'one', 'b' : 'two', 'c' : [1, 2, 3]}")))
   end)
 
@@ -162,7 +162,7 @@ describe("Routing keys in scripts", function()
     end)
   end
 
-  it("are put together as in the manual", function()
+  it("are composed as in the manual", function()
     local _, out = server:call("encode_into_key", { body = "x", call_id = "a.b@c" })
     assert.equal("call.status_req.a%2Eb%40c", out)
   end)
@@ -177,7 +177,7 @@ describe("A configuration", function()
     return log or "it started"
   end
 
-  it("with an unknown {kz...} is told what there is", function()
+  it("with an unknown {kz...} gets a list of the known ones", function()
     assert.matches("unknown transformation {kz%.nothing}: there are {kz%.json,path}, {kz%.json%.count,path} and",
       refusal_of "$var(x) = $(rb{kz.nothing});")
   end)

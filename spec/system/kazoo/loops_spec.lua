@@ -84,7 +84,7 @@ describe("The main loop", function()
     return messages
   end
 
-  it("passes on amqp_consumer_ack_loop_count acknowledgements of a worker, then those of the next", function()
+  it("passes on amqp_consumer_ack_loop_count acknowledgements of one worker before those of the next", function()
     local messages = order_of_rejections({ amqp_consumer_ack_loop_count = 3, amqp_consumer_processes = 2 }, 18, 0)
     local numbers = {} -- deliveries go to the workers in turn, so even ones are of one and odd ones of the other
     for i, message in ipairs(messages) do numbers[i] = cjson.decode(message.payload).n end
@@ -93,7 +93,7 @@ describe("The main loop", function()
     assert(by_three == one or by_three == two, by_three)
   end)
 
-  it("takes amqp_consumer_loop_count deliveries, then acknowledgements have their turn", function()
+  it("takes amqp_consumer_loop_count deliveries before it sends acknowledgements", function()
     local messages = order_of_rejections(
       { amqp_consumer_loop_count = 3, amqp_consumer_ack_loop_count = 1, amqp_consumer_processes = 1 }, 6, 9)
     local words = {}
@@ -131,7 +131,7 @@ describe("The main loop", function()
   end
 
   -- TCP sends at least ten segments before it puts together what is written one by one.
-  it("takes what waited at once, or with consume_messages_on_reconnect 0 by its count", function()
+  it("takes waiting messages at once, or by its count with consume_messages_on_reconnect 0", function()
     local at_once = segments_for_backlog(1)
     local by_count = segments_for_backlog(0)
     assert(by_count - at_once >= 8, ("%d segments by the count, %d at once"):format(by_count, at_once))

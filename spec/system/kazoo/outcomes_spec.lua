@@ -25,7 +25,7 @@ local events = kazoo.notes {
   "consumer-event-connection-unblocked", "consumer-event",
 }
 
-describe("What became of a message", function()
+describe("The outcome of a message", function()
   local rabbit, client, server
 
   setup(function()
@@ -58,7 +58,7 @@ describe("What became of a message", function()
       "X-Exchange: " .. exchange, "X-Key: " .. key, "X-Properties: " .. (properties or ";") } }))
   end
 
-  describe("is told by an event:", function()
+  describe("is reported by an event:", function()
     it("returned, with all of the message, when it is mandatory and reaches no queue", function()
       start {}
       assert.equal(1, publish("ox", "nowhere", "{'Msg-ID' : 'id 1', 'text' : 'a \"quoted\" word'}", "mandatory=1"))

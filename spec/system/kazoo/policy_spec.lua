@@ -47,7 +47,7 @@ describe("A Lua policy", function()
     return server:event(id).route
   end
 
-  it("says what a message is about", function()
+  it("sets what a message is about", function()
     start [[return { event_key = function(payload) return payload.mine and "mine", payload.mine end }]]
     assert.equal("consumer-event-mine-sub", route_of '{"mine":"sub"')
     assert.equal("consumer-event-mine", route_of '{"mine":"other"')
@@ -66,7 +66,7 @@ describe("A Lua policy", function()
     for _, event in ipairs(server:events()) do assert.is_nil(event.text:find("ran nowhere", 1, true)) end
   end)
 
-  it("that names only routes that do not exist is a line that names them, and many such messages are no more", function()
+  it("that names only missing routes is logged with their names, once for many messages", function()
     start [[return { route_names = function(event)
       if event.routing_key == "go.nowhere" then return { "kazoo:nowhere", "kazoo:no-place" } end
     end }]]
@@ -152,7 +152,7 @@ describe("A Lua policy", function()
     end)
   end
 
-  it("that fails often fills no log: one line a second, with a count", function()
+  it("that fails often is logged once a second, with a count", function()
     start [[return { event_key = function() error("again") end }]]
     for _ = 1, 50 do client:publish_all("px", "k", { "{}", "{}", "{}", "{}" }) end
     route_of "{"
@@ -217,7 +217,7 @@ describe("A Lua policy", function()
 end)
 
 describe("A Lua policy beside event_callback", function()
-  it("is never asked, and a warning says so", function()
+  it("is never called, and a warning says so", function()
     local server = kazoo.start {
       lua = "function ksr_request_route() end function on_kazoo() end",
       files = { ["policy.lua"] = "return {}" },

@@ -37,7 +37,7 @@ describe("Headers of what is published", function()
     return table.concat(headers, ";")
   end
 
-  it("are refused with -1 when they are more, or longer, than can be sent, and others go on", function()
+  it("are refused with -1 when they are too many or too long, and other messages are still sent", function()
     local rabbit = kazoo.shared_rabbit()
     local client = amqp.client(rabbit)
     client:exchange("heads", "topic")
@@ -59,7 +59,7 @@ describe("Headers of what is published", function()
     server:stop()
   end)
 
-  it("that have no room in a frame of this broker cost their own message only", function()
+  it("that do not fit into a frame of this broker lose only their own message", function()
     local rabbit = rabbits.start { conf = "frame_max = 8192" }
     finally(function() rabbit:stop() end)
     local client = amqp.client(rabbit)
@@ -104,7 +104,7 @@ describe("Properties of what is published", function()
     setup(function() server = start {} end)
     teardown(function() server:stop() end)
 
-    it("are all that AMQP knows", function()
+    it("can be any that AMQP knows", function()
       assert.equal(1, call(server, "content-type=text/x;content-encoding=c;delivery-mode=1;priority=7;correlation-id=i;"
         .. "reply-to=r;expiration=60000;message-id=m;timestamp=1700000000;type=t;user-id=guest;app-id=a;mandatory=1"))
       local message = client:get(queue)
@@ -163,7 +163,7 @@ describe("Properties of what is published", function()
       server:stop()
     end)
 
-    it("do not let the server start when they are wrong", function()
+    it("stop the start when they are wrong", function()
       for text, complaint in pairs {
         ["priority=x"] = "amqp_publish_properties: property priority=x: must be a number from 0 to 255",
         ["durable=1"] = "amqp_publish_properties: property durable=1: no property of that name",
@@ -176,7 +176,7 @@ describe("Properties of what is published", function()
     end)
   end)
 
-  it("from KEMI", function()
+  it("can be set from KEMI", function()
     local server = kazoo.start { rabbit = rabbit, lua = kemi }
     server:await_connected()
     local function reason(properties)

@@ -34,7 +34,7 @@ local function seconds(call)
   return socket.gettime() - began
 end
 
-describe("A question", function()
+describe("A request", function()
   local broker, client, server, questions
 
   setup(function()
@@ -73,7 +73,7 @@ describe("A question", function()
     assert.equal(0, counted "returned")
   end)
 
-  it("that is long and reaches no queue fails as well", function()
+  it("that is long and reaches no queue fails too", function()
     local body = cjson.encode { text = ("b"):rep(30000) }
     assert.equal(-3, (start_call(server, "ask_at", body, at("qx", "nobody.listens"))()))
   end)
@@ -107,7 +107,7 @@ describe("A question", function()
     assert.equal(0, server:count_log("connection to .* lost"))
   end)
 
-  it("reaches an exchange that was made after a question to it failed", function()
+  it("reaches an exchange that was declared after a request to it failed", function()
     assert.equal(-3, (start_call(server, "ask_at", '{"n":1}', at("late-exchange", "ask"))()))
     client:exchange("late-exchange", "topic")
     local late = client:tap("late-exchange", "ask")
@@ -118,7 +118,7 @@ describe("A question", function()
     assert.equal(-3, (start_call(server, "ask_at", '{"n":3}', at("late-exchange", "ask"))()))
   end)
 
-  it("goes to each of more exchanges than there are channels for, good and bad ones in turn", function()
+  it("reaches more exchanges than there are channels, good and bad ones in turn", function()
     for n = 1, 20 do
       local exchange = "many-exchanges-" .. n
       client:exchange(exchange, "topic", "auto_delete")
@@ -132,7 +132,7 @@ describe("A question", function()
     assert.equal(0, server:count_log("connection to .* lost"))
   end)
 
-  it("that the exchange passes on to an alternate one has reached a queue", function()
+  it("that the exchange passes on to an alternate exchange has reached a queue", function()
     client:exchange("without-queues", "topic")
     client:exchange("alternate", "fanout")
     local elsewhere = client:tap("alternate", "")
@@ -149,7 +149,7 @@ describe("A question", function()
     assert.equal("alternate", text_of(select(2, finish())))
   end)
 
-  it("has one of 1 MB for an answer, and fails with -4 at once for a longer one, which is told and counted", function()
+  it("takes a reply of 1 MB, and fails with -4 at once for a longer one, which is logged and counted", function()
     local finish = start_call(server, "ask_for_id", '{"n":1}')
     local question = client:get(questions)
     client:publish("", question.reply_to, long_answer(id_of(question), answer_max))
@@ -169,7 +169,7 @@ describe("A question", function()
     assert.equal(0, counted "queries_lost")
   end)
 
-  it("knows an answer that is too long to be read by its correlation-id", function()
+  it("matches a reply that is too long by its correlation-id", function()
     local bytes = 5 * answer_max
     counts_one("queries_too_large", "too_large", function()
       local finish = start_call(server, "ask", '{"n":1}')
@@ -182,7 +182,7 @@ describe("A question", function()
     server:wait_log(("amqp: answer of %d bytes dropped: there is room for 1048576"):format(bytes))
   end)
 
-  it("that is over leaves answers unmatched: one that comes again, one too late, one that nobody asked for", function()
+  it("that has ended leaves replies unmatched: a repeated one, a late one, one without a request", function()
     local before = counted "answers_unmatched"
     local finish = start_call(server, "ask", '{"n":1}')
     local question = client:get(questions)
@@ -197,7 +197,7 @@ describe("A question", function()
   end)
 end)
 
-describe("With mandatory=0 in amqp_publish_properties a question", function()
+describe("With mandatory=0 in amqp_publish_properties a request", function()
   it("that reaches no queue waits until its deadline", function()
     local broker = kazoo.shared_rabbit()
     amqp.client(broker):exchange("qx", "topic")
@@ -235,7 +235,7 @@ describe("kazoo_async_query", function()
 
   teardown(function() server:stop() end)
 
-  it("goes on in the error route at once when the question reaches no queue", function()
+  it("continues in the error route at once when the request reaches no queue", function()
     local status
     local took = seconds(function() status = queries.final(queries.invite(server, "async.nobody"), 10) end)
     assert.equal(504, status)
@@ -243,7 +243,7 @@ describe("kazoo_async_query", function()
     server:wait_log('kazoo_async_query: the question for "async.nobody" reached no queue')
   end)
 
-  it("loses no question to one exchange for those to another that does not exist, asked at the same time", function()
+  it("loses no request to one exchange because of those to a missing one at the same time", function()
     local asked = client:tap("qx", "burst.*")
     local good, bad = {}, {}
     for n = 1, 40 do
@@ -264,7 +264,7 @@ describe("kazoo_async_query", function()
     end
   end)
 
-  it("goes on in the error route at once when the answer is too long", function()
+  it("continues in the error route at once when the reply is too long", function()
     local asked = client:tap("qx", "async.long")
     local phone = queries.invite(server, "async.long")
     local question = client:get(asked)
@@ -273,7 +273,7 @@ describe("kazoo_async_query", function()
     server:wait_log('kazoo_async_query: the answer for "async.long" is dropped, it has 2097152 bytes')
   end)
 
-  it("fails in an event route, each time, at once and with a line that says why, and asks nothing", function()
+  it("fails in an event route each time, at once, with a log line that says why, and sends no request", function()
     local asked = client:tap("qx", "events")
     local before = stats.one(server, "kazoo.stats").queries_refused
     for n = 1, 3 do

@@ -60,7 +60,7 @@ describe("kazoo_query", function()
 
   teardown(function() server:stop() end)
 
-  it("returns the answer that carries its Msg-ID, with the fields of the reception", function()
+  it("returns the reply that carries its Msg-ID, with the fields added on receipt", function()
     local finish = start_call(server, "ask", '{"a":1}')
     local question = client:get(questions)
     answer(client, question, "first")
@@ -70,7 +70,7 @@ describe("kazoo_query", function()
     assert.equal("local", cjson.decode(out)["AMQP-Broker-Zone"])
   end)
 
-  it("puts the answer into a target variable", function()
+  it("puts the reply into a target variable", function()
     local finish = start_call(server, "ask_target", '{"a":1}')
     answer(client, client:get(questions), "target")
     local rc, out = finish()
@@ -78,7 +78,7 @@ describe("kazoo_query", function()
     assert.equal("target", text_of(out))
   end)
 
-  it("puts the answer into amqp_result_avp", function()
+  it("puts the reply into amqp_result_avp", function()
     local finish = start_call(server, "ask_result_avp", '{"a":1}')
     answer(client, client:get(questions), "avp")
     assert.equal("avp", text_of(select(2, finish())))
@@ -124,7 +124,7 @@ describe("kazoo_query", function()
     server:wait_log("kazoo_query: Msg%-ID of 256 bytes must be a text of 1 to 255")
   end)
 
-  it("takes an answer that uses reply-to and correlation-id alone", function()
+  it("takes a reply that uses only reply-to and correlation-id", function()
     local finish = start_call(server, "ask", '{"a":1}')
     local question = client:get(questions)
     client:publish("", question.reply_to, '{"text":"rpc"}', { correlation_id = question.correlation_id })
@@ -145,7 +145,7 @@ describe("kazoo_query", function()
     end)
   end
 
-  it("takes the first of two answers, and the next question gets its own", function()
+  it("takes the first of two replies, and the next request gets its own", function()
     local finish = start_call(server, "ask", '{"n":1}')
     local question = client:get(questions)
     answer(client, question, "one")
@@ -156,7 +156,7 @@ describe("kazoo_query", function()
     assert.equal("two", text_of(select(2, finish())))
   end)
 
-  it("fails with -2 and a null $kzR at its deadline; a late answer reaches no later question", function()
+  it("fails with -2 and a null $kzR at its deadline; a late reply reaches no later request", function()
     local finish = start_call(server, "ask_patiently", '{"n":1}', "X-Patience: 200")
     local question = client:get(questions)
     local rc, out = finish()
@@ -197,7 +197,7 @@ describe("kazoo_query", function()
     end
   end)
 
-  it("reads a number in amqp_query_timeout_avp that is a text, and warns of what is none", function()
+  it("reads a number given as text in amqp_query_timeout_avp, and warns of any other text", function()
     local began = socket.gettime() -- without that number, it would be the 2 s of amqp_query_timeout_sec
     assert.equal(-2, (start_call(server, "ask_patiently_text", '{"n":1}', "X-Patience: 3")()))
     client:get(questions)
@@ -208,7 +208,7 @@ describe("kazoo_query", function()
     server:wait_log('amqp_query_timeout_avp: "soon" is no positive number')
   end)
 
-  it("waits as ever while the $var of amqp_query_timeout_avp is not set, which is no line of the log", function()
+  it("waits for the default time while the $var of amqp_query_timeout_avp is not set, and logs nothing", function()
     local other = kazoo.start {
       rabbit = broker, params = { amqp_query_timeout_avp = "$var(kz_timeout)" },
       routes = {
@@ -229,7 +229,7 @@ describe("kazoo_query", function()
     other:stop()
   end)
 
-  it("ignores an answer for nobody and answers that are no JSON", function()
+  it("discards unmatched replies and replies that are not JSON", function()
     local finish = start_call(server, "ask", '{"n":1}')
     local question = client:get(questions)
     local good, reply_key = answer_text(question, "good")
@@ -240,7 +240,7 @@ describe("kazoo_query", function()
     assert.equal("good", text_of(select(2, finish())))
   end)
 
-  it("gets its answer while the only worker is busy with an event route", function()
+  it("gets its reply while the only worker is busy with an event route", function()
     client:publish("slowx", "x", '{"Event-Category":"slow"}')
     server:wait_log("event begins")
     local finish = start_call(server, "ask", '{"n":1}')
@@ -249,7 +249,7 @@ describe("kazoo_query", function()
     assert.equal(0, server:count_log("event ends"))
   end)
 
-  it("gets its answer while the publisher does nothing, and so behind nothing that is published", function()
+  it("gets its reply while the publisher does nothing, so it never waits behind published messages", function()
     local publisher = server:pid_of "kazoo publisher"
     process.freeze(publisher)
     assert.equal(1, server:publish("qx", "unheard", '{"text":"before"}'))
@@ -260,7 +260,7 @@ describe("kazoo_query", function()
     assert.equal("ahead", text_of(out))
   end)
 
-  it("has a queue for answers that is its own, with a name that no other start of the server has", function()
+  it("has its own reply queue, whose name is new for each start of the server", function()
     local function address(of)
       assert.equal(1, of:publish("qx", "published", "{}"))
       return cjson.decode(client:get(published).payload)["Server-ID"]
@@ -286,7 +286,7 @@ describe("kazoo_query", function()
     end)
   end
 
-  it("says that a parameter is longer than pv_buffer_size, and counts the question", function()
+  it("logs that a parameter is longer than pv_buffer_size, and counts the request", function()
     local before = stats.one(server, "kazoo.stats")
     local finish = start_call(server, "ask_and_ask_wrongly", ("b"):rep(9000))
     answer(client, client:get(questions), "x")
@@ -299,7 +299,7 @@ describe("kazoo_query", function()
     assert.equal(before.refused_invalid + 1, now.refused_invalid)
   end)
 
-  it("takes the answer before for its payload", function()
+  it("can take the previous reply for its payload", function()
     local finish = start_call(server, "ask_and_forward", "")
     answer(client, client:get(questions), "on its way")
     local second = client:get(questions)
@@ -308,7 +308,7 @@ describe("kazoo_query", function()
     assert.equal(1, (finish()))
   end)
 
-  it("fails with null variables when one of them does not take the answer", function()
+  it("fails with null variables when one of them does not take the reply", function()
     local finish = start_call(server, "ask_for_socket", "")
     answer(client, client:get(questions), "no socket")
     local rc, out = finish()
@@ -316,11 +316,11 @@ describe("kazoo_query", function()
     assert.equal("<null> <null>", out)
   end)
 
-  it("refuses what is no JSON object without asking", function()
+  it("refuses a payload that is not a JSON object, and sends no request", function()
     assert.equal(-1, (start_call(server, "ask", "no json")()))
   end)
 
-  it("answers an application that serves many, one after the other", function()
+  it("gets its reply from an application that serves many, one after the other", function()
     local serve = process.spawn {
       name = "amqp_rtt", folder = files.new_folder("amqp_rtt"),
       command = { files.root .. "/build/spec/amqp_rtt", broker.url, "serve" },
@@ -370,7 +370,7 @@ describe("amqp_max_channels", function()
     for _, finish in ipairs(calls) do assert.equal(1, (finish())) end
   end
 
-  it("bounds the questions of kazoo_query: one beyond it fails at once and is told, until another has its answer", function()
+  it("bounds the requests of kazoo_query: one more fails at once and is logged, until another has its reply", function()
     start { amqp_max_channels = 2, amqp_query_timeout_sec = 20 }
     local calls = { start_call(server, "ask", '{"n":1}'), start_call(server, "ask", '{"n":2}') }
     local asked = client:consume(questions, { count = 2 })
@@ -418,7 +418,7 @@ describe("kazoo_query and a broker that", function()
     broker:stop()
   end)
 
-  it("is lost in between fails at once, and works again with the broker", function()
+  it("is lost meanwhile fails at once, and works again with the broker", function()
     local client = amqp.client(broker)
     local questions = client:tap("qx", "ask")
     local began = socket.gettime()
@@ -471,7 +471,7 @@ describe("kazoo_query and a broker that", function()
     end)
   end
 
-  it("does not let its answers in fails at once and says why, and works when it does", function()
+  it("refuses its reply queue fails at once and logs why, and works once it is allowed", function()
     local refused = 'declaring queue "[^"]*%-targeted%-2": 403 ACCESS_REFUSED'
     broker:ctl("set_permissions", "guest", "^targeted$", ".*", ".*")
     broker:ctl("close_all_connections", "spec")

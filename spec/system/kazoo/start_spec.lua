@@ -19,7 +19,7 @@ describe("Kamailio does not start", function()
     return log
   end
 
-  it("without node_hostname, and says how to set it", function()
+  it("without node_hostname, and logs how to set it", function()
     assert.matches('ERROR.*node_hostname is not set: modparam%("kazoo", "node_hostname", .*required',
       refusal_of { params = with { node_hostname = false } })
     assert.matches("ERROR.*node_hostname is not set", refusal_of { params = with { node_hostname = "" } })
@@ -102,7 +102,7 @@ describe("Kamailio does not start", function()
       }
     end
 
-    it("that is not there", function()
+    it("that does not exist", function()
       assert.matches("ERROR.*lua_policy: .*/nowhere/policy.lua: No such file",
         refusal_of { params = with { lua_policy = "/nowhere/policy.lua" } })
     end)
@@ -183,7 +183,7 @@ describe("Kamailio starts", function()
     server:stop()
   end)
 
-  it("and its processes end when it is told to right after that", function()
+  it("and its processes end when it is told to stop right after that", function()
     for _ = 1, 10 do
       local server = kazoo.start { params = with {} }
       server.process:signal("TERM")

@@ -95,7 +95,7 @@ describe("The statistics of kazoo", function()
     assert.equal(result, rc)
   end
 
-  it("count what is published and confirmed", function()
+  it("count published and confirmed messages", function()
     moves(server, { published = 3, confirmed = 3 }, function()
       for _ = 1, 3 do assert.equal(1, server:publish("sx", "nobody listens", "{}")) end
     end)
@@ -110,15 +110,15 @@ describe("The statistics of kazoo", function()
     end)
   end)
 
-  it("count what the broker gives back", function()
+  it("count messages that the broker returns", function()
     moves(server, { published = 1, confirmed = 1, returned = 1 }, server.call, server, "mandatory")
   end)
 
-  it("count what the broker refuses", function()
+  it("count messages that the broker refuses", function()
     moves(server, { published = 1, publish_rejected = 1 }, server.publish, server, "no such exchange", "k", "{}")
   end)
 
-  it("count what AMQP has no room for", function()
+  it("count messages that AMQP has no room for", function()
     local name = ("n"):rep(300)
     moves(server, { refused = 1, refused_invalid = 1 }, server.publish, server, "sx", "k", "{}", name .. "=1")
   end)
@@ -137,7 +137,7 @@ describe("The statistics of kazoo", function()
     moves(server, { delivered = 1, rejected = 1 }, settle, "reject")
   end)
 
-  it("count deliveries that a route gives back, and that come again", function()
+  it("count deliveries that a route requeues, and that come again", function()
     moves(server, { delivered = 2, requeued = 1, redelivered = 1, acked = 1 }, settle, "requeue")
   end)
 
@@ -155,25 +155,25 @@ describe("The statistics of kazoo", function()
     moves(server, { rejected = 1, dropped_too_large = 1 }, client.publish, client, "sx", "event", large)
   end)
 
-  it("count questions and their answers", function()
+  it("count requests and their replies", function()
     moves(server, {
       published = 2, sent_unconfirmed = 1, confirmed = 1, delivered = 1, acked = 1, queries_answered = 1,
     }, ask, "ask", 1)
   end)
 
-  it("count questions without an answer", function()
+  it("count requests without a reply", function()
     moves(server, { published = 1, sent_unconfirmed = 1, queries_timeout = 1 }, ask, "ask_nobody_briefly", -2)
   end)
 
-  it("count questions that reach no queue, and not as returned messages", function()
+  it("count requests that reach no queue, but not as returned messages", function()
     moves(server, { published = 1, sent_unconfirmed = 1, queries_unroutable = 1 }, ask, "ask_no_queue", -3)
   end)
 
-  it("count questions that cannot be asked", function()
+  it("count requests that cannot be sent", function()
     moves(server, { refused = 1, refused_invalid = 1, queries_refused = 1 }, ask, "ask_wrongly", -1)
   end)
 
-  it("count questions that wait", function()
+  it("count requests in flight", function()
     server.sip:start { method = "MESSAGE", uri = "sip:ask_nobody_patiently@127.0.0.1" }
     stats.await(server, "kazoo.stats", { queries_under_way = 1 })
     assert.equal(1, stats.one(server, "kazoo.queries").under_way)
@@ -181,7 +181,7 @@ describe("The statistics of kazoo", function()
     stats.await(server, "kazoo.stats", { queries_under_way = 0 })
   end)
 
-  it("tell how long answers take", function()
+  it("show how long replies take", function()
     for _ = 1, 10 do ask("ask", 1) end
     local queries, sum = stats.one(server, "kazoo.queries"), 0
     for _, count in pairs(queries.answered_below_us) do sum = sum + count end
@@ -257,7 +257,7 @@ describe("Without a broker the statistics of kazoo", function()
 
   teardown(function() server:stop() end)
 
-  it("show what waits in the outbox, and what finds no room there", function()
+  it("show what waits in the outbox, and what it has no room for", function()
     local _, out = server:call("fill")
     local accepted, refused = out:match("(%d+) (%d+)")
     local now = stats.one(server, "kazoo.stats")
@@ -270,15 +270,15 @@ describe("Without a broker the statistics of kazoo", function()
     assert.equal(now.outbox_bytes, now.outbox_bytes_high)
   end)
 
-  it("count what will never fit", function()
+  it("count messages that will never fit", function()
     moves(server, { refused = 1, refused_too_large = 1 }, server.call, server, "large")
   end)
 
-  it("count questions that fail at once", function()
+  it("count requests that fail at once", function()
     moves(server, { queries_refused = 1 }, server.call, server, "ask_nobody")
   end)
 
-  it("say why no connection is open, without the password", function()
+  it("show why no connection is open, without the password", function()
     local consumer = wait.until_(function()
       local c = stats.one(server, "kazoo.connections", { name = "consumer" })
       return c.failed_attempts > 1 and c.last_error ~= "" and c
@@ -338,7 +338,7 @@ describe("With several zones kazoo shows", function()
     assert.equal(5, #stats.all(server, "kazoo.connections")) -- and one for questions
   end)
 
-  it("in each the subscriptions that are meant for it, before they stand", function()
+  it("in each the subscriptions that are meant for it, before they are active", function()
     stats.await(server, "kazoo.subscriptions", { state = "retrying" }, { zone = "far", exchange = "both" })
     stats.await(server, "kazoo.subscriptions", { state = "retrying" }, { zone = "local", exchange = "both" })
     stats.await(server, "kazoo.subscriptions", { reason = "not connected" }, { zone = "local", exchange = "here" })
@@ -390,7 +390,7 @@ describe("A broker in trouble is seen:", function()
     assert(ok, why)
   end
 
-  it("that it blocks publishers, and no longer", function()
+  it("that it blocks publishers, and when it stops blocking them", function()
     broker:ctl("set_vm_memory_high_watermark", "0")
     afterwards(function() broker:ctl("set_vm_memory_high_watermark", "0.6") end, function()
       wait.until_(function()
@@ -403,7 +403,7 @@ describe("A broker in trouble is seen:", function()
     stats.await(server, "kazoo.stats", { outbox_messages = 0 })
   end)
 
-  it("that it blocks who asks, and then questions that nobody waits for any more are not sent", function()
+  it("that it blocks the requester, and requests past their deadline are not sent afterwards", function()
     local timeouts
     broker:ctl("set_vm_memory_high_watermark", "0")
     afterwards(function() broker:ctl("set_vm_memory_high_watermark", "0.6") end, function()
@@ -419,7 +419,7 @@ describe("A broker in trouble is seen:", function()
     stats.await(server, "kazoo.connections", { state = "open" }, { name = "questions" })
   end)
 
-  it("a lost connection, the questions lost with it, and what is delivered again", function()
+  it("a lost connection, the requests lost with it, and redelivered messages", function()
     local hold = '{"Event-Category":"spec","Event-Name":"hold"}'
     client:publish("tx", "event", hold, { persistent = true, confirm = true })
     server:wait_log("route begins")

@@ -49,14 +49,14 @@ describe("kazoo_subscribe declares", function()
     return ("\n" .. bindings):find(("\n%s\t%s\t%s\n"):format(source, destination, key), 1, true) ~= nil
   end
 
-  it("with four arguments an exchange that stays, a queue that goes with us, and no acknowledgements", function()
+  it("with four arguments, an exchange that stays and a temporary queue without acknowledgements", function()
     assert.equal("direct durable=false auto_delete=false", exchange("dx4"))
     assert.equal("durable=false auto_delete=true exclusive=false", queue("d4"))
     assert.equal("false", consumers.d4.ack_required)
     assert.is_true(is_bound("dx4", "d4", "key4"))
   end)
 
-  it("the same for JSON that says no more", function()
+  it("the same for JSON with the same fields", function()
     assert.equal("topic durable=false auto_delete=false", exchange("dx1"))
     assert.equal("durable=false auto_delete=true exclusive=false", queue("d1"))
     assert.equal("false", consumers.d1.ack_required)
@@ -90,7 +90,7 @@ describe("kazoo_subscribe declares", function()
     for _, key in ipairs { "one", "two.#", "*.three" } do assert.is_true(is_bound("dxf", "df", key)) end
   end)
 
-  it("what is asked for beside fields that it does not know", function()
+  it("the known fields when there are unknown ones beside them", function()
     assert.is_true(is_bound("dxu", "du", "a"))
   end)
 
@@ -215,8 +215,8 @@ describe("kazoo_subscribe refuses", function()
   end)
 end)
 
-describe("kazoo_subscribe to an exchange that exists otherwise", function()
-  it("says what the broker objects to, serves the other subscriptions, and tries again", function()
+describe("kazoo_subscribe to an exchange that exists with other settings", function()
+  it("logs the broker's objection, serves the other subscriptions, and tries again", function()
     local rabbit = kazoo.shared_rabbit()
     local client = amqp.client(rabbit)
     client:exchange("taken", "fanout")
@@ -237,7 +237,7 @@ describe("kazoo_subscribe to an exchange that exists otherwise", function()
 end)
 
 describe("kazoo_subscribe with a type of exchange that the broker does not know", function()
-  it("costs the others one reconnect and no more, says why, and is tried again after 30 s, then after longer", function()
+  it("costs the others one reconnect, logs why, and is tried again after 30 s, then later", function()
     local rabbit = kazoo.shared_rabbit()
     local client = amqp.client(rabbit)
     local server = kazoo.start {
@@ -263,7 +263,7 @@ describe("kazoo_subscribe with a type of exchange that the broker does not know"
 end)
 
 describe("kazoo_subscribe with passive", function()
-  it("uses what is there, whatever its flags, and declares nothing", function()
+  it("uses existing objects whatever their flags, and declares nothing", function()
     local rabbit = kazoo.shared_rabbit()
     local client = amqp.client(rabbit)
     client:exchange("passive-x", "topic", "durable")
@@ -340,7 +340,7 @@ describe("A message is acknowledged", function()
     wait.until_(function() return unacknowledged().messages == "0" end, 10, "the acknowledgement")
   end)
 
-  it("by nobody, when Kamailio is killed while the route runs: it is delivered again", function()
+  it("not at all, when Kamailio is killed while the route runs: it is delivered again", function()
     start "'no_ack':0, 'wait_for_consumer_ack':1"
     publish_and_await_route()
     server.process:kill()

@@ -152,18 +152,18 @@ describe("amqps", function()
     end)
   end)
 
-  it("refuses a broker that speaks no TLS", function()
+  it("refuses a broker that does not speak TLS", function()
     refusal_of({ amqp_connection = url(nil, rabbit.port) }, "TLS: handshake failed: the broker does not answer with TLS")
   end)
 
-  it("gives up a handshake that does not end", function()
+  it("abandons a handshake that does not end", function()
     local socket = require("socket").bind("127.0.0.1", 0)
     local _, at = socket:getsockname()
     refusal_of({ amqp_connection = url(nil, at), amqp_connect_timeout_sec = 1 }, "does not complete the handshake in time")
     socket:close()
   end)
 
-  it("verifies no host name with amqps_verify_hostname 0, and nothing with amqps_verify_peer 0, with a warning", function()
+  it("skips the host name with amqps_verify_hostname 0 and all checks with amqps_verify_peer 0, and warns", function()
     local server = start { params = { amqp_connection = url "localhost", amqps_verify_hostname = 0 } }
     server:await_connected()
     assert.equal(1, server:count_log("WARN.*amqps_verify_hostname is 0: "))

@@ -63,7 +63,7 @@ describe("With brokers in two zones", function()
     server:stop()
   end)
 
-  it("federated subscriptions consume in both, and say where a message came from; answers go back there", function()
+  it("federated subscriptions consume in both, and tell where a message came from; replies go back there", function()
     local server = start {
       mod_init = subscribe("z-both", ", 'federate':1") .. subscribe "z-one", events = { ["consumer-event"] = answer },
     }
@@ -98,7 +98,7 @@ describe("With brokers in two zones", function()
     server:stop()
   end)
 
-  it("a query is asked in the primary one, and nowhere else", function()
+  it("a query is sent in the primary zone only", function()
     local server = start {
       routes = {
         ask = [[kazoo_query("zx", "in.x", "{'id' : 'q'}");]],

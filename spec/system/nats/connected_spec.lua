@@ -53,7 +53,7 @@ describe("event_route[nats:connected] and [nats:disconnected] of a server that o
     broker:stop()
   end)
 
-  it("tell of a server that is about to close, by event_callback too", function()
+  it("report a server that is about to close, also with event_callback", function()
     local broker = nats_server.start { conf = 'lame_duck_duration: "30s"\nlame_duck_grace_period: "3s"' }
     local server = nats.start {
       server = broker, params = { num_publish_workers = 1, event_callback = "on_nats" }, lua = [[
@@ -69,7 +69,7 @@ describe("event_route[nats:connected] and [nats:disconnected] of a server that o
     broker:stop()
   end)
 
-  it("keep nothing that was published from being sent when Kamailio stops", function()
+  it("do not keep published messages from being sent when Kamailio stops", function()
     local broker = nats_server.start()
     local server = nats.start {
       server = broker, params = { num_publish_workers = 1 }, events = up_and_down, settings = "max_while_loops = 3000",
@@ -91,7 +91,7 @@ describe("event_route[nats:connected] and [nats:disconnected] of a server that o
   end)
 end)
 
-describe("A message whose subject is spelled like an event of the module's own", function()
+describe("A message whose subject is spelled like one of the module's own events", function()
   it("does not run the route of that event", function()
     local broker = nats_server.start()
     local function told(name) return ('xlog("L_NOTICE", "%s: $natsSubject\\n");'):format(name) end

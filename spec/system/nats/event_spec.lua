@@ -81,7 +81,7 @@ describe("event_route[nats:...]", function()
     assert.equal("hello", event.payload)
   end
 
-  it("leaves no variable and no change of the request to the next event", function()
+  it("leaves no variable and no change of the message to the next event", function()
     await_subscribed("leave")
     for _ = 1, 3 do
       client:pub("leave", "x")
@@ -188,7 +188,7 @@ describe("event_route[nats:...]", function()
     assert.equal("with headers", seen().payload)
   end)
 
-  it("leaves no trace of trouble", function()
+  it("leaves no error in the log", function()
     assert.is_nil(server:crash())
     assert.equal(0, server:count_log("CRITICAL"))
     assert.equal(0, server:count_log("ERROR: nats"))
@@ -207,7 +207,7 @@ describe("A subscription without an event route", function()
     broker:stop()
   end)
 
-  it("is a warning at the start, and a message on it is one", function()
+  it("is reported by a warning at the start and for a message", function()
     local server = nats.start {
       server = broker, events = { known = "drop;" },
       params = { subject_queue_group = { "a.b:group", "c.*:group", "known:group" } },
@@ -229,7 +229,7 @@ describe("A subscription without an event route", function()
     server:stop()
   end)
 
-  it("is none where a policy has named no route", function()
+  it("is not reported where a policy has named no route", function()
     local server = nats.start {
       server = broker, files = { ["p.lua"] = [[
         return { route_names = function(event)

@@ -119,7 +119,7 @@ describe("the addresses of nats", function()
     end)
   end
 
-  it("are tried one after the other, at the start and when a server goes", function()
+  it("are tried one after the other, at the start and when a server is lost", function()
     local first, second = nats_server.start(), nats_server.start()
     local dead = "nats://127.0.0.1:" .. ports.free()
     local server = nats.start {
@@ -199,7 +199,7 @@ describe("while nats-server is down", function()
     broker:stop()
   end)
 
-  it("what is published between kill -9 and restart arrives, and the order holds across", function()
+  it("messages published between kill -9 and restart arrive in order", function()
     local broker = nats_server.start { jetstream = true }
     make_stream(broker)
     local server = nats.start { server = broker, routes = routes, settings = settings, params = { num_publish_workers = 1 } }
@@ -240,7 +240,7 @@ describe("while nats-server is down", function()
     broker:stop()
   end)
 
-  it("subscriptions come back", function()
+  it("subscriptions are made again", function()
     local broker = nats_server.start()
     local server = nats.start {
       server = broker, params = { subject_queue_group = "in:group" },
@@ -261,7 +261,7 @@ describe("while nats-server is down", function()
     broker:stop()
   end)
 
-  it("the outbox fills up to its bound, then nats_publish gives -1 at once, with few log lines", function()
+  it("the outbox fills up to its limit, then nats_publish returns -1 at once, with few log lines", function()
     local server = nats.start {
       routes = routes, settings = settings,
       params = { nats_url = "nats://127.0.0.1:" .. ports.free(), nats_outbox_size = 65536 },
@@ -334,7 +334,7 @@ describe("while nats-server is frozen", function()
     assert.is_true(slowest < 0.5, ("one call took %g s"):format(slowest))
   end)
 
-  it("what is accepted is kept up to the bound, and all of it arrives after", function()
+  it("accepted messages are kept up to the limit, and all of them arrive later", function()
     broker:freeze()
     local accepted, refused = 0, 0
     wait.until_(function()
@@ -356,7 +356,7 @@ end)
 
 -- -- what is on its way when a connection ends --
 
-describe("A message that the server was not seen to read", function()
+describe("A message whose reading the server has not confirmed", function()
   local listener, server
 
   local function start(params)
@@ -371,7 +371,7 @@ describe("A message that the server was not seen to read", function()
     server:stop()
   end)
 
-  it("stays in the outbox, and is sent again on the next connection, ahead of what follows", function()
+  it("stays in the outbox, and is sent again on the next connection before later messages", function()
     local peer = start {}
     assert.equal(1, server:call("one", { body = "first" }))
     nats_peer.read_until(peer, "^PUB order 5$")
@@ -393,7 +393,7 @@ describe("A message that the server was not seen to read", function()
     peer:close()
   end)
 
-  it("is given up with nats_publish_confirm=0", function()
+  it("is discarded with nats_publish_confirm=0", function()
     local peer = start { nats_publish_confirm = 0 }
     assert.equal(1, server:call("one", { body = "first" }))
     assert.equal("PUB order 5", peer:receive("*l"))
@@ -421,7 +421,7 @@ describe("A message that the server was not seen to read", function()
 end)
 
 describe("A message that costs the connection", function()
-  it("is found and dropped, and those around it arrive", function()
+  it("is found and dropped, and the messages around it arrive", function()
     local broker = nats_server.start { conf = "max_control_line: 512" }
     local server = nats.start { server = broker, routes = routes, settings = settings, params = { num_publish_workers = 1 } }
     server:await_connections(1)

@@ -114,7 +114,7 @@ describe("nats_js_consumer", function()
     await_acked("JOBS", "all")
   end)
 
-  it("names the route after the filter, and passes over what the filter does not take", function()
+  it("names the route after the filter, and skips messages that do not match it", function()
     api.client:pub("work.a.b", "not for us")
     api.client:pub("work.c", "for us")
     local e = assert(seen())
@@ -141,7 +141,7 @@ describe("nats_js_consumer", function()
     other:stop()
   end)
 
-  it("leaves a consumer that is there as it is, where it is not told otherwise", function()
+  it("leaves an existing consumer as it is unless it is told otherwise", function()
     api:stream("KEPT", { subjects = { "kept" } })
     api:must("CONSUMER.DURABLE.CREATE.KEPT.d", {
       stream_name = "KEPT",
@@ -178,7 +178,7 @@ describe("nats_js_consumer", function()
     await_acked("FAIL", "f")
   end)
 
-  it("delivers again at once what nats_nak gave back with a delay that is none", function()
+  it("delivers again at once what nats_nak gave back with an invalid delay", function()
     for _, what in ipairs { "0", "abc", "-1", "null", "empty", "much" } do
       api.client:pub("fail", "nak " .. what)
       assert.equal("1", assert(seen()).delivered)
@@ -197,7 +197,7 @@ describe("nats_js_consumer", function()
     stats.await(server, "nats.stats", { terminated = 1 })
   end)
 
-  it("takes the first word of a route and refuses the second", function()
+  it("takes the first verdict of a route and refuses the second", function()
     api.client:pub("fail", "twice")
     assert.equal("twice", assert(seen()).payload)
     server:wait_log("nats_nak: the message is settled already", 5)
@@ -205,7 +205,7 @@ describe("nats_js_consumer", function()
   end)
 
   -- Kamailio may have asked for one message alone, and what it acknowledges late stays acknowledged: so we ask too.
-  it("keeps a message that is worked on; one that is silent for too long is delivered again", function()
+  it("keeps a message that reports progress; one that is silent for too long is delivered again", function()
     api.client:pub("slow", "long")
     assert.equal("1", assert(seen()).delivered)
     assert.is_nil(api:pull("SLOW", "s", 2)(3))
@@ -285,7 +285,7 @@ describe("nats_js_consumer", function()
     assert.same({ a = true, b = true, c = true }, deliver_late("ONCE", 1))
   end)
 
-  it("passes over a late delivery that is to come again", function()
+  it("skips a late delivery that will come again", function()
     assert.same({ a = false, b = false, c = false }, deliver_late("OFTEN", 20))
   end)
 
@@ -298,7 +298,7 @@ describe("nats_js_consumer", function()
     assert.truthy(shown.acked >= 5000)
   end)
 
-  it("goes on where it stopped when Kamailio or the server was away", function()
+  it("continues where it stopped when Kamailio or the server was down", function()
     server:stop()
     api.client:pub("jobs.x", "while kamailio was away")
     api.client:flush()
@@ -317,7 +317,7 @@ describe("nats_js_consumer", function()
     end, 20, "a delivery after the restart")
   end)
 
-  it("says why a consumer cannot be had, and takes it once it can", function()
+  it("logs why a consumer is not available, and uses it once it is", function()
     api:delete("SLOW")
     server:wait_log('consumer "s" of stream "SLOW": .*', 10)
     stats.await(server, "nats.subscriptions", { state = "retrying" }, { stream = "SLOW" })
@@ -330,7 +330,7 @@ describe("nats_js_consumer", function()
   end)
 end)
 
-describe("nats_js_consumer without anybody who handles its messages", function()
+describe("nats_js_consumer without a handler for its messages", function()
   local broker, api
 
   setup(function()
@@ -359,7 +359,7 @@ describe("nats_js_consumer without anybody who handles its messages", function()
     return server
   end
 
-  it("gives them back when there is no event route, and says which it has looked for", function()
+  it("gives them back when there is no event route, and logs which it has looked for", function()
     local server = leaves_messages("CDR", { params = {}, events = { ["cdr-al"] = "drop;" } },
       'WARNING: .*nats: no event route for a message on "cdr.a": there is none of nats:cdr.%*, nats:cdr%-a, nats:cdr%-any; '
         .. "its stream will deliver it again %(1 so far")

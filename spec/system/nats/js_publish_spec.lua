@@ -65,7 +65,7 @@ describe("nats_js_publish", function()
     stats.await(server, "nats.stats", { stored = 2 })
   end)
 
-  it("keeps the script's own id and headers, and the stream drops what it has seen", function()
+  it("keeps the script's own id and headers, and the stream drops a duplicate", function()
     local before = api:state("ORDERS").messages
     for _ = 1, 3 do assert.equal(1, (store("store_id", nil, "again"))) end
     assert.equal(1, (store("store_wait", nil, "behind them")))
@@ -73,20 +73,20 @@ describe("nats_js_publish", function()
     assert.truthy(api:message("ORDERS", api:state("ORDERS").last_seq - 1).headers:find("Kind: a b", 1, true))
   end)
 
-  it("waits until it is stored, and says so", function()
+  it("waits until it is stored, and returns that", function()
     local before = api:state("ORDERS").messages
     assert.equal(1, (store("store_wait", nil, "waited for")))
     assert.equal(before + 1, api:state("ORDERS").messages)
   end)
 
-  it("drops what its stream refuses for good, tells the one who waits, and goes on", function()
+  it("drops a message that its stream refuses for good, tells the waiting process, and continues", function()
     assert.equal(-1, (store("store_wrong", nil, "x")))
     server:wait_log("wrong last sequence", 5)
     assert.equal(1, (store("store_wait", nil, "next")))
     stats.await(server, "nats.stats", { store_refused = 1 })
   end)
 
-  it("drops a message that no stream takes, names its subject, and goes on", function()
+  it("drops a message that no stream takes, logs its subject, and continues", function()
     wait.until_(function() -- there is a line a second of its kind at most
       assert.equal(-1, (store("store_wait", "nowhere.to.be", "x")))
       return server:count_log('nats: message to "nowhere.to.be" .*dropped: no stream takes this subject') > 0
@@ -94,7 +94,7 @@ describe("nats_js_publish", function()
     assert.equal(1, (store("store_wait", nil, "next")))
   end)
 
-  it("drops a subject that is too long together with its inbox, and goes on", function()
+  it("drops a message whose subject is too long together with its inbox, and continues", function()
     assert.equal(-1, (store("store_wait", "orders." .. ("x"):rep(4040), "x")))
     assert.equal(1, (store("store_wait", nil, "next")))
     assert.equal(0, server:count_log("connection to .* lost"))
@@ -142,7 +142,7 @@ describe("nats_js_publish", function()
     assert.equal(before + 2001, api:state("ORDERS").messages)
   end)
 
-  it("waits for the stream's own answer when somebody else answers first", function()
+  it("waits for the stream's reply when another client replies first", function()
     local other = nats_client.connect { port = broker.port }
     other:sub("orders.answered")
     for _ = 1, 5 do
@@ -161,7 +161,7 @@ describe("nats_js_publish", function()
   end)
 end)
 
-describe("nats_js_publish of what offends the server", function()
+describe("nats_js_publish of messages that the server does not accept", function()
   local broker, api, server
 
   local function start(conf)
@@ -188,7 +188,7 @@ describe("nats_js_publish of what offends the server", function()
   local users = [[authorization { users: [ { user: admin, password: a },
     { user: kam, password: k, permissions: { publish: { deny: ["orders.secret"] } } } ] }]]
 
-  it("drops what the account may not publish, and stores the rest", function()
+  it("drops a message that the account may not publish, and stores the rest", function()
     start(users)
     assert.equal(1, store("orders.open"))
     assert.equal(-1, store("orders.secret"))
@@ -201,7 +201,7 @@ describe("nats_js_publish of what offends the server", function()
     assert.equal(304, api:state("ORDERS").messages)
   end)
 
-  it("drops what makes the server close the connection, and stores the rest, without a storm", function()
+  it("drops a message that makes the server disconnect, and stores the rest without a reconnect loop", function()
     start(users .. "\nmax_control_line: 512")
     assert.equal(-1, store("orders." .. ("x"):rep(600)))
     assert.equal(1, store("orders.open"))

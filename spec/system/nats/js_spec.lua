@@ -7,7 +7,7 @@ local nats_server = require "support.nats_server"
 local stats = require "support.stats"
 
 describe("$natsAnswerStatus", function()
-  it("is what JetStream itself says, and null for what an application answers", function()
+  it("is JetStream's own status, and null for an application's reply", function()
     local broker = nats_server.start { jetstream = true }
     local api = jetstream.connect { port = broker.port }
     api:stream("CDR", { subjects = { "cdr" }, allow_direct = true })
@@ -29,7 +29,7 @@ end)
 
 -- What the stream's acknowledgements, and the messages of a durable consumer, come to.
 describe("nats_inbox_prefix", function()
-  it("is where streams answer, for a user who may subscribe to nothing else", function()
+  it("is where streams reply, for a user who may subscribe to nothing else", function()
     local broker = nats_server.start { jetstream = true, conf = [[
       authorization { users: [
         { user: spec, password: spec }

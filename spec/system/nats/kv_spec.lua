@@ -135,12 +135,12 @@ describe("The bucket functions of nats", function()
         assert.truthy(stored.payload:find('"data":"YQBi', 1, true))
       end)
 
-      it("tell that there is no such key", function()
+      it("report a missing key", function()
         assert.same({ -4, "||no such key" }, on("get", "never.was"))
         assert.same({ -4, "null" }, on("target", "never.was"))
       end)
 
-      it("create a key that is not there, or no longer", function()
+      it("create a key that does not exist or no longer exists", function()
         local created = on("create", "new", { value = "v" })
         assert.equal(1, created[1])
         assert.same({ -5, "||conflict" }, on("create", "new", { value = "other" }))
@@ -184,7 +184,7 @@ describe("The bucket functions of nats", function()
     assert.same({ 1, "5" }, call(server, "target", { bucket = "numbers", key = "18" }))
   end)
 
-  it("take what the answer before holds for names", function()
+  it("take names from the previous reply", function()
     make_bucket(client, "chained")
     assert(client:request("$KV.chained.a.long.key.in.the.answer", "found"))
     client:sub("names")
@@ -196,13 +196,13 @@ describe("The bucket functions of nats", function()
     assert.truthy(out:find("^found|%d+|$"), out)
   end)
 
-  it("tell that there is no such bucket", function()
+  it("report a missing bucket", function()
     assert.same({ -3, "||no such bucket" }, call(server, "get", { bucket = "none", key = "k" }))
     assert.same({ -3, "||no such bucket" }, call(server, "put", { bucket = "none", key = "k", value = "v" }))
     server:wait_log('nats_kv_get: there is no bucket "none"')
   end)
 
-  it("refuse names and revisions that cannot be", function()
+  it("refuse invalid names and revisions", function()
     for _, key in ipairs { "a..b", ".a", "a.", "a*", "a>b" } do
       assert.same({ -1, "||refused" }, call(server, "get", { bucket = "direct", key = key }))
     end
@@ -213,7 +213,7 @@ describe("The bucket functions of nats", function()
     server:wait_log('nats_kv_update: the revision "old" is no number')
   end)
 
-  it("give the server's words when it refuses", function()
+  it("give the server's reason when it refuses", function()
     make_bucket(client, "small", { max_msgs = 1 })
     assert.equal(1, call(server, "put", { bucket = "small", key = "a", value = "v" })[1])
     assert.same({ -1, "||maximum messages exceeded" }, call(server, "put", { bucket = "small", key = "b", value = "v" }))
@@ -242,7 +242,7 @@ describe("Two Kamailios", function()
     broker:stop()
   end)
 
-  it("see each other's values, and a race has one winner", function()
+  it("see each other's values, and one of two writers wins a race", function()
     local broker = nats_server.start { jetstream = true }
     local client = nats_client.connect { port = broker.port }
     make_bucket(client, "b")
@@ -266,7 +266,7 @@ describe("nats_kv_bucket", function()
     return { params = { num_publish_workers = 1, nats_kv_bucket = value } }
   end
 
-  it("makes buckets that are not there, and leaves those that are", function()
+  it("creates missing buckets, and leaves existing ones", function()
     local broker = nats_server.start { jetstream = true }
     local client = nats_client.connect { port = broker.port }
     make_bucket(client, "old", { max_msgs_per_subject = 7 })
@@ -294,7 +294,7 @@ describe("nats_kv_bucket", function()
     broker:stop()
   end)
 
-  it("says why it cannot, and the server starts all the same", function()
+  it("logs why it cannot, and Kamailio starts all the same", function()
     local broker = nats_server.start() -- without JetStream
     local server = start(broker, with_bucket "made")
     server:wait_log('nats: cannot make the bucket "made", next try in 5 s: no responders')
@@ -303,7 +303,7 @@ describe("nats_kv_bucket", function()
     broker:stop()
   end)
 
-  it("that cannot be stops the start", function()
+  it("that is invalid stops the start", function()
     for _, value in ipairs { "a b", "b;history=0", "b;size=5" } do
       local _, log = nats.try_start(with_bucket(value))
       assert.truthy(log:find(('nats_kv_bucket: "%s" must be of the form name'):format(value), 1, true), value)

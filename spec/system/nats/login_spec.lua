@@ -78,7 +78,7 @@ describe("Credentials of nats:", function()
       server:stop()
     end)
 
-    it("gives way to what an address says", function()
+    it("gives way to the credentials of an address", function()
       local server = start(broker, {
         nats_token = "wr0ng", nats_url = ([[nats://t0ken\"s@127.0.0.1:%d]]):format(broker.port),
       })
@@ -179,7 +179,7 @@ describe("Credentials of nats:", function()
       broker:stop()
     end)
 
-    it("with the seed of somebody else are refused", function()
+    it("with another user's seed are refused", function()
       local server = start(jwt_server, { nats_creds = keys:creds("mixed.creds", keys.user_jwt, keys.stranger_seed) })
       server:wait_log("ERROR.*cannot connect to 127.0.0.1:%d+: Authorization Violation", 10, 2)
       assert_secret(server, keys.user_jwt, keys.stranger_seed)

@@ -42,7 +42,7 @@ describe("A server without headers", function()
     return server:call("ask_for", { body = "q", headers = { "X-Subject: " .. subject, "X-Ms: " .. ms } })
   end
 
-  it("carries what has none, and those that have are dropped with a line", function()
+  it("carries messages without headers, and drops those with headers with a log line", function()
     assert.equal(1, server:call("with_headers", { body = "never" }))
     assert.equal(1, server:publish("heard", "plain"))
     assert.equal("plain", assert(client:next(5)).payload)
@@ -50,7 +50,7 @@ describe("A server without headers", function()
     assert.equal(1, stats.one(server, "nats.stats").publish_invalid)
   end)
 
-  it("answers questions; without responders they end at their deadline", function()
+  it("replies to requests; without responders they end at their deadline", function()
     local rc, out = ask_for("echo", 5000)
     assert.equal(1, rc)
     assert.equal("echo of q|||", out)
@@ -74,7 +74,7 @@ describe("A server without headers", function()
     api:close()
   end)
 
-  it("lets values of buckets be written and not read", function()
+  it("lets bucket values be written but not read", function()
     server:wait_log('the bucket "b" is there')
     local api = jetstream.connect { port = broker.port, headers = false }
     assert.truthy(api:ask("$KV.b.k", "1"))

@@ -131,7 +131,7 @@ describe("A server in lame duck mode", function()
     second:stop()
   end)
 
-  it("is left so that a stream has all, once and in order", function()
+  it("is left so that a stream has every message once and in order", function()
     local conf = "server_name: %s\ncluster { name: t, listen: 127.0.0.1:%d, routes: [nats://127.0.0.1:%d] }\n"
       .. lame_duck "20s"
     local a, b = ports.free(), ports.free()
@@ -208,7 +208,7 @@ end)
 
 describe("A server that closes a connection", function()
   -- Linux tells a writer of the end before it shows a reader what came before.
-  it("has its last word in the log, also when it is a write that finds the end", function()
+  it("has its last error in the log, also when a write notices the end", function()
     local listener = nats_peer.listen()
     local server = start { nats_url = listener.url, subject_queue_group = {} }
     local peer = listener:serve()
@@ -227,7 +227,7 @@ describe("A server that closes a connection", function()
 end)
 
 describe("A slow consumer", function()
-  it("that the server only speaks of stays connected", function()
+  it("that the server only reports stays connected", function()
     local listener = nats_peer.listen()
     local server = start { nats_url = listener.url }
     local peers = {}
@@ -253,7 +253,7 @@ describe("A slow consumer", function()
     server:stop()
   end)
 
-  it("that the server cuts off is known as such, and connects again", function()
+  it("that the server disconnects is recognised, and connects again", function()
     -- Its second limit, max_pending, may also be exceeded when all it wrote were whole messages, as on a busy machine.
     local broker = nats_server.start { conf = 'max_payload: 65536\nwrite_deadline: "1s"' }
     local slow = {}

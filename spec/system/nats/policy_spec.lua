@@ -132,7 +132,7 @@ describe("lua_policy and the events of nats itself", function()
     end)
   end
 
-  it("is asked of nothing beside event_callback, and a warning says so", function()
+  it("is never called beside event_callback, and a warning says so", function()
     local server = nats.start {
       files = policy, lua = "function ksr_request_route() end\nfunction on_nats() end",
       params = {

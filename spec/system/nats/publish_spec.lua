@@ -114,7 +114,7 @@ describe("nats_publish", function()
     server:wait_log('message to "long" dropped: it has 1048577 bytes, and the server takes 1048576')
   end)
 
-  it("refuses what is no subject, with a line that shows it", function()
+  it("refuses an invalid subject, with a log line that shows it", function()
     for _, subject in ipairs { "a b", "a..b", ".a", "a.", "a.*", "*", ">", "a.>" } do
       local before = server:count_log("is no subject")
       assert.equal(-1, server:publish(subject, "x"), subject)

@@ -72,7 +72,7 @@ describe("nats_request_async", function()
     return ("%d %s"):format(reply.status, reply.reason)
   end
 
-  it("goes on in the success route with the answer", function()
+  it("continues in the success route with the reply", function()
     start()
     client:sub("later")
     local phone = invite("later", { ms = 5000 })
@@ -82,7 +82,7 @@ describe("nats_request_async", function()
     assert.equal("480 answer header", final(phone))
   end)
 
-  it("tells its failures apart", function()
+  it("distinguishes its failures", function()
     start { nats_request_timeout = 300 }
     client:sub("silent")
     assert.equal("504 no responders", final(invite("nobody", { ms = 10000 })))
@@ -98,7 +98,7 @@ describe("nats_request_async", function()
     assert.equal("500 Not asked: not connected", final(invite("nobody")))
   end)
 
-  it("does not suspend for a route that does not exist, and says so", function()
+  it("does not suspend for a route that does not exist, and logs an error", function()
     start()
     assert.equal("500 Not asked: refused", final(invite("nobody", { answer = "MISSING" })))
     assert.equal("500 Not asked: refused", final(invite("nobody", { failure = "MISSING" })))
@@ -106,7 +106,7 @@ describe("nats_request_async", function()
     server:wait_log("nats_request_async: there is no failure_route%[MISSING%]")
   end)
 
-  it("asks once for a request that is sent again, and leaves the transaction to it", function()
+  it("sends one request for a SIP request that is retransmitted, and leaves the transaction to it", function()
     start({}, { children = 1, request_route = async_routes:gsub("  t_newtran%(%);\n", "") })
     client:sub("again.*")
     local phone = sip.client(server.port)
@@ -126,7 +126,7 @@ describe("nats_request_async", function()
     assert.equal(0, server:count_log("is gone"))
   end)
 
-  it("goes on with several transactions at once, though their routes take long", function()
+  it("continues several transactions at once, even if their routes take long", function()
     start({}, { request_route = async_routes:gsub("onreply_route%[ANSWER%] {", '%0 usleep("2000000");') })
     client:sub("slow")
     local phones, questions = {}, {}
@@ -156,7 +156,7 @@ describe("nats_request_async", function()
     for pid, n in pairs(resumers) do assert.equal(2, n, pid) end
   end)
 
-  it("asks no more at once than nats_async_requests", function()
+  it("has at most nats_async_requests requests in flight", function()
     start { nats_async_requests = 2 }
     client:sub("silent")
     local first, second = invite("silent", { ms = 1000 }), invite("silent", { ms = 1000 })
@@ -167,7 +167,7 @@ describe("nats_request_async", function()
     assert.equal("504 timeout", final(second))
   end)
 
-  it("makes no transaction when it refuses, and leaves a request that is repeated meanwhile to its own", function()
+  it("creates no transaction when it is refused, and leaves a retransmitted SIP request alone", function()
     local stateless = async_routes:gsub("  t_newtran%(%);\n", ""):gsub('t_reply%("500"', 'sl_send_reply("500"')
     start({ nats_async_requests = 1, nats_outbox_size = 65536 }, { children = 1, request_route = stateless })
     client:sub("silent")
@@ -189,7 +189,7 @@ describe("nats_request_async", function()
     assert.equal(2, stats.one(server, "nats.stats").requests_refused)
   end)
 
-  it("keeps 200 questions under way, each with its own answer", function()
+  it("keeps 200 requests in flight, each with its own reply", function()
     start()
     client:sub("many.*")
     local phones, questions = {}, {}

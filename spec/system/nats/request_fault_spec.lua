@@ -9,7 +9,7 @@ local socket = require "socket"
 local stats = require "support.stats"
 
 describe("nats_request and a server that", function()
-  it("is lost in between fails at once, and works again with the server", function()
+  it("is lost meanwhile fails at once, and works again with the server", function()
     local broker = nats_server.start()
     local client = nats_client.connect { port = broker.port }
     client:sub("ask")
@@ -43,7 +43,7 @@ describe("nats_request and a server that", function()
     broker:stop()
   end)
 
-  it("was never there fails at once", function()
+  it("was never up fails at once", function()
     local server = nats.start { routes = questions.routes, params = { nats_url = "nats://127.0.0.1:" .. ports.free() } }
     local rc, out, seconds = server:start_call("ask_for", { headers = { "X-Subject: ask", "X-Ms: 10000" } })()
     assert.equal(-1, rc)
@@ -52,7 +52,7 @@ describe("nats_request and a server that", function()
     server:stop()
   end)
 
-  it("brings an answer that has no room fails at once, and says so", function()
+  it("sends a reply that does not fit fails at once, and logs that", function()
     local broker = nats_server.start { conf = "max_payload: 4194304" }
     local client = nats_client.connect { port = broker.port }
     client:sub("ask")
@@ -72,7 +72,7 @@ describe("nats_request and a server that", function()
     broker:stop()
   end)
 
-  it("is frozen fails at the deadline, and an answer comes when it goes on", function()
+  it("is frozen fails at the deadline, and gets replies when it continues", function()
     local broker = nats_server.start()
     local server = nats.start { server = broker, routes = questions.routes, params = { num_publish_workers = 1 } }
     stats.await(server, "nats.stats", { connections_open = 2 })
@@ -86,7 +86,7 @@ describe("nats_request and a server that", function()
     broker:stop()
   end)
 
-  it("could be asked too late is not asked, which publish_expired counts", function()
+  it("is reachable only after the deadline gets no request, which publish_expired counts", function()
     local broker = nats_server.start()
     local client = nats_client.connect { port = broker.port }
     client:sub("ask")
@@ -133,7 +133,7 @@ describe("nats_request and an account that", function()
     return server:start_call("ask_for", { body = "q", headers = { "X-Subject: " .. subject, "X-Ms: 10000" } })
   end
 
-  it("may not publish to its subject fails at once, and no other question with it", function()
+  it("may not publish to its subject fails at once, without failing other requests", function()
     start 'publish: { deny: ["secret.>", "$KV.>"] }, subscribe: ">"'
     local client = nats_client.connect { port = broker.port, user = "carl", pass = "s3cret" }
     client:sub("open.plans")
@@ -159,7 +159,7 @@ describe("nats_request and an account that", function()
     client:close()
   end)
 
-  it("may not subscribe to where answers come has a line that says so", function()
+  it("may not subscribe to the reply subject is reported in the log", function()
     start 'publish: ">", subscribe: "mine.>"'
     server:wait_log('ERROR: nats: no answers from 127.0.0.1:%d+: the account may not subscribe to "_INBOX%.[%w_-]+%.%*",'
       .. ' and should to "_INBOX%.>"')
@@ -168,14 +168,14 @@ describe("nats_request and an account that", function()
 end)
 
 describe("nats_inbox_prefix", function()
-  it("that is no subject stops the start", function()
+  it("that is not a subject stops the start", function()
     local _, log = nats.try_start {
       params = { nats_inbox_prefix = "not to.be" }, routes = { x = [[ nats_publish("a", "b"); ]] },
     }
     assert.truthy(log:find('nats_inbox_prefix: "not to.be" must be words joined by dots', 1, true))
   end)
 
-  it("is where answers come", function()
+  it("is where replies arrive", function()
     local broker = nats_server.start {
       conf = 'authorization { users = [ { user: carl, password: "s3cret", permissions: {'
         .. ' publish: ">", subscribe: ["mine.>", "ask"] } } ] }',

@@ -5,7 +5,7 @@ local nats_server = require "support.nats_server"
 local sip = require "support.sip"
 local stats = require "support.stats"
 
-describe("Questions over NATS from KEMI", function()
+describe("Requests over NATS from KEMI", function()
   local broker, client, server
 
   local script = [[
@@ -65,7 +65,7 @@ describe("Questions over NATS from KEMI", function()
     broker:stop()
   end)
 
-  it("asks and gets the answer", function()
+  it("sends a request and gets the reply", function()
     local finish = server:start_call("request", { body = "a question" })
     local question = assert(client:next(5))
     assert.equal("a question", question.payload)
@@ -75,7 +75,7 @@ describe("Questions over NATS from KEMI", function()
     assert.equal("an answer", out)
   end)
 
-  it("asks with headers", function()
+  it("sends requests with headers", function()
     local finish = server:start_call("headers", { body = "q" })
     local question = assert(client:next(5))
     assert.same({ h = "v" }, question.headers)
@@ -85,7 +85,7 @@ describe("Questions over NATS from KEMI", function()
     assert.equal("back", out)
   end)
 
-  it("is told why there is no answer", function()
+  it("learns why there is no reply", function()
     assert.same({ -3, "no responders" }, { server:call("nobody", { body = "q" }) })
     assert.same({ -1, "refused" }, { server:call("timeout", { body = "q" }) })
     assert.equal(-1, (server:call("respond", { body = "q" })))
@@ -104,7 +104,7 @@ describe("Questions over NATS from KEMI", function()
     assert.same({ h = "v" }, answer.headers)
   end)
 
-  it("suspends a transaction and goes on in a function of its own", function()
+  it("suspends a transaction and continues in a function", function()
     local function invite(subject)
       local phone = sip.client(server.port)
       phone:start { method = "INVITE", uri = "sip:later@" .. subject }

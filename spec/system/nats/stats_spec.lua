@@ -52,14 +52,14 @@ describe("The statistics of nats", function()
     client:flush()
   end
 
-  it("count what is published and sent", function()
+  it("count published and sent messages", function()
     moves(server, { published = 2, sent = 2 }, function()
       for _ = 1, 2 do assert.equal(1, server:publish("nobody.listens", "hello")) end
     end)
     assert.is_true(stats.one(server, "nats.stats").outbox_bytes_high > 0)
   end)
 
-  it("count subjects that are refused", function()
+  it("count refused subjects", function()
     moves(server, { refused = 1, refused_invalid = 1 }, function()
       assert.equal(-1, server:publish("not.to.*", "hello"))
     end)
@@ -74,7 +74,7 @@ describe("The statistics of nats", function()
     server:wait_log("ERROR.*nats_publish: the parameter payload, .* is longer than pv_buffer_size allows %(8191 bytes%)")
   end)
 
-  it("count what the server would not take", function()
+  it("count messages that the server refuses", function()
     moves(server, { published = 1, publish_invalid = 1 }, server.call, server, "large")
   end)
 
@@ -150,7 +150,7 @@ describe("Without a server the statistics of nats", function()
 
   teardown(function() server:stop() end)
 
-  it("show what waits in the outbox, and what finds no room there", function()
+  it("show what waits in the outbox, and what it has no room for", function()
     local _, out = server:call("fill", { body = ("x"):rep(1000) })
     local accepted, refused = out:match("(%d+) (%d+)")
     local now = stats.one(server, "nats.stats")
@@ -164,11 +164,11 @@ describe("Without a server the statistics of nats", function()
     assert.equal(0, now.sent)
   end)
 
-  it("count what will never fit", function()
+  it("count messages that will never fit", function()
     moves(server, { refused = 1, refused_too_large = 1 }, server.call, server, "large")
   end)
 
-  it("say why no connection is open, without the password", function()
+  it("show why no connection is open, without the password", function()
     local connection = stats.await(server, "nats.connections", { state = "closed" })
     assert.is_true(connection.failed_attempts > 0)
     assert.not_equal("", connection.last_error)
@@ -180,7 +180,7 @@ end)
 
 -- Before the fork, where event routes of other modules may ask.
 describe("While the server starts", function()
-  it("nats.requests says that it is not ready, and no more", function()
+  it("nats.requests reports only that it is not ready", function()
     local port = ports.free()
     local server = nats.start {
       params = { nats_url = "nats://127.0.0.1:" .. port },
@@ -198,7 +198,7 @@ event_route[htable:mod-init] {
 end)
 
 describe("A subscription that the server does not allow", function()
-  it("is seen with the reason", function()
+  it("is shown with the reason", function()
     local broker = nats_server.start {
       conf = 'authorization { users = [ { user: carl, password: "s3cret", permissions: { subscribe: "ok" } } ] }',
     }

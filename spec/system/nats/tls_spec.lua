@@ -160,7 +160,7 @@ describe("Over TLS, with a client certificate,", function()
   end)
 end)
 
-it("tls_cert_file may hold the key, too", function()
+it("tls_cert_file may hold the key too", function()
   local broker = nats_server.start { conf = tls_conf { verify = true } }
   local both = authority.folder .. "/both.pem"
   files.write(both, files.read(cert) .. files.read(key))
@@ -199,7 +199,7 @@ describe("TLS is used", function()
     with_password:stop()
   end)
 
-  it("for the host that tls_expected_hostname says", function()
+  it("for the host in tls_expected_hostname", function()
     assert_connects { nats_url = address(broker, nil, "localhost"), tls_expected_hostname = "nats.example.com" }
   end)
 
@@ -315,7 +315,7 @@ local function overhear(info, params, reason)
   return data or part
 end
 
-describe("In the clear", function()
+describe("Without TLS", function()
   for name, params in pairs { ["tls://"] = { nats_url = "tls://127.0.0.1:%d" },
     ["tls=1"] = { nats_url = "nats://127.0.0.1:%d", tls = 1 } } do
     it("nothing is said to a server that offers no TLS, with " .. name, function()
@@ -323,13 +323,13 @@ describe("In the clear", function()
     end)
   end
 
-  it("nothing is believed that comes behind the server's offer", function()
+  it("nothing that follows the server's offer is trusted", function()
     local said = overhear('INFO {"tls_required":true}\r\nINFO {"connect_urls":["127.0.0.1:1"]}\r\n',
       { nats_url = "tls://127.0.0.1:%d" }, "TLS: the server goes on in the clear")
     assert.equal("", said)
   end)
 
-  it("a server that goes on without the TLS that it offers gets a greeting of TLS and no more", function()
+  it("a server that continues without the TLS that it offers gets a TLS greeting and nothing else", function()
     local said = overhear('INFO {"tls_required":true}\r\n', { nats_url = "tls://127.0.0.1:%d" },
       "TLS: the broker does not complete the handshake in time")
     assert.equal("\22\3", said:sub(1, 2))

@@ -71,7 +71,7 @@ describe("kemibus.json", function()
     assert.equal("0.33333333333333", json.text(1 / 3))
   end)
 
-  it("writes what is no number of JSON as nothing", function()
+  it("writes a value that is not a JSON number as nothing", function()
     assert.is_nil(json.text(cjson.decode("[1e999]")))
     for _, number in ipairs { 1e999, -1e999, 0 / 0 } do
       assert.is_nil(json.text(number))
@@ -85,7 +85,7 @@ describe("kemibus.json", function()
     assert.equal("[]", (core.get('{"a":[]}', "a")))
   end)
 
-  it("survives values that are no table", function()
+  it("accepts values that are not tables", function()
     for _, scalar in ipairs({ "x", 5, true, cjson.null }) do assert.is_nil(json.get(scalar, "a")) end
   end)
 

@@ -35,7 +35,7 @@ describe("kemibus.kemi", function()
     assert.equal("kazoo:consumer-event-presence-update", called.event.route)
   end)
 
-  it("falls back to the least special", function()
+  it("falls back to the most general handler", function()
     payload = "{}"
     assert.equal("any result", on("kazoo:consumer-event"))
   end)
@@ -61,7 +61,7 @@ describe("kemibus.kemi", function()
       assert.equal("by field result", with_fields("kazoo:consumer-event"))
     end)
 
-    it("takes no delivery for an event of the module's own", function()
+    it("does not take a delivery for one of the module's own events", function()
       payload = '{"Event-Category":"connection","Event-Name":"open","AMQP-Received":1700000000}'
       assert.equal("kind result", with_fields("kazoo:consumer-event"))
     end)
@@ -82,7 +82,7 @@ describe("kemibus.kemi", function()
     assert.same({ nil, "no handler for kazoo:mod-init" }, { none("kazoo:mod-init") })
   end)
 
-  it("lets errors of a handler through", function()
+  it("passes on errors of a handler", function()
     payload = "{}"
     local failing = kemi.kazoo({ ["kazoo:consumer-event"] = function() error("boom", 0) end }, function() return payload end)
     assert.has_error(function() failing("kazoo:consumer-event") end, "boom")

@@ -64,7 +64,7 @@ describe("kemibus.routes", function()
       return routes.route_names({ bus = "kazoo", key = key, subkey = subkey, key_name = "Event_Kind", subkey_name = "Name" })
     end
 
-    it("goes from the most special to the least", function()
+    it("orders names from the most specific to the most general", function()
       assert.same({
         base .. "-presence-mwi-update", base .. "-presence", base .. "-event-kind-name", base .. "-event-kind", base,
       }, names("Presence", "MWI_Update"))
@@ -109,7 +109,7 @@ describe("kemibus.routes", function()
       end
     end)
 
-    it("takes no message for an event of the module's own, however its subject is spelled", function()
+    it("does not take a message for one of the module's own events, whatever its subject", function()
       local function names(subject, subscribed)
         return routes.route_names({ bus = "nats", subject = subject, subscription = { subject = subscribed } })
       end

@@ -29,7 +29,7 @@ describe("kemibus.routing_key", function()
     end
   end)
 
-  it("refuses what is no string", function()
+  it("refuses a value that is not a string", function()
     assert.error_matches(function() routing_key.encode(nil) end, "a string is needed, not nil")
     assert.error_matches(function() routing_key.encode(5) end, "a string is needed, not number")
   end)

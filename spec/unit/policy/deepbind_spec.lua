@@ -10,15 +10,15 @@ describe("the policy host", function()
 
   local puc, routed = 'lua: nil [1,{"a":2}]', "module: route 7"
 
-  it("has a Lua of its own when app_lua's comes first", function()
+  it("has its own Lua when app_lua's is loaded first", function()
     assert.same({ puc, routed, puc, routed }, run("lua module lua module"))
   end)
 
-  it("has a Lua of its own when it comes first", function()
+  it("has its own Lua when it is loaded first", function()
     assert.same({ routed, puc, routed, puc }, run("module lua module lua"))
   end)
 
-  it("says so when it got the other one", function()
+  it("reports that it got the other Lua", function()
     local lines = run("lua module-")
     assert.equal(puc, lines[1])
     assert.matches("^module: this process resolves lua_%* to another Lua than LuaJIT: .*RTLD_DEEPBIND", lines[2])

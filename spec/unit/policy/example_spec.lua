@@ -13,7 +13,7 @@ describe("examples/policy/policy.lua", function()
     assert.same({ "nats:>", "nats:phones", "nats:all" }, names("phones", ">"))
   end)
 
-  it("takes no message for an event of the module's own", function()
+  it("does not take a message for one of the module's own events", function()
     for name in pairs(routes.NATS_EVENTS) do
       local dotted = name:gsub("-", ".")
       assert.same({ "nats:>", "nats:all" }, names(dotted, ">"))

@@ -17,7 +17,7 @@ describe("kemibus.core", function()
       it(("reads %q"):format(text), function() assert.same(wanted, core.headers(text)) end)
     end
 
-    it("names the part that is none", function()
+    it("names the part that is not a header", function()
       assert.same({ nil, "no name and = in: 2048" }, { core.headers("2048") })
       assert.same({ nil, "no name and = in: b" }, { core.headers("a=1; b ;c=2") })
       assert.same({ nil, "no name and = in: =v" }, { core.headers("=v") })
@@ -25,7 +25,7 @@ describe("kemibus.core", function()
   end)
 
   describe("uuid", function()
-    it("is a random one of version 4", function()
+    it("is random, of version 4", function()
       local seen = {}
       for _ = 1, 100 do
         local id = core.uuid()

@@ -78,7 +78,7 @@ describe("kemibus.core JSON", function()
         assert.equal('{"\\"":"\\\\\\u0000\\u000a"}', edit("{}", { key = '"', value = "\\\0\n" }))
       end)
 
-      it("sets, whatever was there", function()
+      it("replaces any earlier value", function()
         assert.equal('{"b":2,"a":"x"}', edit('{"a":1,"b":2,"a":[3]}', { key = "a", value = "x", rule = "set" }))
         assert.equal('{"a":"x"}', edit("{}", { key = "a", value = "x", rule = "set" }))
       end)
@@ -89,7 +89,7 @@ describe("kemibus.core JSON", function()
         assert.equal('{"b":{"a":1}}', edit('{"b":{"a":1}}', { key = "a", rule = "remove" }))
       end)
 
-      it("makes several in their order", function()
+      it("applies several edits in order", function()
         assert.equal('{"k":0,"b":"2","c":"3"}',
           edit('{"a":1,"k":0}', { key = "a", rule = "remove" }, { key = "b", value = "2" },
             { key = "c", value = "3", rule = "set" }))
@@ -134,7 +134,7 @@ describe("kemibus.core JSON", function()
       end)
     end
 
-    it("tells null from nothing", function() assert.same({ nil, "null" }, { core.get(text, "n") }) end)
+    it("distinguishes null from a missing value", function() assert.same({ nil, "null" }, { core.get(text, "n") }) end)
 
     it("names the types", function()
       for value, name in pairs({
@@ -167,9 +167,9 @@ describe("kemibus.core JSON", function()
       assert.same({}, core.keys("{}"))
     end)
 
-    it("has an empty one for each item of an array", function() assert.same({ "", "" }, core.keys("[1,[2]]")) end)
+    it("gives an empty key for each item of an array", function() assert.same({ "", "" }, core.keys("[1,[2]]")) end)
 
-    it("refuses the rest", function()
+    it("refuses any other value", function()
       for _, text in ipairs({ "", "5", '"x"', "{", "[1", '{"a":1', "{a:1}" }) do
         assert.same({ nil, "neither an object nor an array" }, { core.keys(text) })
       end

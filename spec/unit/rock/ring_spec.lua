@@ -36,7 +36,7 @@ describe("kemibus.core ring", function()
     assert.is_true(ring:empty())
   end)
 
-  it("carries any bytes, none included", function()
+  it("carries any bytes, and none", function()
     for _, bytes in ipairs({ "", "\0", ("\255"):rep(1001), "x" }) do
       assert.is_true(ring:put(bytes))
       local got, handle = ring:next()
@@ -57,7 +57,7 @@ describe("kemibus.core ring", function()
     assert.is_true(ring:put(("x"):rep(40)))
   end)
 
-  it("refuses what never fits and takes the longest that always does", function()
+  it("refuses a record that never fits and takes the longest one that always does", function()
     assert.is_false(ring:put(("x"):rep(ring:record_max() + 1)))
     for i = 1, 50 do
       assert.is_true(ring:put(("x"):rep(i)))
@@ -69,7 +69,7 @@ describe("kemibus.core ring", function()
     end
   end)
 
-  it("shows again what is not settled", function()
+  it("shows unsettled records again", function()
     for i = 1, 4 do ring:put("r" .. i) end
     local handles = {}
     for i = 1, 3 do handles[i] = select(2, ring:next()) end
@@ -80,7 +80,7 @@ describe("kemibus.core ring", function()
     assert.same({ "r1", "r3", "r4" }, seen)
   end)
 
-  it("counts what is not settled", function()
+  it("counts unsettled records", function()
     ring:put("12345678")
     ring:put("x")
     assert.equal(16 + 16, ring:used())
@@ -135,7 +135,7 @@ describe("kemibus.core ring", function()
     end)
   end
 
-  it("refuses to be used when closed", function()
+  it("refuses calls once it is closed", function()
     ring:close()
     assert.error_matches(function() ring:put("x") end, "the ring is closed")
     ring:close()
