@@ -3,6 +3,7 @@ local files = require "support.files"
 local nats = require "support.nats"
 local nats_client = require "support.nats_client"
 local nats_server = require "support.nats_server"
+local process = require "support.process"
 local wait = require "support.wait"
 
 describe("event_route[nats:connected] and [nats:disconnected]", function()
@@ -42,9 +43,11 @@ describe("event_route[nats:connected] and [nats:disconnected] of a server that o
     for _, pid in ipairs(publishers) do assert.equal(1, server:count_log("up in " .. pid)) end
     broker:kill9()
     server:wait_log("down in", 10, 2)
+    for _, pid in ipairs(publishers) do process.freeze(pid) end -- else they may be back before the subscriber
     broker:start_again()
     local client = nats_client.connect { port = broker.port }
     client:sub("up")
+    for _, pid in ipairs(publishers) do process.signal(pid, "CONT") end
     server:wait_log("up in", 20, 4)
     assert(client:next(10), "what a route of a publisher publishes does not come")
     assert.equal(2, server:count_log("down in"))
