@@ -1,5 +1,6 @@
 /* policy/codec: a text that may be JSON, to Lua and back. */
 #include "policy/codec.h"
+#include "policy/codec_encode.h"
 
 #include <lauxlib.h>
 #include <lualib.h>

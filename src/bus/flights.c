@@ -31,6 +31,11 @@ static void tell_rejected(struct kb_publishing *l, const struct kb_record *recor
 	kb_own_event_message(&l->own, "refused", &m, reason);
 }
 
+static struct kb_flight *at(struct kb_publishing *l, uint64_t sequence)
+{
+	return &l->flights[sequence & (KB_WINDOW - 1)];
+}
+
 static void land(struct kb_flight *f)
 {
 	f->record = NULL;
@@ -54,7 +59,7 @@ void kb_flights_stepped(struct kb_publishing *l, unsigned n)
 
 static void settle(struct kb_publishing *l, uint64_t sequence, enum kb_outcome outcome, const char *reason)
 {
-	struct kb_flight *f = kb_flight(l, sequence);
+	struct kb_flight *f = at(l, sequence);
 	if (!f->record)
 		return;
 	count_settled(l->p, outcome == KB_REJECTED, f->n);
@@ -85,7 +90,7 @@ static void log_refused(struct kb_publishing *l, const struct kb_record *record,
 /* Perhaps only for now: the message stays in its ring, and those behind it do too. */
 static void refuse(struct kb_publishing *l, uint64_t sequence, const char *reason)
 {
-	struct kb_flight *f = kb_flight(l, sequence);
+	struct kb_flight *f = at(l, sequence);
 	if (!f->record)
 		return;
 	if (!kb_retry_refused(&f->lane->retry, kb_clock_ms(), l->p->retry_ms)) {
@@ -111,8 +116,8 @@ void kb_flights_on_returned(void *context, const struct kb_message *m, const cha
 	char to[DESTINATION_BYTES];
 	kb_log_limited(&l->returned, KB_LOG_WARNING, "%s: message to %s reached no queue: %s", l->p->api->name,
 		destination(l, m, to), reason);
-	for (uint64_t s = l->oldest; s < l->next; s += kb_flight(l, s)->n) {
-		struct kb_flight *f = kb_flight(l, s);
+	for (uint64_t s = l->oldest; s < l->next; s += at(l, s)->n) {
+		struct kb_flight *f = at(l, s);
 		if (!f->record || f->returned || !is_same(f->record, m))
 			continue;
 		f->returned = true;
@@ -124,8 +129,8 @@ void kb_flights_on_returned(void *context, const struct kb_message *m, const cha
 uint64_t kb_flights_rewind(struct kb_publishing *l)
 {
 	uint64_t open = 0;
-	for (; l->oldest < l->next; l->oldest += kb_flight(l, l->oldest)->n)
-		open += kb_flight(l, l->oldest)->record ? kb_flight(l, l->oldest)->n : 0;
+	for (; l->oldest < l->next; l->oldest += at(l, l->oldest)->n)
+		open += at(l, l->oldest)->record ? at(l, l->oldest)->n : 0;
 	for (size_t i = 0; i < l->n_lanes; i++) {
 		l->lanes[i].cursor = kb_ring_cursor(l->lanes[i].ring);
 		l->lanes[i].in_flight = 0;
@@ -142,8 +147,8 @@ static bool doubt_exchanges(struct kb_publishing *l)
 {
 	bool doubted = false;
 	struct kb_message m;
-	for (uint64_t s = l->oldest; l->exchanges && s < l->next; s += kb_flight(l, s)->n) {
-		const struct kb_record *record = kb_flight(l, s)->record;
+	for (uint64_t s = l->oldest; l->exchanges && s < l->next; s += at(l, s)->n) {
+		const struct kb_record *record = at(l, s)->record;
 		if (record && kb_message_decode(record->data, record->size, &m) && m.exchange.n)
 			doubted |= kb_exchanges_doubt(l->exchanges, m.exchange, kb_clock_ms());
 	}
@@ -181,21 +186,21 @@ void kb_flights_on_settled(void *context, uint64_t sequence, bool multiple, enum
 			l->p->api->name, sequence);
 		return;
 	}
-	for (uint64_t s = multiple ? l->oldest : sequence; s <= sequence; s += kb_flight(l, s)->n) {
-		if (s + kb_flight(l, s)->n - 1 > sequence)
+	for (uint64_t s = multiple ? l->oldest : sequence; s <= sequence; s += at(l, s)->n) {
+		if (s + at(l, s)->n - 1 > sequence)
 			break; /* a run waits for its last one */
 		if (outcome == KB_PENDING)
 			refuse(l, s, reason);
 		else
 			settle(l, s, outcome, reason);
 	}
-	while (l->oldest < l->next && !kb_flight(l, l->oldest)->record)
-		l->oldest += kb_flight(l, l->oldest)->n;
+	while (l->oldest < l->next && !at(l, l->oldest)->record)
+		l->oldest += at(l, l->oldest)->n;
 }
 
 void kb_flights_take_off(struct kb_publishing *l, struct kb_lane *lane, struct kb_record *record, uint64_t sequence)
 {
-	struct kb_flight *last = kb_flight(l, l->newest);
+	struct kb_flight *last = at(l, l->newest);
 	bool more = l->p->config.confirm && l->oldest < l->next && last->record && last->lane == lane && last->n < KB_RUN;
 	if (l->oldest == l->next)
 		l->oldest = sequence;
@@ -203,7 +208,7 @@ void kb_flights_take_off(struct kb_publishing *l, struct kb_lane *lane, struct k
 		last->n++;
 		last->end = lane->cursor;
 	} else {
-		*kb_flight(l, sequence) = (struct kb_flight){.lane = lane, .record = record, .end = lane->cursor, .n = 1};
+		*at(l, sequence) = (struct kb_flight){.lane = lane, .record = record, .end = lane->cursor, .n = 1};
 		l->newest = sequence;
 	}
 	l->next = sequence + 1;

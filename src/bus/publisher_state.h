@@ -66,9 +66,4 @@ struct kb_publishing {
 	struct kb_own_events own;
 };
 
-static inline struct kb_flight *kb_flight(struct kb_publishing *l, uint64_t sequence)
-{
-	return &l->flights[sequence & (KB_WINDOW - 1)];
-}
-
 #endif

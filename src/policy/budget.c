@@ -76,7 +76,7 @@ static void find_problem(lua_State *L, struct kb_budget *budget)
 {
 	lua_Debug at;
 	for (int i = 0; lua_getstack(L, i, &at); i++) {
-		if (!lua_getinfo(L, "Sl", &at) || at.currentline < 0 || kb_policy_is_host(&at))
+		if (!lua_getinfo(L, "Sl", &at) || at.currentline < 0 || kb_state_is_host(&at))
 			continue;
 		snprintf(budget->problem, sizeof budget->problem, "%s:%d: %s", at.short_src, at.currentline, budget->exceeded);
 		return;

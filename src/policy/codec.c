@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 
 #include "core/json_scan.h"
+#include "policy/codec_encode.h"
 
 struct reader {
 	lua_State *L;

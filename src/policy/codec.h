@@ -18,9 +18,6 @@ enum { KB_CODEC_DEPTH_MAX = 1000 }; /* as in lua-cjson */
  * out. */
 const char *kb_codec_decode(lua_State *L, struct kb_slice text, size_t *at);
 
-/* cjson.encode(value); codec_encode.c. */
-int kb_codec_encode(lua_State *L);
-
 /* Opens the module: decode, encode and null, with the contract of lua-cjson's. */
 int kb_codec_open(lua_State *L);
 

@@ -1,8 +1,9 @@
-#include "policy/codec.h"
+#include "policy/codec_encode.h"
 
 #include <lauxlib.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include "policy/codec.h"
 
 /* The text so far, in a userdata at stack index `slot`: an error leaves nothing behind. */
 struct writer {

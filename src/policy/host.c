@@ -20,7 +20,7 @@ static const char *const function_names[KB_POLICY_FUNCTIONS + 1] = {"event_key",
 
 static int host_route_index(lua_State *L)
 {
-	struct kb_policy *policy = kb_policy_of(L);
+	struct kb_policy *policy = kb_state_of(L);
 	size_t n;
 	const char *name = luaL_checklstring(L, 1, &n);
 	bool has_nul = memchr(name, 0, n) != NULL;
@@ -32,22 +32,22 @@ static int host_route_index(lua_State *L)
 static int host_payload(lua_State *L)
 {
 	size_t at;
-	if (kb_codec_decode(L, kb_policy_of(L)->payload, &at) || !lua_istable(L, -1))
+	if (kb_codec_decode(L, kb_state_of(L)->payload, &at) || !lua_istable(L, -1))
 		lua_pushnil(L);
 	return 1;
 }
 
 static int host_text(lua_State *L)
 {
-	kb_policy_push_slice(L, kb_policy_of(L)->payload);
+	kb_state_push_slice(L, kb_state_of(L)->payload);
 	return 1;
 }
 
 static int host_message(lua_State *L)
 {
-	const struct kb_message *m = kb_policy_of(L)->message;
-	kb_policy_push_slice(L, m->exchange);
-	kb_policy_push_slice(L, m->key);
+	const struct kb_message *m = kb_state_of(L)->message;
+	kb_state_push_slice(L, m->exchange);
+	kb_state_push_slice(L, m->key);
 	lua_pushboolean(L, (m->origin.flags & KB_REDELIVERED) != 0);
 	return 3;
 }
@@ -78,7 +78,7 @@ static int host_guarded(lua_State *L)
 /* (name, function, problem): logs that a function of the operator's is of no use for the current message. */
 static int host_failed(lua_State *L)
 {
-	struct kb_policy *policy = kb_policy_of(L);
+	struct kb_policy *policy = kb_state_of(L);
 	int i = luaL_checkoption(L, 1, NULL, function_names);
 	lua_Debug function;
 	lua_pushvalue(L, 2);
@@ -157,10 +157,10 @@ void kb_host_push(lua_State *L, const struct kb_policy_config *config)
 		lua_pushcfunction(L, f->func);
 		lua_setfield(L, -2, f->name);
 	}
-	kb_policy_set_text(L, "bus", config->bus);
-	kb_policy_set_text(L, "file", config->file);
-	kb_policy_set_text(L, "event_key", config->event_key);
-	kb_policy_set_text(L, "event_subkey", config->event_subkey);
+	kb_state_set_text(L, "bus", config->bus);
+	kb_state_set_text(L, "file", config->file);
+	kb_state_set_text(L, "event_key", config->event_key);
+	kb_state_set_text(L, "event_subkey", config->event_subkey);
 	set_integer(L, "NO_ROUTE", KB_POLICY_NO_ROUTE);
 	set_integer(L, "UNREADABLE", KB_POLICY_UNREADABLE);
 	set_integer(L, "UNWANTED", KB_POLICY_UNWANTED);

@@ -187,12 +187,12 @@ static int add_subscription(lua_State *L)
 	lua_pushvalue(L, lua_upvalueindex(1));
 	lua_pushnumber(L, addition->index);
 	lua_newtable(L);
-	kb_policy_set_text(L, "event_key", s->event_key);
-	kb_policy_set_text(L, "event_subkey", s->event_subkey);
-	kb_policy_set_text(L, "exchange", s->exchange);
-	kb_policy_set_text(L, "queue", s->queue);
-	kb_policy_set_text(L, "subject", s->subject);
-	kb_policy_set_text(L, "group", s->group);
+	kb_state_set_text(L, "event_key", s->event_key);
+	kb_state_set_text(L, "event_subkey", s->event_subkey);
+	kb_state_set_text(L, "exchange", s->exchange);
+	kb_state_set_text(L, "queue", s->queue);
+	kb_state_set_text(L, "subject", s->subject);
+	kb_state_set_text(L, "group", s->group);
 	lua_call(L, 2, 0);
 	return 0;
 }
@@ -228,15 +228,15 @@ static void push_payload(lua_State *L, const struct kb_policy *policy)
 
 static int route(lua_State *L)
 {
-	const struct kb_policy *policy = kb_policy_of(L);
+	const struct kb_policy *policy = kb_state_of(L);
 	const struct kb_message *m = policy->message;
 	lua_pushvalue(L, lua_upvalueindex(1));
 	if (m->origin.subscription == KB_ORIGIN_EVENT) {
 		lua_pushnil(L);
 		lua_pushnil(L);
-		kb_policy_push_slice(L, m->exchange);
+		kb_state_push_slice(L, m->exchange);
 		if (policy->kazoo)
-			kb_policy_push_slice(L, m->key);
+			kb_state_push_slice(L, m->key);
 		lua_call(L, policy->kazoo ? 4 : 3, 1);
 	} else {
 		push_payload(L, policy);

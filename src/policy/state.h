@@ -23,24 +23,24 @@ struct kb_policy {
 	struct kb_log_limit failures[KB_POLICY_FUNCTIONS], own_failures;
 };
 
-static inline struct kb_policy *kb_policy_of(lua_State *L)
+static inline struct kb_policy *kb_state_of(lua_State *L)
 {
 	return (struct kb_policy *)kb_budget_of(L);
 }
 
 /* Whether a function, of which lua_getinfo() has found the source, is one of the host's own. */
-static inline bool kb_policy_is_host(const lua_Debug *function)
+static inline bool kb_state_is_host(const lua_Debug *function)
 {
 	return strcmp(function->source, "=kemibus host") == 0;
 }
 
-static inline void kb_policy_push_slice(lua_State *L, struct kb_slice s)
+static inline void kb_state_push_slice(lua_State *L, struct kb_slice s)
 {
 	lua_pushlstring(L, s.n ? s.p : "", s.n);
 }
 
 /* Sets a field of the table on top of the stack, unless the text is NULL or "". */
-static inline void kb_policy_set_text(lua_State *L, const char *name, const char *text)
+static inline void kb_state_set_text(lua_State *L, const char *name, const char *text)
 {
 	if (!text || !*text)
 		return;
