@@ -109,6 +109,17 @@ static bool put(struct kb_broker *b, const struct kb_message *m, bool request)
 		&b->link.out, KB_AMQP_CHANNELS_PUBLISH, m, (size_t)amqp_get_frame_max(b->link.connection));
 }
 
+/* Why AMQP has no room for a message whose payload, being sent in pieces, always fits. */
+static const char *fault_of(const struct kb_message *m)
+{
+	enum { LONGEST = 255 };
+	if (m->exchange.n > LONGEST)
+		return "its exchange name is longer than 255 bytes";
+	if (m->key.n > LONGEST)
+		return "its routing key is longer than 255 bytes";
+	return "its headers and properties do not fit in one frame (frame_max)";
+}
+
 /* Requests have channels of their own, and go on while the one of messages is renewed. */
 static enum kb_broker_result publish(struct kb_broker *b, const struct kb_message *m, uint64_t *sequence)
 {
@@ -121,9 +132,8 @@ static enum kb_broker_result publish(struct kb_broker *b, const struct kb_messag
 		return KB_BROKER_AGAIN;
 	if (!put(b, m, request)) {
 		kb_log_limited(&b->refused, KB_LOG_ERROR,
-			"amqp: message dropped: exchange \"%.*s\", routing key \"%.*s\" (%zu bytes) or its headers are longer than "
-			"the protocol, or this broker, allows",
-			KB_SLICE_FMT(m->exchange), KB_SLICE_FMT(m->key), m->key.n);
+			"amqp: message to exchange \"%.*s\" with routing key \"%.*s\" dropped: %s", KB_SLICE_FMT(m->exchange),
+			KB_SLICE_FMT(m->key), fault_of(m));
 		return KB_BROKER_INVALID;
 	}
 	*sequence = request ? 0 : b->publishing.next_sequence++;

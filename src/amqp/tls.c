@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "net/tls.h"
@@ -152,12 +153,15 @@ static bool start_thread(struct kb_amqp_tls *tls)
 static bool start(struct kb_amqp_tls *tls, char *error, size_t size)
 {
 	int pair[2];
-	snprintf(error, size, "TLS: out of memory or descriptors");
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) < 0)
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) < 0) {
+		snprintf(error, size, "TLS: cannot create a socket pair: %s", strerror(errno));
 		return false;
+	}
 	tls->plain = pair[0];
 	tls->ours = pair[1];
-	return start_thread(tls);
+	if (!start_thread(tls))
+		snprintf(error, size, "TLS: cannot start its thread");
+	return tls->has_thread;
 }
 
 struct kb_amqp_tls *kb_amqp_tls_start(

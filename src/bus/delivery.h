@@ -17,6 +17,9 @@ struct kb_delivery {
  * delay_ms: of KB_REQUEUE, before it is delivered again; 0: at once. */
 bool kb_delivery_settle(struct kb_delivery *d, enum kb_outcome outcome, unsigned delay_ms);
 
+/* True while it is still to be settled: nothing has settled it yet, and its subscription wants it settled. */
+bool kb_delivery_is_open(const struct kb_delivery *d);
+
 /* Its time for the acknowledgement starts again. False as above. */
 bool kb_delivery_progress(struct kb_delivery *d);
 

@@ -30,7 +30,7 @@ const char *kb_nats_kv_key_fault(struct kb_slice key)
 		if (!is_key_character(c))
 			return "it may hold letters, digits and - / _ = . only";
 		if (c == '.' && before == '.')
-			return "it begins with a dot, or has two in a row";
+			return i == 0 ? "begins with a dot" : "has two dots in a row";
 		before = c;
 	}
 	return before == '.' ? "it ends in a dot" : NULL;

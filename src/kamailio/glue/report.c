@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "kamailio/glue/counts.h"
 #include "core/histogram.h"
 #include "core/line.h"
+#include "kamailio/glue/counts.h"
 
 /* RPC numbers have 32 bits; larger ones are sent as text. */
 void kb_report_number(rpc_t *rpc, void *structure, const char *name, uint64_t value)

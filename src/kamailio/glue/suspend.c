@@ -44,8 +44,10 @@ bool kb_suspend_init(const char *function, const char *const names[], bool *want
 /* It is not when another module calls our function, which kb_suspend_init() does not see in the routes. */
 bool kb_suspend_is_loaded(const char *function)
 {
-	if (!check_trans)
-		LM_ERR("%s: needs the tm module, and a server that has started\n", function);
+	if (!check_trans && module_loaded("tm"))
+		LM_ERR("%s: called before the server has started\n", function);
+	else if (!check_trans)
+		LM_ERR("%s: needs the tm module: loadmodule \"tm.so\"\n", function);
 	return check_trans != NULL;
 }
 

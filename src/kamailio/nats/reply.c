@@ -1,5 +1,7 @@
 #include "kamailio/nats/reply.h"
 
+#include <string.h>
+
 #include "core/log.h"
 #include "kamailio/glue/message_pv.h"
 #include "kamailio/nats/stats.h"
@@ -73,6 +75,13 @@ static enum kn_outcome take(enum kb_reply_state state, struct kb_slice flat, int
 	}
 }
 
+static const char *cause_of_failure(void)
+{
+	if (strcmp(error, "too large") == 0)
+		return "the reply is too large";
+	return strcmp(error, "lost") == 0 ? "connection to the server lost" : "the server does not accept the message";
+}
+
 static void log_failure(const char *function, enum kn_outcome outcome, struct kb_slice subject)
 {
 	static struct kb_log_limit timeouts, unheard, losses, violations;
@@ -86,8 +95,8 @@ static void log_failure(const char *function, enum kn_outcome outcome, struct kb
 		kb_log_limited(&violations, KB_LOG_WARNING, "%s: \"%.*s\" got no answer: the account may not publish to it",
 			function, KB_SLICE_FMT(subject));
 	else
-		kb_log_limited(&losses, KB_LOG_WARNING, "%s: \"%.*s\" got no answer: the server was lost, or it is too long",
-			function, KB_SLICE_FMT(subject));
+		kb_log_limited(&losses, KB_LOG_WARNING, "%s: request to \"%.*s\" failed: %s", function, KB_SLICE_FMT(subject),
+			cause_of_failure());
 }
 
 int kn_reply_ended(

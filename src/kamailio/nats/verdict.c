@@ -21,14 +21,25 @@ static bool is_of_stream(const char *function)
 	return false;
 }
 
-static int settle(const char *function, enum kb_outcome outcome, unsigned delay_ms)
+static bool can_be_settled(const char *function)
 {
 	if (!is_of_stream(function))
-		return -1;
-	if (kb_delivery_settle(kn_delivery_handle(), outcome, delay_ms))
-		return 1;
-	LM_ERR("%s: the message is settled already, or the connection is lost\n", function);
-	return -1;
+		return false;
+	if (!kb_delivery_is_open(kn_delivery_handle()))
+		LM_ERR("%s: message has already been settled\n", function);
+	return kb_delivery_is_open(kn_delivery_handle());
+}
+
+static int told(const char *function, bool good)
+{
+	if (!good)
+		LM_ERR("%s: connection lost, the stream will deliver the message again\n", function);
+	return good ? 1 : -1;
+}
+
+static int settle(const char *function, enum kb_outcome outcome, unsigned delay_ms)
+{
+	return can_be_settled(function) ? told(function, kb_delivery_settle(kn_delivery_handle(), outcome, delay_ms)) : -1;
 }
 
 int kn_verdict_ack_kemi(struct sip_msg *msg)
@@ -54,12 +65,8 @@ int kn_verdict_term_kemi(struct sip_msg *msg)
 int kn_verdict_progress_kemi(struct sip_msg *msg)
 {
 	(void)msg;
-	if (!is_of_stream("nats_progress"))
-		return -1;
-	if (kb_delivery_progress(kn_delivery_handle()))
-		return 1;
-	LM_ERR("nats_progress: the message is settled already, or the connection is lost\n");
-	return -1;
+	const char *function = "nats_progress";
+	return can_be_settled(function) ? told(function, kb_delivery_progress(kn_delivery_handle())) : -1;
 }
 
 int kn_verdict_ack(struct sip_msg *msg, char *unused1, char *unused2)
