@@ -58,7 +58,7 @@ end
 
 local function await_connected(server)
   await_log(server, "(amqp: connected to [^\n]*publisher)", "Kamailio's connection to RabbitMQ for publishing")
-  await_log(server, '(amqp: consuming queue "quickstart")', "Kamailio's subscription at RabbitMQ")
+  await_log(server, '(amqp: consuming from queue "quickstart")', "Kamailio's subscription at RabbitMQ")
   await_log(server, "(nats: connected to .-nats: connected to .-nats: connected to )",
     "Kamailio's three connections to nats-server, two to publish and one for the subscription")
 end

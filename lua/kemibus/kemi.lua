@@ -54,7 +54,7 @@ end
 -- @tparam function payload called without arguments, returns the payload's text: `$kzE`
 -- @tparam[opt] table subscription see `kemibus.routes.key_names`
 -- @treturn function takes the event's name; returns what the handler returns; nil and a message when there is no
---   handler or the payload is no JSON object. Errors of a handler go through.
+--   handler or the payload is not a JSON object. Errors of a handler go through.
 function kemi.kazoo(handlers, payload, subscription)
   subscription = subscription or {}
   return function(name)
@@ -64,7 +64,7 @@ function kemi.kazoo(handlers, payload, subscription)
       return handler({ bus = "kazoo", route = name })
     end
     local object = decoded(payload() or "")
-    if not object then return nil, "the payload is no JSON object" end
+    if not object then return nil, "the payload is not a JSON object" end
     local event = event_of(object, subscription)
     local handler, route = first(handlers, routes.route_names(event))
     if not handler then return nil, "no handler for " .. name end

@@ -121,7 +121,7 @@ local function query_work(exchange, serve)
     local count = 2000 * options.seconds
     if which == "stock" then return kit.ask_bare("amqp_rtt", broker, count, exchange) end
     local server = kit.start_kamailio(which, 1, kit.asking_cfg(kazoo_settings(broker), query_call:format(exchange)))
-    server:wait_log("consuming queue", kit.patience)
+    server:wait_log("consuming from queue", kit.patience)
     return kit.ask_in_route(server, count)
   end
 end
@@ -139,8 +139,8 @@ event_route[kazoo:consumer-event-call-event-query-req] {
 local function serve_with_route(broker)
   kit.once("answering", function()
     local server = kit.start_kamailio("ours", 1, kazoo_settings(broker) .. answering_cfg)
-    server:wait_log('consuming queue "callroute"', kit.patience)
-    server:wait_log('consuming queue "[^"]*%-targeted%-', kit.patience) -- now the exchange for answers is there
+    server:wait_log('consuming from queue "callroute"', kit.patience)
+    server:wait_log('consuming from queue "[^"]*%-targeted%-', kit.patience) -- now the exchange for answers is there
     return server
   end)
 end

@@ -131,7 +131,7 @@ add("blocked", "blocked by the memory alarm", function(options)
       { at = options.seconds / 4, run = function() rabbit:start_ctl("set_vm_memory_high_watermark", "0.000001") end },
       { at = options.seconds * 3 / 4, run = function() rabbit:start_ctl("set_vm_memory_high_watermark", "0.8") end },
     }, rabbit)
-    local blocked = server:count_log("accepts no messages for now")
+    local blocked = server:count_log("blocks publishing")
     if blocked == 0 then error("RabbitMQ never blocked the publisher", 0) end
     row.note = ("blocked %d times"):format(blocked)
     return row
@@ -211,7 +211,7 @@ local function start_consumer(rabbit)
       'wait_for_consumer_ack':1, 'auto_delete':0, 'queue-def':{'durable':1, 'auto_delete':0}}");]]):format(QUEUE, QUEUE),
     events = { ["consumer-event"] = handle_route },
   }
-  server:wait_log('consuming queue "' .. QUEUE)
+  server:wait_log('consuming from queue "' .. QUEUE)
   return server
 end
 

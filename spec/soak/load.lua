@@ -183,9 +183,9 @@ function load.start()
     settings = settings:format(self.nats.url), events = { ["consumer-event-soak-tick"] = event },
   }
   self.server:await_connected()
-  self.server:wait_log 'consuming queue "soak"' -- what is published before reaches no queue
+  self.server:wait_log 'consuming from queue "soak"' -- what is published before reaches no queue
   self.server:wait_log('consumer "soak" of stream "SOAK": consuming')
-  self.server:wait_log("nats: the bucket")
+  self.server:wait_log("nats: bucket")
   stats.await(self.server, "nats.stats", { connections_open = 6 })
   warm_up(self.server.port)
   return self

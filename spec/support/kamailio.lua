@@ -99,7 +99,7 @@ end
 function kamailio.announced(log)
   local expected = tonumber(log:match("processes %(at least%): (%d+)"))
   if not expected then return nil end
-  for fewer in log:gmatch("(%d+) processes fewer than announced") do expected = expected - tonumber(fewer) end
+  for fewer in log:gmatch("(%d+) process%a* fewer than announced") do expected = expected - tonumber(fewer) end
   return expected
 end
 

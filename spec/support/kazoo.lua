@@ -100,12 +100,12 @@ end
 function methods:await_connected(times)
   self:wait_log("connected to .* publisher%)", 20, times)
   self:wait_log("connected to .* consumer%)", 20, times)
-  self:wait_log('consuming queue "[^"]*%-targeted%-', 20, times)
+  self:wait_log('consuming from queue "[^"]*%-targeted%-', 20, times)
   wait.until_(function() -- before that no question is asked
     for _, connection in ipairs(stats.all(self, "kazoo.connections")) do
-      if connection.name == "questions" then return connection.state == "open", connection.state end
+      if connection.name == "requester" then return connection.state == "open", connection.state end
     end
-  end, 5, "the connection of the questions")
+  end, 5, "the connection of the requester")
 end
 
 -- The options of module.try_start, and: rabbit (the broker to use), mod_init (the body of that event route). The server, or

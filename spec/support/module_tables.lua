@@ -198,7 +198,7 @@ local function kazoo_events()
     add("connection-" .. other)
   end
   local open, closed = publisher:match('"%%s%-%%s", l%->own%.connection, open %? "(%l+)" : "(%l+)"')
-  for _, name in ipairs { "publisher", "questions" } do
+  for _, name in ipairs { "publisher", "requester" } do
     add(("connection-%s-%s"):format(name, open))
     add(("connection-%s-%s"):format(name, closed))
   end

@@ -149,7 +149,7 @@ event_route[nats:phones-registered] {
   xlog("L_NOTICE", "registered: $natsData\n");
 }
 ]]):format(rabbit.url, files.root, nats.url, files.root) })
-    server:wait_log("consuming queue")
+    server:wait_log("consuming from queue")
     server:wait_log("nats: connected", 10, 3)
   end)
 

@@ -40,14 +40,14 @@ const char *kb_amqp_address_parse(const char *url, struct kb_amqp_address *addre
 	*address = (struct kb_amqp_address){0};
 	url = take_zone(url, &address->zone);
 	if (!after(url, "amqp://") && !after(url, "amqps://") && !after(url, "kazoo://"))
-		return "it must begin with amqp://, amqps:// or kazoo://";
+		return "must begin with amqp://, amqps:// or kazoo://";
 	address->copy = library_url(url);
 	if (!address->copy)
 		return "out of memory";
 	amqp_default_connection_info(&info);
 	if (amqp_parse_url(address->copy, &info) != AMQP_STATUS_OK || !info.host[0]) {
 		kb_amqp_address_free(address);
-		return "it must have the form amqp://user:password@host:port/vhost";
+		return "must have the form amqp://user:password@host:port/vhost";
 	}
 	address->host = info.host;
 	address->port = info.port;

@@ -76,8 +76,8 @@ static enum kb_broker_result follow_others(struct kb_broker *b)
 {
 	const struct kb_amqp_address *there = &b->addresses[common_address(b)];
 	char why[400];
-	snprintf(why, sizeof why, "left for %.255s:%d", there->host, there->port);
-	kb_log(KB_LOG_NOTICE, "amqp: %s %s, where the other connections of the zone are", b->address, why);
+	snprintf(why, sizeof why, "moved to %.255s:%d", there->host, there->port);
+	kb_log(KB_LOG_NOTICE, "amqp: connection to %s %s to join the other connections of the zone", b->address, why);
 	kb_traffic_state(b->config->traffic, KB_CONNECTION_CLOSED, b->address, why);
 	drop(b);
 	return KB_BROKER_LOST;
@@ -206,7 +206,7 @@ static bool read_addresses(struct kb_broker *b, size_t *bad_url)
 	for (size_t i = 0; i < b->config->n_urls; i++) {
 		const char *why = kb_amqp_address_parse(b->config->urls[i], &b->addresses[i]);
 		if (why) {
-			kb_log(KB_LOG_ERROR, "amqp: address %zu of the list cannot be used: %s", i + 1, why);
+			kb_log(KB_LOG_ERROR, "amqp: address %zu of the list is invalid: %s", i + 1, why);
 			*bad_url = i;
 			return false;
 		}

@@ -12,13 +12,13 @@ const char *kb_amqp_headers_check(struct kb_slice list, struct kb_slice *name)
 	size_t count = 0;
 	if (list.n > KB_AMQP_HEADERS_BYTES) {
 		*name = kb_slice(NULL, 0);
-		return "longer together than the 126976 bytes that a frame of AMQP has for them";
+		return "longer than the 126976 bytes that fit in an AMQP frame";
 	}
 	for (; kb_headers_next(&list, name, &value); count++)
 		if (name->n > KB_AMQP_HEADERS_NAME_MAX)
-			return "its name is longer than the 255 bytes that AMQP allows";
+			return "its name is longer than 255 bytes";
 	*name = kb_slice(NULL, 0);
-	return count > KB_AMQP_HEADERS_MAX ? "more than 64" : NULL;
+	return count > KB_AMQP_HEADERS_MAX ? "more than 64 headers" : NULL;
 }
 
 bool kb_amqp_headers_read(struct kb_slice list, amqp_table_entry_t *entries, amqp_table_t *table)

@@ -72,9 +72,9 @@ static void blocked(struct kb_broker *b, const amqp_connection_blocked_t *blocke
 	if (blocked)
 		snprintf(reason, sizeof reason, "%.*s", KB_SLICE_FMT(kb_amqp_bytes_slice(blocked->reason)));
 	if (blocked)
-		kb_log(KB_LOG_WARNING, "amqp: %s accepts no messages for now (connection.blocked): %s", b->address, reason);
+		kb_log(KB_LOG_WARNING, "amqp: %s blocks publishing (connection.blocked): %s", b->address, reason);
 	else
-		kb_log(KB_LOG_NOTICE, "amqp: %s accepts messages again", b->address);
+		kb_log(KB_LOG_NOTICE, "amqp: %s accepts messages again (connection.unblocked)", b->address);
 	kb_traffic_state(
 		b->config->traffic, blocked ? KB_CONNECTION_BLOCKED : KB_CONNECTION_OPEN, b->address, blocked ? reason : NULL);
 	if (b->events.blocked)
@@ -85,8 +85,8 @@ static void blocked(struct kb_broker *b, const amqp_connection_blocked_t *blocke
 
 static enum kb_broker_result unexpected(struct kb_broker *b, const amqp_frame_t *frame)
 {
-	kb_log_limited(
-		&b->odd, KB_LOG_WARNING, "amqp: unexpected method 0x%08x from %s", frame->payload.method.id, b->address);
+	kb_log_limited(&b->odd, KB_LOG_WARNING, "amqp: ignoring unexpected method 0x%08x from %s", frame->payload.method.id,
+		b->address);
 	return KB_BROKER_OK;
 }
 
@@ -173,7 +173,7 @@ static void tell_too_large(struct kb_broker *b, const struct kb_amqp_content *in
 		b->events.consume.too_large(b->events.context, &in->m, in->expected);
 	else
 		kb_log_limited(&b->too_large, KB_LOG_ERROR,
-			"amqp: message of %zu bytes with routing key \"%.*s\" dropped: larger than the inbox takes (%zu bytes)",
+			"amqp: discarding message of %zu bytes with routing key \"%.*s\": the inbox is limited to %zu bytes",
 			in->expected, KB_SLICE_FMT(in->m.key), b->config->message_max);
 }
 
@@ -242,7 +242,7 @@ enum kb_broker_result kb_amqp_incoming_frame(struct kb_broker *b, const amqp_fra
 	else if (frame->frame_type == AMQP_FRAME_METHOD)
 		result = method_frame(b, &c, frame);
 	if (result == KB_BROKER_OK && c.in->useless > KB_AMQP_USELESS_MAX)
-		return kb_amqp_connection_lost(b, "the broker begins messages and does not end them");
+		return kb_amqp_connection_lost(b, "incomplete message content");
 	return result;
 }
 

@@ -165,7 +165,7 @@ const char *kb_amqp_link_flush_all(struct kb_amqp_link *link)
 		if (why || link->out.n == 0)
 			return why;
 		if (now >= deadline)
-			return "the broker takes no data";
+			return "timeout while sending to the broker";
 		struct pollfd p = {amqp_get_sockfd(link->connection), POLLOUT, 0};
 		poll(&p, 1, (int)(deadline - now));
 	}
@@ -193,7 +193,7 @@ const char *kb_amqp_link_keep_alive(struct kb_amqp_link *link, bool reading)
 	if (!reading)
 		link->held_at = now;
 	if (now - link->held_at > 2 * interval && silence_ms(link) > 2 * interval)
-		return "no heartbeat";
+		return "no heartbeat from the broker";
 	if (now - link->out_at > interval / 2 && link->out.n == 0)
 		kb_amqp_frames_put_heartbeat(&link->out);
 	return NULL;

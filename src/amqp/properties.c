@@ -90,7 +90,7 @@ static const char *complaint_about(const struct property *p)
 {
 	static char text[100];
 	if (p->kind == TEXT)
-		return "longer than the 255 bytes that AMQP allows";
+		return "longer than 255 bytes";
 	snprintf(text, sizeof text, "must be a number from %" PRIu64 " to %" PRIu64, p->lowest, p->highest);
 	return text;
 }
@@ -105,7 +105,7 @@ const char *kb_amqp_properties_check(struct kb_slice list, struct kb_slice *name
 			if (!kb_number_read(*value, 1, &flag))
 				return "must be 0 or 1";
 		} else if (!p) {
-			return "no property of that name: there are content-type, content-encoding, delivery-mode, priority, "
+			return "unknown property, expected one of content-type, content-encoding, delivery-mode, priority, "
 				   "correlation-id, reply-to, expiration, message-id, timestamp, type, user-id, app-id and mandatory";
 		} else if (!set(&ignored, p, *value)) {
 			return complaint_about(p);

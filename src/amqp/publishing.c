@@ -146,7 +146,7 @@ void kb_amqp_publishing_confirmed(struct kb_broker *b, uint64_t tag, bool multip
 	/* A tag of 0 with `multiple` means everything so far (1.8.3.13 of the reference). */
 	uint64_t sequence = tag || !multiple ? b->publishing.sequence_base + tag : b->publishing.next_sequence - 1;
 	b->events.publish.settled(b->events.context, sequence, multiple, outcome,
-		outcome == KB_PENDING ? "the broker refused it (basic.nack)" : NULL);
+		outcome == KB_PENDING ? "rejected by the broker (basic.nack)" : NULL);
 }
 
 /* -- messages that come back -- */

@@ -10,7 +10,7 @@ const char *kb_amqp_reason_of(amqp_rpc_reply_t reply)
 	if (reply.reply_type == AMQP_RESPONSE_LIBRARY_EXCEPTION)
 		return amqp_error_string2(reply.library_error);
 	if (reply.reply_type != AMQP_RESPONSE_SERVER_EXCEPTION)
-		return "no answer";
+		return "no reply from the broker";
 	unsigned code = 0;
 	amqp_bytes_t why = amqp_empty_bytes;
 	if (reply.reply.id == AMQP_CHANNEL_CLOSE_METHOD) {

@@ -64,7 +64,7 @@ void kb_amqp_requests_returned(struct kb_broker *b, struct kb_amqp_request_chann
 void kb_amqp_requests_closed(struct kb_broker *b, struct kb_amqp_request_channel *q, const char *why)
 {
 	struct kb_slice exchange = kb_buf_slice(&q->exchange);
-	kb_log_limited(&b->bad_requests, KB_LOG_ERROR, "amqp: questions to exchange \"%.*s\" refused by %s: %s",
+	kb_log_limited(&b->bad_requests, KB_LOG_ERROR, "amqp: requests to exchange \"%.*s\" rejected by %s: %s",
 		KB_SLICE_FMT(exchange), b->address, why);
 	kb_amqp_frames_put_method(
 		&b->link.out, number_of(b, q), AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});

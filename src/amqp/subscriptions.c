@@ -53,7 +53,7 @@ static void begin(struct kb_broker *b, struct kb_amqp_subscription *sub, uint32_
 	static uint32_t generations; /* shared by all brokers of a process: a stale origin never matches by chance */
 	sub->generation = ++generations;
 	kb_traffic_subscription(b->config->traffic, index_of(b, sub), NULL);
-	kb_log(KB_LOG_INFO, "amqp: consuming queue \"%s\" of exchange \"%s\" from %s", sub->s->queue.name,
+	kb_log(KB_LOG_INFO, "amqp: consuming from queue \"%s\" of exchange \"%s\" on %s", sub->s->queue.name,
 		sub->s->exchange.name, b->address);
 	if (b->events.consume.waiting)
 		b->events.consume.waiting(b->events.context, index_of(b, sub), waiting);
@@ -77,7 +77,7 @@ static void end(struct kb_broker *b, struct kb_amqp_subscription *sub, int pause
 
 static void log_failed(const struct kb_amqp_subscription *sub, int next_ms, const char *why)
 {
-	kb_log(KB_LOG_ERROR, "amqp: subscription to queue \"%s\" of exchange \"%s\" failed, next try in %d s: %s",
+	kb_log(KB_LOG_ERROR, "amqp: subscription to queue \"%s\" of exchange \"%s\" failed, retrying in %d s: %s",
 		sub->s->queue.name, sub->s->exchange.name, next_ms / 1000, why);
 }
 
@@ -186,7 +186,7 @@ void kb_amqp_subscriptions_closed(struct kb_broker *b, struct kb_amqp_subscripti
 {
 	amqp_channel_close_ok_t closed = {0};
 	kb_amqp_frames_put_method(&b->link.out, channel_of(b, sub), AMQP_CHANNEL_CLOSE_OK_METHOD, &closed);
-	kb_log(KB_LOG_ERROR, "amqp: subscription to queue \"%s\" ended by the broker, next try in %d s: %s",
+	kb_log(KB_LOG_ERROR, "amqp: subscription to queue \"%s\" ended by the broker, retrying in %d s: %s",
 		sub->s->queue.name, RESUBSCRIBE_MS / 1000, why);
 	kb_amqp_content_clear(&sub->incoming);
 	sub->closing = false;
@@ -197,11 +197,11 @@ void kb_amqp_subscriptions_closed(struct kb_broker *b, struct kb_amqp_subscripti
 void kb_amqp_subscriptions_cancelled(struct kb_broker *b, struct kb_amqp_subscription *sub)
 {
 	amqp_channel_close_t close = {.reply_code = 200};
-	kb_log(KB_LOG_ERROR, "amqp: queue \"%s\" is gone, subscribing again in %d s", sub->s->queue.name,
-		RESUBSCRIBE_MS / 1000);
+	kb_log(KB_LOG_ERROR, "amqp: subscription to queue \"%s\" cancelled by the broker, retrying in %d s",
+		sub->s->queue.name, RESUBSCRIBE_MS / 1000);
 	kb_amqp_frames_put_method(&b->link.out, channel_of(b, sub), AMQP_CHANNEL_CLOSE_METHOD, &close);
 	sub->closing = true;
-	end(b, sub, RESUBSCRIBE_MS, "the queue is gone");
+	end(b, sub, RESUBSCRIBE_MS, "cancelled by the broker");
 }
 
 /* Unless the subscription has ended meanwhile. */

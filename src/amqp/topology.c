@@ -52,7 +52,7 @@ static bool read_arguments(struct declaring *d, const char *json, struct kb_amqp
 {
 	if (kb_amqp_arguments_read(json, a))
 		return true;
-	snprintf(d->result->error, sizeof d->result->error, "reading the arguments %.300s", json);
+	snprintf(d->result->error, sizeof d->result->error, "out of memory for the arguments %.300s", json);
 	return false;
 }
 
@@ -84,7 +84,8 @@ static bool use_as_it_is(struct declaring *d)
 {
 	struct kb_exchange existing = d->s->exchange;
 	existing.passive = true;
-	kb_log(KB_LOG_WARNING, "amqp: exchange \"%s\" is used as it exists: %s", existing.name, d->result->error);
+	kb_log(
+		KB_LOG_WARNING, "amqp: using exchange \"%s\" as it exists on the broker: %s", existing.name, d->result->error);
 	*d->result = (struct kb_amqp_declared){0};
 	amqp_send_method(d->connection, d->channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &(amqp_channel_close_ok_t){0});
 	return open_channel(d) && declare_exchange(d, &existing);

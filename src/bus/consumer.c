@@ -104,7 +104,7 @@ static bool fits(struct loop *l, const struct kb_message *m)
 	if (kb_message_size(m) <= most)
 		return true;
 	kb_log_limited(&l->too_large, KB_LOG_ERROR,
-		"%s: message of %zu bytes with routing key \"%.*s\" dropped: larger than the inbox takes (%zu bytes)",
+		"%s: discarding message of %zu bytes with routing key \"%.*s\": the inbox is limited to %zu bytes",
 		l->c->api->name, kb_message_size(m), KB_SLICE_FMT(m->key), most);
 	kb_traffic_drop(l->c->config.traffic, &m->origin, KB_DROP_TOO_LARGE);
 	return false;

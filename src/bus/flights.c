@@ -23,7 +23,7 @@ static void tell_rejected(struct kb_publishing *l, const struct kb_record *recor
 {
 	struct kb_message m;
 	char to[DESTINATION_BYTES];
-	reason = reason ? reason : "refused by the broker";
+	reason = reason ? reason : "rejected by the broker";
 	if (!kb_message_decode(record->data, record->size, &m))
 		return;
 	kb_log_limited(&l->rejected, KB_LOG_ERROR, "%s: message to %s (%zu bytes) dropped: %s", l->p->api->name,
@@ -83,8 +83,8 @@ static void log_refused(struct kb_publishing *l, const struct kb_record *record,
 	struct kb_message m;
 	char to[DESTINATION_BYTES];
 	if (kb_message_decode(record->data, record->size, &m))
-		kb_log_limited(&l->refused, KB_LOG_WARNING, "%s: message to %s to be sent again: %s", l->p->api->name,
-			destination(l, &m, to), reason ? reason : "refused by the broker");
+		kb_log_limited(&l->refused, KB_LOG_WARNING, "%s: sending message to %s again: %s", l->p->api->name,
+			destination(l, &m, to), reason ? reason : "rejected by the broker");
 }
 
 /* Perhaps only for now: the message stays in its ring, and those behind it do too. */
@@ -114,8 +114,8 @@ void kb_flights_on_returned(void *context, const struct kb_message *m, const cha
 {
 	struct kb_publishing *l = context;
 	char to[DESTINATION_BYTES];
-	kb_log_limited(&l->returned, KB_LOG_WARNING, "%s: message to %s reached no queue: %s", l->p->api->name,
-		destination(l, m, to), reason);
+	kb_log_limited(&l->returned, KB_LOG_WARNING, "%s: message to %s returned, no queue is bound for it: %s",
+		l->p->api->name, destination(l, m, to), reason);
 	for (uint64_t s = l->oldest; s < l->next; s += at(l, s)->n) {
 		struct kb_flight *f = at(l, s);
 		if (!f->record || f->returned || !is_same(f->record, m))
@@ -182,7 +182,7 @@ void kb_flights_on_settled(void *context, uint64_t sequence, bool multiple, enum
 {
 	struct kb_publishing *l = context;
 	if (sequence < l->oldest || sequence >= l->next) {
-		kb_log_limited(&l->odd, KB_LOG_WARNING, "%s: confirm for message %" PRIu64 ", which is not open",
+		kb_log_limited(&l->odd, KB_LOG_WARNING, "%s: ignoring confirm for message %" PRIu64 ", which is not in flight",
 			l->p->api->name, sequence);
 		return;
 	}

@@ -48,7 +48,7 @@ static void settle_at_once(struct kb_publishing *l, struct kb_lane *lane, struct
 	if (m && result == KB_BROKER_INVALID && p->unsendable)
 		p->unsendable(p->context, m);
 	if (m && result == KB_BROKER_INVALID)
-		kb_own_event_message(&l->own, "refused", m, "longer than the protocol allows");
+		kb_own_event_message(&l->own, "refused", m, "too long for the protocol");
 	l->settled_any = true;
 	kb_ring_settle(lane->ring, record, result == KB_BROKER_OK ? KB_DONE : KB_REJECTED);
 	kb_flights_stepped(l, 1);
@@ -157,7 +157,8 @@ void kb_lanes_on_exchange(void *context, bool missing, const char *why)
 {
 	struct kb_publishing *l = context;
 	if (kb_exchanges_lookup_done(l->exchanges, missing, why, kb_clock_ms()))
-		kb_log_limited(&l->awaited, KB_LOG_WARNING, "%s: messages wait for their exchange: %s", l->p->api->name, why);
+		kb_log_limited(
+			&l->awaited, KB_LOG_WARNING, "%s: holding messages until their exchange exists: %s", l->p->api->name, why);
 	wake_waiting_lanes(l);
 }
 

@@ -46,7 +46,7 @@ static bool finish(struct kb_own_events *e, struct kb_buf *json, const char *key
 
 static void log_lost(struct kb_own_events *e, const char *key, const char *subkey)
 {
-	kb_log_limited(&e->lost, KB_LOG_WARNING, "%s%sno room for the event %s %s of %s", e->bus ? e->bus : "",
+	kb_log_limited(&e->lost, KB_LOG_WARNING, "%s%sinboxes full, discarding event %s %s of %s", e->bus ? e->bus : "",
 		e->bus ? ": " : "", key, subkey, e->address);
 }
 

@@ -118,7 +118,7 @@ static void set_connected(struct kb_publishing *l, bool connected)
 	l->silent = false; /* subscribing may have left something with the library */
 	l->own.address = l->p->api->address(l->broker);
 	if (l->blocked)
-		on_blocked(l, false, "the connection is lost");
+		on_blocked(l, false, "connection lost");
 }
 
 static void on_waiting(void *context, uint32_t subscription, uint32_t messages)

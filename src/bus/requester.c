@@ -29,14 +29,14 @@ static void tell_unmatched(struct requesting *l, struct kb_slice id)
 	if (l->bus->many)
 		return;
 	kb_traffic_note(l->r->publisher.config.traffic, unmatched);
-	kb_log_limited(&l->unmatched, KB_LOG_INFO, "%s: answer \"%.*s\" for nobody: late, repeated or unknown", bus_name(l),
-		KB_SLICE_FMT(id));
+	kb_log_limited(
+		&l->unmatched, KB_LOG_INFO, "%s: discarding unmatched reply \"%.*s\"", bus_name(l), KB_SLICE_FMT(id));
 }
 
 static void tell_too_large(struct requesting *l, size_t bytes)
 {
-	kb_log_limited(&l->too_large, KB_LOG_ERROR, "%s: answer of %zu bytes dropped: there is room for %zu", bus_name(l),
-		bytes, kb_replies_room(l->replies));
+	kb_log_limited(&l->too_large, KB_LOG_ERROR, "%s: discarding reply of %zu bytes: the limit is %zu bytes",
+		bus_name(l), bytes, kb_replies_room(l->replies));
 }
 
 static void write_reply(const struct requesting *l, const struct kb_message *m, char *to)
@@ -147,7 +147,7 @@ static void on_fell(void *context, const char *reason)
 {
 	struct requesting *l = context;
 	char why[KB_LINE_BYTES];
-	snprintf(why, sizeof why, "no answers can come: %s", reason);
+	snprintf(why, sizeof why, "cannot receive replies: %s", reason);
 	kb_replies_close(l->replies, why);
 }
 

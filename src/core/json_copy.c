@@ -25,7 +25,7 @@ static bool copy_escape(struct kb_json_scan *s, struct kb_buf *out)
 	const char *from = s->p++;
 	s->escaped = true;
 	if (s->p == s->end)
-		return kb_json_scan_fail(s, "string ends inside an escape");
+		return kb_json_scan_fail(s, "unterminated escape in a string");
 	char c = *s->p++;
 	if (c == 'u') {
 		long code = kb_json_scan_code_point(s);
@@ -40,7 +40,7 @@ static bool copy_escape(struct kb_json_scan *s, struct kb_buf *out)
 	} else if (c && strchr("\"\\/bfnrt", c)) {
 		emit(out, from, 2);
 	} else {
-		return kb_json_scan_fail(s, "unknown escape in a string");
+		return kb_json_scan_fail(s, "invalid escape in a string");
 	}
 	return true;
 }
@@ -66,7 +66,7 @@ bool kb_json_copy_contents(struct kb_json_scan *s, char quote, struct kb_buf *ou
 		if (s->p > from)
 			emit(out, from, (size_t)(s->p - from));
 		if (s->p == s->end)
-			return quote ? kb_json_scan_fail(s, "string without an end") : true;
+			return quote ? kb_json_scan_fail(s, "unterminated string") : true;
 		unsigned char c = (unsigned char)*s->p;
 		if (quote && c == (unsigned char)quote)
 			return true;
@@ -136,7 +136,7 @@ static bool copy_literal(struct kb_json_scan *s, struct kb_buf *out)
 	case KB_JSON_TRUE: emit(out, "true", 4); return true;
 	case KB_JSON_FALSE: emit(out, "false", 5); return true;
 	case KB_JSON_NULL: emit(out, "null", 4); return true;
-	default: return kb_json_scan_fail(s, "no value where one belongs");
+	default: return kb_json_scan_fail(s, "value expected");
 	}
 }
 
@@ -147,13 +147,13 @@ bool kb_json_copy_key(struct kb_json_scan *s, struct kb_buf *out, struct kb_slic
 	const char *from = s->p;
 	s->escaped = false;
 	if (!kb_json_scan_at_string(s))
-		return kb_json_scan_fail(s, "no string where a key belongs");
+		return kb_json_scan_fail(s, "string expected as key");
 	if (!copy_string(s, out))
 		return false;
 	*raw = kb_slice(from, (size_t)(s->p - from));
 	kb_json_scan_blanks(s);
 	if (s->p == s->end || *s->p != ':')
-		return kb_json_scan_fail(s, "no colon behind a key");
+		return kb_json_scan_fail(s, "colon expected after a key");
 	s->p++;
 	emit(out, ":", 1);
 	kb_json_scan_blanks(s);
@@ -180,7 +180,7 @@ static bool copy_container(struct kb_json_scan *s, struct kb_buf *out)
 {
 	char close = *s->p == '{' ? '}' : ']';
 	if (s->depth == KB_JSON_DEPTH_MAX)
-		return kb_json_scan_fail(s, "nested too deep");
+		return kb_json_scan_fail(s, "nested too deeply");
 	s->depth++;
 	emit(out, s->p++, 1);
 	if (!copy_items(s, close, out))
@@ -193,7 +193,7 @@ static bool copy_container(struct kb_json_scan *s, struct kb_buf *out)
 bool kb_json_copy_value(struct kb_json_scan *s, struct kb_buf *out)
 {
 	if (s->p == s->end)
-		return kb_json_scan_fail(s, "text ends where a value belongs");
+		return kb_json_scan_fail(s, "value expected at the end of the text");
 	if (*s->p == '{' || *s->p == '[')
 		return copy_container(s, out);
 	if (kb_json_scan_at_string(s))

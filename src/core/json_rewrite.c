@@ -105,7 +105,7 @@ static bool rewrite_object(struct kb_json_scan *s, struct rewrite *r, struct kb_
 	}
 	kb_json_scan_blanks(s);
 	if (s->p != s->end)
-		return kb_json_scan_fail(s, "something follows the JSON object");
+		return kb_json_scan_fail(s, "unexpected text after the JSON object");
 	append_edits(r, out);
 	kb_buf_append_byte(out, '}');
 	return out->failed ? kb_json_scan_fail(s, "out of memory") : true;

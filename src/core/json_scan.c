@@ -23,11 +23,11 @@ enum kb_json_step kb_json_scan_next(struct kb_json_scan *s, char close, bool fir
 	if (!first && kb_json_scan_take(s, ',')) {
 		kb_json_scan_blanks(s);
 	} else if (!first && s->p < s->end && *s->p != close) {
-		kb_json_scan_fail(s, "no comma between two items");
+		kb_json_scan_fail(s, "comma expected between two items");
 		return KB_JSON_BROKEN;
 	}
 	if (s->p == s->end) {
-		kb_json_scan_fail(s, "text ends inside an array or object");
+		kb_json_scan_fail(s, "unterminated array or object");
 		return KB_JSON_BROKEN;
 	}
 	return kb_json_scan_take(s, close) ? KB_JSON_CLOSED : KB_JSON_ITEM;
@@ -132,7 +132,7 @@ bool kb_json_scan_number(struct kb_json_scan *s, struct kb_json_number *number)
 		return kb_json_scan_fail(s, "number without digits");
 	number->whole_end = s->p;
 	if (kb_json_scan_take(s, '.') && skip_digits(s) == 0)
-		return kb_json_scan_fail(s, "number without digits behind its point");
+		return kb_json_scan_fail(s, "number without digits after the decimal point");
 	if (kb_json_scan_take(s, 'e') || kb_json_scan_take(s, 'E')) {
 		if (!kb_json_scan_take(s, '+'))
 			kb_json_scan_take(s, '-');

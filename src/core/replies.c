@@ -234,7 +234,7 @@ void kb_replies_why_closed(const struct kb_replies *replies, char why[KB_LINE_BY
 {
 	kb_line_get(&replies->shared->closed_because, why);
 	if (!why[0])
-		snprintf(why, KB_LINE_BYTES, "no broker is connected");
+		snprintf(why, KB_LINE_BYTES, "not connected to a broker");
 }
 
 uint32_t kb_replies_generation(const struct kb_replies *replies)

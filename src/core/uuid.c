@@ -22,7 +22,7 @@ static void fill_by_libuuid(int error)
 {
 	static struct kb_log_limit limit;
 	kb_log_limited(
-		&limit, KB_LOG_WARNING, "the kernel gives no random numbers (%s), ids come from libuuid", strerror(error));
+		&limit, KB_LOG_WARNING, "the kernel provides no random numbers (%s), taking ids from libuuid", strerror(error));
 	for (size_t i = 0; i < POOL_IDS; i++)
 		uuid_generate_random(pool.bytes + i * ID_BYTES);
 }

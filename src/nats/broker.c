@@ -39,7 +39,7 @@ static struct kb_broker *nats_open(
 	b->events = *events;
 	b->store.inbox_prefix = kb_nats_options_of(config)->inbox_prefix;
 	if (!kb_nats_servers_init(&b->servers, config->urls, config->n_urls, bad_url, &what)) {
-		kb_log(KB_LOG_ERROR, "nats: address %zu cannot be read: %s", *bad_url + 1, what);
+		kb_log(KB_LOG_ERROR, "nats: address %zu is invalid: %s", *bad_url + 1, what);
 		kb_nats_servers_free(&b->servers);
 		free(b);
 		return NULL;
@@ -114,7 +114,7 @@ static const char *nats_address(const struct kb_broker *b)
 
 static enum kb_broker_result leave(struct kb_broker *b)
 {
-	kb_log(KB_LOG_NOTICE, "nats: left %s, which is about to close", b->address);
+	kb_log(KB_LOG_NOTICE, "nats: left %s, which is shutting down", b->address);
 	kb_traffic_state(b->config.traffic, KB_CONNECTION_CLOSED, b->address, "lame duck mode");
 	disconnect(b, kb_nats_link_awaits_pong(&b->link) ? LINGER_MS : 0);
 	return KB_BROKER_LOST;

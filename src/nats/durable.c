@@ -75,7 +75,7 @@ void kb_nats_durable_begin(struct kb_nats_durable *d, const struct kb_durable *c
 {
 	char pattern[sizeof d->inbox + 2];
 	*d = (struct kb_nats_durable){
-		.config = config, .ack_wait_ms = ACK_WAIT_MS, .batch = BATCH_FIRST, .began_ms = now, .why = "not made yet"};
+		.config = config, .ack_wait_ms = ACK_WAIT_MS, .batch = BATCH_FIRST, .began_ms = now, .why = "not created yet"};
 	kb_nats_inbox_new(inbox_prefix, d->inbox);
 	kb_nats_wire_put_subscribe(out, inbox_of(d, '*', pattern, sizeof pattern), kb_slice(NULL, 0), sid);
 	check(d, out, now);
@@ -140,7 +140,7 @@ static void heed_status(
 		d->outstanding = 0; /* the new leader does not know the requests to the old one */
 		pull(d, out, now);
 	} else {
-		snprintf(why, sizeof why, "the consumer does not deliver: %d %.*s", status,
+		snprintf(why, sizeof why, "consumer does not deliver: %d %.*s", status,
 			KB_SLICE_FMT(kb_headers_find(m->properties, KB_SLICE_LITERAL("description"))));
 		pause_for(d, why, now, news);
 	}
@@ -199,9 +199,9 @@ void kb_nats_durable_tick(struct kb_nats_durable *d, struct kb_buf *out, int64_t
 	if (now < d->due_ms)
 		return;
 	if (d->state == KB_NATS_DURABLE_CHECKING || d->state == KB_NATS_DURABLE_CREATING)
-		pause_for(d, "JetStream does not answer", now, news);
+		pause_for(d, "no reply from JetStream", now, news);
 	else if (d->state == KB_NATS_DURABLE_PULLING)
-		pause_for(d, "the consumer has fallen silent", now, news);
+		pause_for(d, "no heartbeat from the consumer", now, news);
 	else
 		check(d, out, now);
 }

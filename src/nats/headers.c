@@ -102,9 +102,9 @@ const char *kb_nats_headers_fault(struct kb_slice headers, size_t *size)
 	*size = headers.n ? strlen("NATS/1.0\r\n\r\n") : 0;
 	while (kb_headers_next(&headers, &name, &value)) {
 		if (!kb_nats_headers_is_name(name))
-			return "a header name is empty, or holds a colon or a byte that is no visible ASCII";
+			return "header names must be visible ASCII without colons";
 		if (!is_header_value(value))
-			return "a header value holds a line break or a NUL";
+			return "header values must not contain line breaks or NUL";
 		*size += name.n + strlen(": ") + value.n + strlen("\r\n");
 	}
 	return NULL;

@@ -64,7 +64,7 @@ static void fill_message(
 	clear(&b->properties);
 	if (!kb_nats_headers_read(op->headers, &b->headers, &b->properties))
 		kb_log_limited(&b->broken_headers, KB_LOG_WARNING,
-			"nats: delivery on \"%.*s\" goes on without its headers: they cannot be read", KB_SLICE_FMT(m->key));
+			"nats: delivering message on \"%.*s\" without its headers: invalid header block", KB_SLICE_FMT(m->key));
 	if (s->config->durable)
 		fill_stored(b, m);
 	m->headers = kb_buf_slice(&b->headers);
@@ -76,7 +76,7 @@ static bool too_long(struct kb_broker *b, const struct kb_message *m)
 	if (!b->config.message_max || m->payload.n <= b->config.message_max)
 		return false;
 	kb_log_limited(&b->long_delivery, KB_LOG_ERROR,
-		"nats: delivery on \"%.*s\" dropped: it has %zu bytes, and %zu are allowed", KB_SLICE_FMT(m->key), m->payload.n,
+		"nats: discarding message on \"%.*s\": %zu bytes, the limit is %zu bytes", KB_SLICE_FMT(m->key), m->payload.n,
 		b->config.message_max);
 	kb_traffic_drop(b->config.traffic, &m->origin, KB_DROP_TOO_LARGE);
 	return true;

@@ -34,7 +34,7 @@ static void read_error(struct kb_slice error, struct kb_nats_js_reply *reply)
 /* Somebody else listens on the subject, too. */
 static void note_foreign(struct kb_nats_js_reply *reply, struct kb_slice payload)
 {
-	snprintf(reply->what, sizeof reply->what, "the answer is not that of a stream: %.*s", KB_SLICE_FMT(payload));
+	snprintf(reply->what, sizeof reply->what, "reply does not come from a stream: %.*s", KB_SLICE_FMT(payload));
 	reply->lasting = reply->foreign = true;
 	reply->good = false;
 }
@@ -45,7 +45,7 @@ struct kb_nats_js_reply kb_nats_js_reply_read(struct kb_slice payload, struct kb
 	int status = kb_nats_headers_status(properties);
 	struct kb_json_value error = kb_json_member(payload, KB_SLICE_LITERAL("error"));
 	if (status == KB_NATS_NO_RESPONDERS) {
-		snprintf(reply.what, sizeof reply.what, "nobody takes it: no stream, no leader of it, or no JetStream");
+		snprintf(reply.what, sizeof reply.what, "no responders");
 	} else if (error.type == KB_JSON_OBJECT) {
 		read_error(error.raw, &reply);
 	} else if (kb_json_get(payload, kb_slice(NULL, 0), '\0').type != KB_JSON_OBJECT) {
@@ -62,7 +62,7 @@ struct kb_nats_js_reply kb_nats_js_reply_read(struct kb_slice payload, struct kb
  * same message gets another reply, at the latest when the stream has forgotten its id. */
 static void note_in_flight(struct kb_nats_js_reply *reply)
 {
-	snprintf(reply->what, sizeof reply->what, "the stream knows its id, and does not say that it has stored it");
+	snprintf(reply->what, sizeof reply->what, "acknowledged as a duplicate but not as stored");
 	reply->good = false;
 }
 

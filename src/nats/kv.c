@@ -24,16 +24,16 @@ const char *kb_nats_kv_key_fault(struct kb_slice key)
 {
 	char before = '.';
 	if (key.n == 0)
-		return "it is empty";
+		return "empty";
 	for (size_t i = 0; i < key.n; i++) {
 		char c = key.p[i];
 		if (!is_key_character(c))
-			return "it may hold letters, digits and - / _ = . only";
+			return "may contain only letters, digits and - / _ = .";
 		if (c == '.' && before == '.')
 			return i == 0 ? "begins with a dot" : "has two dots in a row";
 		before = c;
 	}
-	return before == '.' ? "it ends in a dot" : NULL;
+	return before == '.' ? "ends with a dot" : NULL;
 }
 
 /* -- requests -- */
@@ -87,7 +87,7 @@ static struct kb_nats_kv_reply failed(struct kb_slice why)
 
 static struct kb_nats_kv_reply unreadable(void)
 {
-	return failed(KB_SLICE_LITERAL("the answer cannot be read"));
+	return failed(KB_SLICE_LITERAL("unreadable reply"));
 }
 
 /* A value, unless its headers mark a deletion. */
@@ -112,7 +112,7 @@ struct kb_nats_kv_reply kb_nats_kv_read_direct(const struct kb_message *m)
 	if (status.n)
 		return failed(kb_headers_find(m->properties, KB_SLICE_LITERAL("description")));
 	if (!m->headers.n)
-		return failed(KB_SLICE_LITERAL("the answer is without its headers, as from a server with no_header_support"));
+		return failed(KB_SLICE_LITERAL("reply without headers: the server does not support them (no_header_support)"));
 	uint64_t revision = kb_nats_number(kb_headers_find(m->headers, KB_SLICE_LITERAL("Nats-Sequence")));
 	return found(revision, m->headers, kb_slice(m->payload.p ? m->payload.p : "", m->payload.n));
 }

@@ -18,10 +18,10 @@ static bool is_word_character(char c)
 const char *kb_nats_kv_bucket_fault(struct kb_slice bucket)
 {
 	if (bucket.n == 0)
-		return "it is empty";
+		return "empty";
 	for (size_t i = 0; i < bucket.n; i++)
 		if (!is_word_character(bucket.p[i]))
-			return "it may hold letters, digits, - and _ only";
+			return "may contain only letters, digits, - and _";
 	return NULL;
 }
 
@@ -42,7 +42,7 @@ static const char *read_setting(struct kb_slice name, struct kb_slice value, str
 	if (kb_slice_equal(name, KB_SLICE_LITERAL("replicas")))
 		return read_number(value, REPLICAS_MAX, &b->replicas) ? NULL : "replicas must be 1 to 5";
 	if (!kb_slice_equal(name, KB_SLICE_LITERAL("storage")))
-		return "its settings are history, ttl, replicas and storage";
+		return "unknown setting, expected history, ttl, replicas or storage";
 	b->in_memory = kb_slice_equal(value, KB_SLICE_LITERAL("memory"));
 	return b->in_memory || kb_slice_equal(value, KB_SLICE_LITERAL("file")) ? NULL : "storage must be file or memory";
 }
@@ -56,7 +56,7 @@ const char *kb_nats_kv_bucket_read(struct kb_slice text, struct kb_nats_kv_bucke
 		.name = kb_slice(text.p, end ? (size_t)(end - text.p) : text.n), .history = 1, .replicas = 1};
 	fault = kb_nats_kv_bucket_fault(b->name);
 	if (!fault && end && !kb_headers_parse(kb_slice(end, text.n - b->name.n), &settings, &bad))
-		fault = "its settings must be of the form name=value";
+		fault = "settings must be of the form name=value";
 	rest = kb_buf_slice(&settings);
 	while (!fault && kb_headers_next(&rest, &name, &value))
 		fault = read_setting(name, value, b);

@@ -26,8 +26,8 @@ void kb_nats_lame_duck_note(struct kb_broker *b, int64_t now)
 	b->lame_duck = true;
 	if (kb_nats_servers_others(&b->servers, b->server, b->link.info.servers, b->trusted))
 		b->leave_at = moment_to_leave(now);
-	kb_log(KB_LOG_WARNING, "nats: %s is about to close (lame duck mode), %s", b->address,
-		b->leave_at ? "another server will take its place" : "and no other server is known");
+	kb_log(KB_LOG_WARNING, "nats: %s is shutting down (lame duck mode), %s", b->address,
+		b->leave_at ? "moving to another server" : "no other server is known");
 	kb_traffic_note(b->config.traffic, lame_duck);
 	kb_nats_notices_tell(b, "lame-duck");
 }

@@ -44,7 +44,7 @@ static void fail_at_end(struct kb_nats_link *link, const char *why)
 {
 	link->cut_off = link->up && !link->said[0] && link->in.n > link->in_at;
 	kb_nats_link_fail(
-		link, link->cut_off ? "the server closed it in the middle of a message, as with a slow consumer" : why);
+		link, link->cut_off ? "closed by the server in the middle of a message, as for a slow consumer" : why);
 }
 
 /* Results of system calls as those of kb_tls_read() and kb_tls_write(). */
@@ -70,7 +70,7 @@ static ssize_t receive(struct kb_nats_link *link, char *to, size_t size)
 	ssize_t n = link->tls ? moved_tls(link, kb_tls_read(link->tls, to, size), &why)
 						  : moved(recv(link->tcp, to, size, MSG_DONTWAIT), &why);
 	if (n < 0)
-		fail_at_end(link, why ? why : "the server closed it");
+		fail_at_end(link, why ? why : "closed by the server");
 	return n;
 }
 
@@ -175,7 +175,7 @@ void kb_nats_link_keep_alive(struct kb_nats_link *link, int interval_ms, int pin
 		return;
 	if (link->pings_out >= pings_out_max) {
 		forget_last_words(link, now);
-		kb_nats_link_fail(link, "stale: the server does not answer");
+		kb_nats_link_fail(link, "stale connection: no PONG from the server");
 		return;
 	}
 	kb_nats_link_ping(link);
@@ -227,7 +227,7 @@ static bool await_op(struct kb_nats_link *link, struct kb_nats_wire_op *op, int6
 	while (link->up && !kb_nats_link_peek(link, op, &size)) {
 		kb_nats_link_write(link);
 		if (link->up && !wait_for(link, deadline))
-			kb_nats_link_fail(link, "the server does not answer in time");
+			kb_nats_link_fail(link, "timeout while connecting");
 		if (link->up)
 			kb_nats_link_read(link, kb_clock_ms());
 	}
@@ -253,7 +253,7 @@ static bool await_info(struct kb_nats_link *link, int64_t deadline)
 	if (!await_op(link, &op, deadline))
 		return false;
 	if (op.kind != KB_NATS_INFO)
-		kb_nats_link_fail(link, "this is no NATS server");
+		kb_nats_link_fail(link, "not a NATS server");
 	else
 		kb_nats_link_note_info(link, &op);
 	return link->up;
@@ -263,9 +263,9 @@ static bool await_info(struct kb_nats_link *link, int64_t deadline)
 static const char *objection_to_tls(const struct kb_nats_link *link)
 {
 	if (!link->info.tls_required && !link->info.tls_available)
-		return "TLS: the server offers none";
+		return "TLS: not offered by the server";
 	if (link->in_at != link->in.n) /* that could be from somebody in between */
-		return "TLS: the server goes on in the clear";
+		return "TLS: the server continues without encryption";
 	return NULL;
 }
 

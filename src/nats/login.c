@@ -67,9 +67,9 @@ static const char *put_creds(struct kb_buf *out, struct kb_slice text, const cha
 {
 	struct kb_slice jwt = kb_nats_creds_jwt(text), seed = kb_nats_creds_seed(text);
 	if (!jwt.n)
-		return "it holds no NATS USER JWT";
+		return "no NATS USER JWT found";
 	if (!seed.n)
-		return "it holds no USER NKEY SEED";
+		return "no USER NKEY SEED found";
 	put(out, "jwt", jwt);
 	return put_signature(out, seed, nonce);
 }
@@ -78,7 +78,7 @@ static const char *put_nkey(struct kb_buf *out, struct kb_slice text, const char
 {
 	struct kb_buf name = {0};
 	struct kb_slice seed = kb_nats_creds_seed(text);
-	const char *why = seed.n ? kb_nats_nkey_public(seed, &name) : "it holds no nkey seed (SU...)";
+	const char *why = seed.n ? kb_nats_nkey_public(seed, &name) : "no nkey seed (SU...) found";
 	if (!why) {
 		put(out, "nkey", kb_buf_slice(&name));
 		why = put_signature(out, seed, nonce);

@@ -67,11 +67,11 @@ static const char *seed_key(struct kb_slice seed, unsigned char key[KEY_BYTES])
 	unsigned char raw[SEED_BYTES];
 	const char *fault = NULL;
 	if (seed.n != KB_NATS_NKEY_SEED_CHARS || base32_decode(seed, raw, sizeof raw) != sizeof raw)
-		fault = "it is no nkey seed of 58 characters in base32";
+		fault = "not an nkey seed of 58 base32 characters";
 	else if (crc16(raw, SEED_BYTES - 2) != (raw[SEED_BYTES - 2] | (unsigned)raw[SEED_BYTES - 1] << 8))
-		fault = "the checksum of the seed is wrong";
+		fault = "the seed has a wrong checksum";
 	else if ((raw[0] & 0xf8) != PREFIX_SEED || ((raw[0] & 7) << 5 | (raw[1] & 0xf8) >> 3) != PREFIX_USER)
-		fault = "the seed is not that of a user (SU...)";
+		fault = "the seed does not belong to a user (SU...)";
 	else
 		memcpy(key, raw + 2, KEY_BYTES);
 	explicit_bzero(raw, sizeof raw);

@@ -25,7 +25,7 @@ void kb_nats_notices_info(struct kb_broker *b, const struct kb_nats_wire_op *op)
 	kb_nats_link_note_info(&b->link, op);
 	size_t now = kb_nats_notices_cluster_size(b);
 	if (now > b->announced) { /* the new ones are tried when this server is lost */
-		kb_log(KB_LOG_NOTICE, "nats: the cluster of %s has %zu servers now", b->address, now);
+		kb_log(KB_LOG_NOTICE, "nats: cluster of %s now has %zu servers", b->address, now);
 		kb_traffic_note(b->config.traffic, discovered);
 		kb_nats_notices_tell(b, "discovered-servers");
 	}

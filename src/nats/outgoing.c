@@ -17,8 +17,8 @@ static const char *headers_fault(const struct kb_broker *b, const struct kb_mess
 	if (fault || !m->headers.n || b->link.info.headers)
 		return fault;
 	return m->origin.flags & KB_STORED
-			   ? "a stream needs a header (Nats-Msg-Id), and the server takes none (no_header_support)"
-			   : "it has headers, and the server takes none (no_header_support)";
+			   ? "publishing to a stream needs headers, which the server does not support (no_header_support)"
+			   : "it has headers, which the server does not support (no_header_support)";
 }
 
 static bool acceptable(struct kb_broker *b, const struct kb_message *m)
@@ -28,9 +28,9 @@ static bool acceptable(struct kb_broker *b, const struct kb_message *m)
 	const char *reply_fault = m->reply.n ? kb_nats_subject_fault(m->reply) : NULL;
 	size_t reply = m->origin.flags & KB_STORED ? KB_NATS_STORE_INBOX_BYTES : m->reply.n;
 	if (!fault && !reply_fault && m->key.n + reply > KB_NATS_LINE_MAX)
-		fault = "together with the reply subject it is too long";
+		fault = "too long together with the reply subject";
 	if (fault || reply_fault) {
-		kb_log_limited(&b->bad_subject, KB_LOG_ERROR, "nats: message dropped: %s \"%.*s\" cannot be published to: %s",
+		kb_log_limited(&b->bad_subject, KB_LOG_ERROR, "nats: message dropped: invalid %s \"%.*s\": %s",
 			fault ? "subject" : "reply subject", KB_SLICE_FMT(fault ? m->key : m->reply), fault ? fault : reply_fault);
 		return false;
 	}
@@ -42,8 +42,8 @@ static bool acceptable(struct kb_broker *b, const struct kb_message *m)
 	}
 	if (b->link.info.max_payload && headers + m->payload.n > b->link.info.max_payload) {
 		kb_log_limited(&b->too_long, KB_LOG_ERROR,
-			"nats: message to \"%.*s\" dropped: it has %zu bytes, and the server takes %zu (max_payload)",
-			KB_SLICE_FMT(m->key), headers + m->payload.n, b->link.info.max_payload);
+			"nats: message to \"%.*s\" dropped: %zu bytes, the server accepts %zu (max_payload)", KB_SLICE_FMT(m->key),
+			headers + m->payload.n, b->link.info.max_payload);
 		return false;
 	}
 	return true;

@@ -91,7 +91,7 @@ static bool read_server(const char *url, struct kb_nats_server *server, const ch
 		end--;
 	at = read_host(read_user(at, end, server), end, server);
 	if (!at || (at < end && *at != ':')) {
-		*what = "one host name or address is expected, with IPv6 in brackets";
+		*what = "expected one host name or address, IPv6 in brackets";
 		return false;
 	}
 	server->port = DEFAULT_PORT;

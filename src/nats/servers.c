@@ -11,7 +11,7 @@ bool kb_nats_servers_init(
 {
 	*servers = (struct kb_nats_servers){.list = calloc(n + ANNOUNCED_MAX, sizeof *servers->list)};
 	*bad = 0;
-	*what = n ? "out of memory" : "no address is given";
+	*what = n ? "out of memory" : "no address given";
 	if (!servers->list || !n)
 		return false;
 	for (size_t i = 0; i < n; i++) {

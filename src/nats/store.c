@@ -9,7 +9,7 @@
 
 enum { REPLY_MS = 2000 }; /* for the stream to acknowledge a message */
 
-static const char no_stream[] = "no stream takes this subject";
+static const char no_stream[] = "no stream has this subject";
 
 void kb_nats_store_forget(struct kb_nats_store *s)
 {
@@ -118,7 +118,7 @@ static void heed_streams(struct kb_nats_store *s, uint64_t number, struct kb_sli
 	struct kb_nats_store_flight *f = flight(s, number);
 	bool none = kb_nats_js_no_stream(payload, properties);
 	if (f->doubt == KB_NATS_STORE_REFUSED || (f->foreign && none))
-		end(s, number, none ? KB_REJECTED : KB_PENDING, none ? no_stream : "its stream has no leader", events);
+		end(s, number, none ? KB_REJECTED : KB_PENDING, none ? no_stream : "stream has no leader", events);
 	else
 		f->doubt = none ? KB_NATS_STORE_NO_STREAM : KB_NATS_STORE_NO_DOUBT;
 }
@@ -155,6 +155,6 @@ void kb_nats_store_expire(struct kb_nats_store *s, int64_t now, const struct kb_
 		if (f->sent_ms && (f->sent_ms > since || !(silent || overtaken)))
 			return;
 		if (f->sent_ms)
-			end(s, number, KB_PENDING, "the stream does not answer", events);
+			end(s, number, KB_PENDING, "no reply from the stream", events);
 	}
 }

@@ -46,13 +46,13 @@ static const char *fault_of(const struct kb_subscription *config)
 	const struct kb_durable *d = config->durable;
 	const char *group = config->queue.name, *fault;
 	if (d) {
-		fault = kb_nats_subject_word_fault(kb_slice_from(d->stream)) ? "its stream is no word" : NULL;
-		fault = kb_nats_subject_word_fault(kb_slice_from(d->name)) ? "its consumer is no word" : fault;
-		return d->filter && kb_nats_subject_pattern_fault(kb_slice_from(d->filter)) ? "its filter is no subject"
+		fault = kb_nats_subject_word_fault(kb_slice_from(d->stream)) ? "the stream name is not a single word" : NULL;
+		fault = kb_nats_subject_word_fault(kb_slice_from(d->name)) ? "the consumer name is not a single word" : fault;
+		return d->filter && kb_nats_subject_pattern_fault(kb_slice_from(d->filter)) ? "the filter is not a subject"
 																					: fault;
 	}
 	fault = kb_nats_subject_pattern_fault(kb_slice_from(config->n_routing ? config->routing[0] : ""));
-	return !fault && *group && kb_nats_subject_fault(kb_slice_from(group)) ? "its queue group is no word" : fault;
+	return !fault && *group && kb_nats_subject_fault(kb_slice_from(group)) ? "the queue group is not a subject" : fault;
 }
 
 static struct kb_nats_subscription *add_subscription(struct kb_broker *b)
@@ -71,7 +71,7 @@ enum kb_broker_result kb_nats_subscriptions_add(
 		return KB_BROKER_LOST;
 	const char *fault = fault_of(config);
 	if (!fault && config->durable && !b->link.info.headers)
-		fault = "a consumer of a stream needs headers, and the server has none (no_header_support)";
+		fault = "stream consumers need headers, which the server does not support (no_header_support)";
 	if (fault) {
 		kb_log(KB_LOG_ERROR, "nats: cannot subscribe to \"%.200s\" (queue group \"%.200s\"): %s",
 			config->n_routing ? config->routing[0] : "", config->queue.name, fault);
@@ -110,7 +110,7 @@ static void log_if_inbox(const struct kb_broker *b, const struct kb_nats_subscri
 	size_t n = strlen(prefix);
 	if (strncmp(subject, prefix, n) == 0 && subject[n] == '.')
 		kb_log(KB_LOG_ERROR,
-			"nats: no answers from %s: the account may not subscribe to \"%s%s\", and should to \"%s.>\"; next try in "
+			"nats: cannot receive replies from %s: no permission to subscribe to \"%s%s\", allow \"%s.>\"; retrying in "
 			"%d s",
 			b->address, subject, s->config->durable ? ".*" : "", prefix, REFUSED_S);
 }

@@ -20,22 +20,22 @@ static ssize_t read_message(struct kb_slice bytes, size_t line_size, struct kb_s
 	size_t n = 0, most = has_headers ? 5 : 4;
 	for (struct kb_slice word; (word = kb_nats_words_next(&line)).n > 0;) {
 		if (n == most)
-			return broken(fault, "a message has too many arguments");
+			return broken(fault, "too many arguments of a message");
 		words[n++] = word;
 	}
 	uint64_t size, header_size = 0;
 	if (n + 1 < most || !kb_number_read(words[1], UINT64_MAX, &op->sid) ||
 		!kb_number_read(words[n - 1], UINT64_MAX, &size) ||
 		(has_headers && !kb_number_read(words[n - 2], UINT64_MAX, &header_size)))
-		return broken(fault, "a message has wrong arguments");
+		return broken(fault, "invalid arguments of a message");
 	if (size > KB_NATS_MESSAGE_LONGEST || header_size > size)
-		return broken(fault, "a message has an impossible size");
+		return broken(fault, "invalid size of a message");
 	*need = line_size + size + 2;
 	if (bytes.n < *need)
 		return 0;
 	const char *contents = bytes.p + line_size;
 	if (contents[size] != '\r' || contents[size + 1] != '\n')
-		return broken(fault, "a message does not end where it says");
+		return broken(fault, "message does not end at its announced size");
 	op->kind = KB_NATS_MSG;
 	op->subject = words[0];
 	op->reply = n == most ? words[2] : kb_slice(NULL, 0);
@@ -58,7 +58,7 @@ ssize_t kb_nats_wire_read(struct kb_slice bytes, struct kb_nats_wire_op *op, siz
 	const char *end = bytes.n ? memchr(bytes.p, '\n', bytes.n) : NULL;
 	*need = bytes.n + 1;
 	if (!end)
-		return bytes.n > KB_NATS_LINE_LONGEST ? broken(fault, "a line is too long") : 0;
+		return bytes.n > KB_NATS_LINE_LONGEST ? broken(fault, "line too long") : 0;
 	size_t size = (size_t)(end - bytes.p) + 1;
 	struct kb_slice line = kb_slice(bytes.p, size - 1);
 	if (line.n && line.p[line.n - 1] == '\r')
@@ -82,7 +82,7 @@ ssize_t kb_nats_wire_read(struct kb_slice bytes, struct kb_nats_wire_op *op, siz
 	else if (kb_nats_words_equal(name, "-ERR"))
 		op->kind = KB_NATS_ERR, op->text = without_quotes(line);
 	else
-		return broken(fault, "it says what is no part of the protocol");
+		return broken(fault, "unknown protocol operation");
 	return (ssize_t)size;
 }
 

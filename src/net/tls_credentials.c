@@ -14,12 +14,12 @@ struct pem {
 static const char *reason_of(int code)
 {
 	switch (code) {
-	case GNUTLS_E_FILE_ERROR: return errno ? strerror(errno) : "it cannot be read";
-	case GNUTLS_E_DECRYPTION_FAILED: return "it has a passphrase: only one without can be used";
-	case GNUTLS_E_CERTIFICATE_KEY_MISMATCH: return "it is not the key of the certificate";
+	case GNUTLS_E_FILE_ERROR: return errno ? strerror(errno) : "cannot be read";
+	case GNUTLS_E_DECRYPTION_FAILED: return "private keys with a passphrase are not supported";
+	case GNUTLS_E_CERTIFICATE_KEY_MISMATCH: return "does not match the certificate";
 	case GNUTLS_E_BASE64_UNEXPECTED_HEADER_ERROR:
-	case GNUTLS_E_NO_CERTIFICATE_FOUND: return "it holds no certificate in PEM";
-	case GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE: return "it holds no private key in PEM";
+	case GNUTLS_E_NO_CERTIFICATE_FOUND: return "no PEM certificate found";
+	case GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE: return "no PEM private key found";
 	default: return gnutls_strerror(code);
 	}
 }

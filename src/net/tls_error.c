@@ -29,29 +29,29 @@ static const struct {
 	const char *reason;
 } refusals[] = {
 	{GNUTLS_CERT_REVOKED, "certificate is revoked"},
-	{GNUTLS_CERT_SIGNER_NOT_CA, "its issuer is no authority"},
-	{GNUTLS_CERT_INSECURE_ALGORITHM, "its key or its signature is too weak"},
+	{GNUTLS_CERT_SIGNER_NOT_CA, "issuer is not a certificate authority"},
+	{GNUTLS_CERT_INSECURE_ALGORITHM, "insecure algorithm"},
 	{GNUTLS_CERT_EXPIRED, "certificate has expired"},
 	{GNUTLS_CERT_NOT_ACTIVATED, "certificate is not yet valid"},
-	{GNUTLS_CERT_PURPOSE_MISMATCH, "it is not one for servers"},
-	{GNUTLS_CERT_SIGNATURE_FAILURE, "its signature is wrong"},
-	{GNUTLS_CERT_SIGNER_CONSTRAINTS_FAILURE, "its authority may not issue it"},
+	{GNUTLS_CERT_PURPOSE_MISMATCH, "not a server certificate"},
+	{GNUTLS_CERT_SIGNATURE_FAILURE, "invalid signature"},
+	{GNUTLS_CERT_SIGNER_CONSTRAINTS_FAILURE, "its authority is not allowed to issue it"},
 };
 
 static void describe_refusal(gnutls_session_t session, const char *host, char *error, size_t size)
 {
 	unsigned status = gnutls_session_get_verify_cert_status(session);
-	char why[NAME_BYTES + 50] = "it cannot be verified";
+	char why[NAME_BYTES + 50] = "cannot be verified";
 	if (status & GNUTLS_CERT_SIGNER_NOT_FOUND)
 		name_authority(session, why, sizeof why);
 	else if (status & GNUTLS_CERT_UNEXPECTED_OWNER)
-		snprintf(why, sizeof why, "hostname mismatch, it is not for %.100s", host);
+		snprintf(why, sizeof why, "hostname mismatch, not issued for %.100s", host);
 	for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++)
 		if (status & refusals[i].status) {
 			snprintf(why, sizeof why, "%s", refusals[i].reason);
 			break;
 		}
-	snprintf(error, size, "TLS: the broker's certificate is refused: %s", why);
+	snprintf(error, size, "TLS: broker certificate rejected: %s", why);
 }
 
 static bool is_of_socket(int code)
@@ -70,8 +70,8 @@ static const char *meaning_of(gnutls_alert_description_t alert, bool has_certifi
 	case GNUTLS_A_CERTIFICATE_UNKNOWN:
 	case GNUTLS_A_CERTIFICATE_REQUIRED:
 	case GNUTLS_A_UNKNOWN_CA:
-		return has_certificate ? "the broker refuses our certificate: " : "the broker asks for a certificate: ";
-	default: return "the broker's alert: ";
+		return has_certificate ? "the broker rejects our certificate: " : "the broker requires a certificate: ";
+	default: return "alert from the broker: ";
 	}
 }
 
@@ -100,7 +100,7 @@ void kb_tls_error_of_handshake(
 	static const char what[] = "handshake failed: ";
 	switch (code) {
 	case GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR: describe_refusal(session, host, error, size); break;
-	case GNUTLS_E_UNEXPECTED_PACKET: snprintf(error, size, "TLS: %sthe broker does not answer with TLS", what); break;
+	case GNUTLS_E_UNEXPECTED_PACKET: snprintf(error, size, "TLS: %sthe broker does not speak TLS", what); break;
 	default:
 		if (code == GNUTLS_E_PREMATURE_TERMINATION && !errno)
 			snprintf(error, size, "TLS: %sthe broker closed the connection", what);

@@ -74,7 +74,7 @@ static bool shake_hands(struct kb_tls_session *s, const char *host, int64_t dead
 		}
 		int64_t left = deadline - kb_clock_ms();
 		if (left <= 0 || poll(&p, 1, (int)left) == 0) {
-			snprintf(error, size, "TLS: the broker does not complete the handshake in time");
+			snprintf(error, size, "TLS: handshake timed out");
 			return false;
 		}
 	}

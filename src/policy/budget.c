@@ -22,7 +22,7 @@ static bool granted(struct kb_budget *budget, size_t more)
 	budget->allocated += more;
 	if (budget->held + more <= budget->memory_max && budget->allocated <= budget->memory_max * ALLOCATED_SHARE)
 		return true;
-	budget->exceeded = "takes too much memory";
+	budget->exceeded = "exceeds the memory limit";
 	return false;
 }
 
@@ -65,10 +65,10 @@ static bool is_deep(const struct kb_budget *budget)
 static const char *limit_exceeded(const struct kb_budget *budget)
 {
 	if (budget->instructions >= budget->instructions_max)
-		return "takes too many instructions, maybe an endless loop";
+		return "exceeds the instruction limit, probably in an endless loop";
 	if (is_deep(budget))
-		return "nests too deep, maybe a recursion without end";
-	return is_past(&budget->deadline) ? "takes too long" : NULL;
+		return "exceeds the call depth limit, probably in an endless recursion";
+	return is_past(&budget->deadline) ? "exceeds the time limit" : NULL;
 }
 
 /* The innermost line of the operator's. */

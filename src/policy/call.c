@@ -33,7 +33,7 @@ static int on_error(lua_State *L)
 	luaL_checkstack(L, LEVELS_MAX + 4, NULL);
 	lua_settop(L, 1);
 	if (!lua_isstring(L, 1)) {
-		lua_pushfstring(L, "an error that is no text but a %s", luaL_typename(L, 1));
+		lua_pushfstring(L, "error value is a %s, not a string", luaL_typename(L, 1));
 		lua_replace(L, 1);
 	}
 	lua_concat(L, 1 + push_trace(L));

@@ -24,7 +24,7 @@ static problem add_escape(struct reader *r, struct bytes *b)
 	size_t n = kb_json_scan_escape(&r->s, bytes);
 	memcpy(b->p + b->n, bytes, n);
 	b->n += n;
-	return n ? NULL : "an escape in a string is none of JSON's";
+	return n ? NULL : "invalid escape in a string";
 }
 
 static bool is_plain(char c)
@@ -62,7 +62,7 @@ static problem read_escaped(struct reader *r)
 {
 	const char *quote = quote_after(r->s.p, r->s.end);
 	if (!quote)
-		return "the string has no end";
+		return "unterminated string";
 	struct bytes b = {.p = lua_newuserdata(r->L, (size_t)(quote - r->s.p))};
 	problem wrong = unescape(r, quote, &b);
 	if (wrong)
@@ -78,7 +78,7 @@ static problem read_string(struct reader *r)
 	while (end < r->s.end && is_plain(*end))
 		end++;
 	if (end == r->s.end)
-		return "the string has no end";
+		return "unterminated string";
 	if (*end != '"')
 		return read_escaped(r);
 	lua_pushlstring(r->L, r->s.p, (size_t)(end - r->s.p));
@@ -101,7 +101,7 @@ static problem read_number(struct reader *r)
 	bool good = kb_json_scan_number(&r->s, &number);
 	size_t n = good ? (size_t)(number.whole_end - number.whole) : 0;
 	if (!good || (n > 1 && *number.whole == '0'))
-		return "the number is none of JSON's";
+		return "invalid number";
 	if (r->s.p == number.whole_end && n <= 15) {
 		push_whole_number(r->L, number, *from == '-');
 		return NULL;
@@ -119,7 +119,7 @@ static problem read_literal(struct reader *r)
 	case KB_JSON_TRUE: lua_pushboolean(r->L, 1); return NULL;
 	case KB_JSON_FALSE: lua_pushboolean(r->L, 0); return NULL;
 	case KB_JSON_NULL: lua_pushlightuserdata(r->L, NULL); return NULL;
-	default: return "a value is missing";
+	default: return "value expected";
 	}
 }
 
@@ -128,13 +128,13 @@ static problem read_value(struct reader *r);
 static problem read_member(struct reader *r)
 {
 	if (!kb_json_scan_take(&r->s, '"'))
-		return "a key is missing";
+		return "string expected as key";
 	problem wrong = read_string(r);
 	if (wrong)
 		return wrong;
 	kb_json_scan_blanks(&r->s);
 	if (!kb_json_scan_take(&r->s, ':'))
-		return "the colon behind a key is missing";
+		return "colon expected after a key";
 	kb_json_scan_blanks(&r->s);
 	wrong = read_value(r);
 	if (!wrong)
@@ -167,7 +167,7 @@ static problem read_object(struct reader *r)
 		if (kb_json_scan_take(&r->s, '}'))
 			return NULL;
 		if (!kb_json_scan_take(&r->s, ','))
-			return "the comma between two members is missing";
+			return "comma expected between two members";
 		kb_json_scan_blanks(&r->s);
 	}
 }
@@ -187,7 +187,7 @@ static problem read_array(struct reader *r)
 		if (kb_json_scan_take(&r->s, ']'))
 			return NULL;
 		if (!kb_json_scan_take(&r->s, ','))
-			return "the comma between two items is missing";
+			return "comma expected between two items";
 		kb_json_scan_blanks(&r->s);
 	}
 }
@@ -195,7 +195,7 @@ static problem read_array(struct reader *r)
 static problem read_nested(struct reader *r, problem (*read)(struct reader *))
 {
 	if (r->s.depth == KB_CODEC_DEPTH_MAX || !lua_checkstack(r->L, 6))
-		return "nested too deep";
+		return "nested too deeply";
 	r->s.depth++;
 	problem wrong = read(r);
 	r->s.depth--;
@@ -218,11 +218,11 @@ static problem read_value(struct reader *r)
 static problem read_document(struct reader *r)
 {
 	kb_json_scan_blanks(&r->s);
-	problem wrong = lua_checkstack(r->L, 6) ? read_value(r) : "nested too deep";
+	problem wrong = lua_checkstack(r->L, 6) ? read_value(r) : "nested too deeply";
 	if (wrong)
 		return wrong;
 	kb_json_scan_blanks(&r->s);
-	return r->s.p == r->s.end ? NULL : "something follows the value";
+	return r->s.p == r->s.end ? NULL : "unexpected text after the value";
 }
 
 const char *kb_codec_decode(lua_State *L, struct kb_slice text, size_t *at)

@@ -148,7 +148,7 @@ static void put_object(struct writer *w)
 static void put_table(struct writer *w)
 {
 	if (w->depth == KB_CODEC_DEPTH_MAX || !lua_checkstack(w->L, 8))
-		luaL_error(w->L, "cannot serialise table: nested too deep");
+		luaL_error(w->L, "cannot serialise table: nested too deeply");
 	w->depth++;
 	long n = array_length(w->L);
 	if (n < 0)

@@ -57,7 +57,7 @@ static void push_reason(lua_State *L, int status)
 {
 	const char *problem = kb_budget_problem(L, lua_tostring(L, -1));
 	if (problem || status == LUA_ERRMEM)
-		lua_pushstring(L, problem ? problem : "no memory");
+		lua_pushstring(L, problem ? problem : "out of memory");
 	kb_budget_collect(L);
 }
 
@@ -83,7 +83,7 @@ static int host_failed(lua_State *L)
 	lua_Debug function;
 	lua_pushvalue(L, 2);
 	lua_getinfo(L, ">S", &function);
-	kb_log_limited(&policy->failures[i], KB_LOG_ERROR, "lua_policy %s: %s (line %d): %s; the default serves",
+	kb_log_limited(&policy->failures[i], KB_LOG_ERROR, "lua_policy %s: %s (line %d): %s; using the default",
 		policy->file, function_names[i], function.linedefined, lua_tostring(L, 3));
 	return 0;
 }

@@ -101,10 +101,10 @@ static bool start(struct kb_policy *policy, const struct kb_policy_config *confi
 	lua_State *L = policy->L = lua_newstate(kb_budget_allocate, policy);
 	int status = L ? lua_cpcall(L, open_state, (void *)config) : LUA_ERRMEM;
 	if (status) {
-		const char *text = L ? lua_tostring(L, -1) : "no memory for a Lua state";
+		const char *text = L ? lua_tostring(L, -1) : "out of memory for a Lua state";
 		if (config->file)
 			kb_buf_printf(error, "%s: ", config->file);
-		kb_buf_printf(error, "%s", text ? text : "an error that is no text");
+		kb_buf_printf(error, "%s", text ? text : "error value is not a string");
 		return false;
 	}
 	for (int slot = 1; slot <= SLOTS; slot++)
@@ -131,10 +131,10 @@ struct kb_policy *kb_policy_open(const struct kb_policy_config *config, struct k
 {
 	struct kb_policy *policy = NULL;
 	if (!is_luajit())
-		kb_buf_printf(error, "this process resolves lua_* to another Lua than LuaJIT: the module must be loaded with "
-							 "RTLD_DEEPBIND, and liblua not be preloaded");
+		kb_buf_printf(error, "lua_* symbols of this process belong to another Lua than LuaJIT: load the module with "
+							 "RTLD_DEEPBIND and do not preload liblua");
 	else if (!(policy = allocate(config)))
-		kb_buf_printf(error, "no memory for the Lua host");
+		kb_buf_printf(error, "out of memory for the Lua host");
 	else if (start(policy, config, error))
 		return policy;
 	kb_policy_close(policy);
@@ -165,7 +165,7 @@ static bool call(struct kb_policy *policy, int n_args, int n_results)
 	int status = kb_call(L, n_args, n_results);
 	if (!status)
 		return true;
-	kb_log_limited(&policy->own_failures, KB_LOG_ERROR, "the policy host failed, payload of %zu bytes: %s",
+	kb_log_limited(&policy->own_failures, KB_LOG_ERROR, "policy host failed on a payload of %zu bytes: %s",
 		policy->payload.n, lua_tostring(L, -1));
 	if (status == LUA_ERRMEM) {
 		lua_pushvalue(L, SLOT_COLLECT);

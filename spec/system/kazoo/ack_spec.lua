@@ -59,7 +59,7 @@ describe("A route", function()
     queue = new_queue()
     full.mod_init = subscription(queue, flags or waits_for_worker)
     server = kazoo.start(full)
-    server:wait_log(('consuming queue "%s"'):format(queue))
+    server:wait_log(('consuming from queue "%s"'):format(queue))
   end
 
   local function publish(payload, options) client:publish("ack", queue .. ".key", payload, options) end
@@ -96,7 +96,7 @@ describe("A route", function()
   it("is optional: without wait_for_consumer_ack a message that is not a JSON object is acknowledged on receipt", function()
     start("exit;", "'no_ack':0")
     publish "[2"
-    server:wait_log("message on exchange .*dropped, .*%[2")
+    server:wait_log("discarding message on exchange .*: .*%[2")
     await_empty(rabbit, queue)
     assert.matches("kazoo:rejected = 0\n", server:rpc("stats.get_statistics", "kazoo:"))
   end)
@@ -115,7 +115,7 @@ describe("A route", function()
     start 'kazoo_ack(); kazoo_reject(); xlog("L_NOTICE", "second: $rc\\n");'
     publish '{"id":"once"}'
     server:wait_log("second: %-1")
-    server:wait_log("ERROR.*kazoo_reject: the message is settled already")
+    server:wait_log("ERROR.*kazoo_reject: message has already been settled")
     await_empty(rabbit, queue)
     publish '{"id":"twice"}'
     server:wait_log("second: %-1", 10, 2)
@@ -127,7 +127,7 @@ describe("A route", function()
       start('kazoo_requeue(); xlog("L_NOTICE", "result: $rc\\n");', flags)
       publish '{"id":"not ours"}'
       server:wait_log("result: %-1")
-      server:wait_log('ERROR.*kazoo_requeue: the message is not ours to settle: its subscription needs "no_ack":0')
+      server:wait_log('ERROR.*kazoo_requeue: cannot settle the message: its subscription needs "no_ack":0')
     end)
   end
 
@@ -137,7 +137,7 @@ describe("A route", function()
       read = '$var(out) = $_s($kzE $kzRK $kzEx $kzQueue $kzRedelivered $kzHdr(a) $kzProp(type)); $var(rc) = 1;',
     } })
     assert.equal(-1, (server:call "settle"))
-    server:wait_log("ERROR.*kazoo_ack: there is no message")
+    server:wait_log("ERROR.*kazoo_ack: no message to settle")
     local _, out = server:call "read"
     assert.equal("<null> <null> <null> <null> <null> <null> <null>", out)
   end)
@@ -187,7 +187,7 @@ describe("A route", function()
         end
       ]]):gsub("QUEUE", queue),
     }
-    server:wait_log(('consuming queue "%s"'):format(queue))
+    server:wait_log(('consuming from queue "%s"'):format(queue))
     publish('{"id":"requeue me"}', { headers = { n = "seven" } })
     server:wait_log("requeue gave 1")
     server:wait_log("ack gave 1 for seven")
@@ -223,7 +223,7 @@ describe("An acknowledgement after the route", function()
         ["consumer-event-connection"] = "exit;",
       },
     }
-    server:wait_log(('consuming queue "%s"'):format(queue))
+    server:wait_log(('consuming from queue "%s"'):format(queue))
   end
 
   before_each(function()
@@ -254,7 +254,7 @@ describe("An acknowledgement after the route", function()
     client:publish_all("ack", queue .. ".a", payloads)
     server:wait_log("begins: .*n1%.")
     rabbit:ctl("close_all_connections", "spec")
-    server:wait_log('consuming queue "' .. queue, 15, 2)
+    server:wait_log('consuming from queue "' .. queue, 15, 2)
     server:let_go()
     await_empty(rabbit, queue)
     -- Those of the first connection and, because nothing of it was acknowledged, all of the second.
@@ -267,10 +267,10 @@ describe("An acknowledgement after the route", function()
     client:publish("ack", queue .. ".a", '{"id":"before"}')
     server:wait_log("begins: .*before")
     client:delete_queue(queue)
-    server:wait_log("queue .* is gone, subscribing again")
+    server:wait_log("subscription to queue .* cancelled by the broker, retrying")
     server:let_go()
     server:event "before"
-    server:wait_log('consuming queue "' .. queue, 15, 2)
+    server:wait_log('consuming from queue "' .. queue, 15, 2)
     client:publish("ack", queue .. ".a", '{"id":"behind"}')
     server:event "behind"
     await_empty(rabbit, queue)

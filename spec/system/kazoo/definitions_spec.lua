@@ -23,7 +23,7 @@ describe("A subscription", function()
           'dlv-source2':{'type':'fanout', 'routing':'', 'arguments':{'x-some':1}}}}]],
       subscribe [[{'exchange':'dlv-e', 'type':'topic', 'queue':'dlv-exclusive', 'routing':'#', 'exclusive':1}]],
     }, events = kazoo.only_deliveries { ["consumer-event"] = kazoo.note("any") } }
-    server:wait_log('consuming queue "dlv%-exclusive"')
+    server:wait_log('consuming from queue "dlv%-exclusive"')
   end)
 
   teardown(function()
@@ -91,7 +91,7 @@ describe("kazoo_subscribe refuses", function()
     ["a consumer tag that is a number"] = { "'consumer_tag':5", "consumer_tag: 5 must be a string" },
     ["arguments that are no object"] = { "'arguments':[1]", "arguments: %[1%] must be an object" },
     ["a fraction among the arguments"] = {
-      "'arguments':{'x-a':1, 'x-b':1.5}", "arguments%.x%-b: 1%.5 must be an integer of 64 bits",
+      "'arguments':{'x-a':1, 'x-b':1.5}", "arguments%.x%-b: 1%.5 must be a 64%-bit integer",
     },
     ["an argument beyond 64 bits"] = {
       "'arguments':{'x-b':9223372036854775808}", "arguments%.x%-b: 9223372036854775808 must be",

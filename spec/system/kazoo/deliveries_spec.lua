@@ -32,7 +32,7 @@ describe("Messages", function()
       mod_init = subscribe([[{'exchange':'dlv-w', 'type':'topic', 'queue':'dlv-work', 'routing':'#', 'durable':1,
         'auto_delete':0, ]] .. flags .. "}") .. (more_subscriptions or ""),
     }
-    server:wait_log('consuming queue "dlv%-work"')
+    server:wait_log('consuming from queue "dlv%-work"')
   end
 
   -- Who handled what: lists of payloads by worker, and how many there are.
@@ -126,7 +126,7 @@ describe("Messages", function()
     fill(1000)
     start("'no_ack':0, 'wait_for_consumer_ack':1, 'prefetch':10", {}, note_worker .. 'usleep("20000");',
       'kazoo_subscribe("dlv-beside", "topic", "dlv-besideq", "#");')
-    server:wait_log 'consuming queue "dlv%-besideq"'
+    server:wait_log 'consuming from queue "dlv%-besideq"'
     await_handled(20)
     client:publish_all("dlv-beside", "k", numbered(2001, 2008))
     wait.until_(function() return workers_of(2001, 2008) == 4 end, 5, "all workers for the other subscription")
@@ -175,7 +175,7 @@ describe("Messages", function()
     assert.equal(#large, #client:get(dead).payload)
     assert.equal('{"n":4}', client:get(dead).payload)
     await_handled(3)
-    server:wait_log("message of %d+ bytes with routing key \"k\" dropped: larger than the inbox takes")
+    server:wait_log("message of %d+ bytes with routing key \"k\": the inbox is limited to")
   end)
 
   it("wait at the broker while the inboxes are full, and none is lost", function()
@@ -211,7 +211,7 @@ describe("One subscription", function()
       rabbit = rabbit, events = kazoo.only_deliveries { ["consumer-event"] = kazoo.note("any") },
       mod_init = subscribe(text) .. 'kazoo_subscribe("dlv-good", "topic", "dlv-goodq", "a");',
     }
-    server:wait_log('consuming queue "dlv%-goodq"')
+    server:wait_log('consuming from queue "dlv%-goodq"')
   end
 
   local function others_are_served(id)
@@ -221,12 +221,12 @@ describe("One subscription", function()
 
   it("to a missing passive queue is reported with 404, and succeeds once the queue exists", function()
     start [[{'exchange':'dlv-p', 'type':'topic', 'queue':'dlv-passive', 'routing':'x', 'queue-def':{'passive':1}}]]
-    local failed = 'subscription to queue "dlv%%-passive" of exchange "dlv%%-p" failed, next try in %d s: .*404 '
+    local failed = 'subscription to queue "dlv%%-passive" of exchange "dlv%%-p" failed, retrying in %d s: .*404 '
     server:wait_log(failed:format(2))
     others_are_served "while there is no queue"
     server:wait_log(failed:format(4))
     client:queue("dlv-passive")
-    server:wait_log('consuming queue "dlv%-passive"')
+    server:wait_log('consuming from queue "dlv%-passive"')
     client:publish("dlv-p", "x", '{"id":"in the queue that was made"}')
     server:event("in the queue that was made")
     client:delete_queue("dlv-passive")
@@ -239,7 +239,7 @@ describe("One subscription", function()
     server:wait_log('subscription to queue "dlv%-laterq" of exchange "dlv%-later" failed.*404 ')
     others_are_served "while it is missing"
     client:exchange("dlv-later", "topic")
-    server:wait_log('consuming queue "dlv%-laterq"')
+    server:wait_log('consuming from queue "dlv%-laterq"')
     client:publish("dlv-later", "x", '{"id":"after 404"}')
     server:event("after 404")
   end)
@@ -251,7 +251,7 @@ describe("One subscription", function()
     server:wait_log('subscription to queue "dlv%-mismatch" of exchange "dlv%-m" failed.*406 .*x%-message%-ttl')
     others_are_served "while it does not match"
     client:delete_queue("dlv-mismatch")
-    server:wait_log('consuming queue "dlv%-mismatch"')
+    server:wait_log('consuming from queue "dlv%-mismatch"')
     client:publish("dlv-m", "x", '{"id":"after 406"}')
     server:event("after 406")
     client:delete_queue("dlv-mismatch")
@@ -260,9 +260,9 @@ describe("One subscription", function()
   it("whose queue is deleted declares it again, and the others continue", function()
     start "{'exchange':'dlv-d', 'type':'topic', 'queue':'dlv-deleted', 'routing':'x', 'auto_delete':0}"
     client:delete_queue("dlv-deleted")
-    server:wait_log('queue "dlv%-deleted" is gone, subscribing again')
+    server:wait_log('subscription to queue "dlv%-deleted" cancelled by the broker, retrying')
     others_are_served "while it is gone"
-    server:wait_log('consuming queue "dlv%-deleted"', 10, 2)
+    server:wait_log('consuming from queue "dlv%-deleted"', 10, 2)
     client:publish("dlv-d", "x", '{"id":"after the deletion"}')
     server:event("after the deletion")
     client:delete_queue("dlv-deleted")
@@ -280,7 +280,7 @@ describe("A worker that always has a message", function()
         usleep("10000");
         xlog("L_NOTICE", "$(kzE{kz.json,n}) $sel(cfg_get.spec.word)\n");]] },
     }
-    server:wait_log('consuming queue "dlv%-busyq"')
+    server:wait_log('consuming from queue "dlv%-busyq"')
     local payloads = {}
     for i = 1, 500 do payloads[i] = cjson.encode { n = i } end
     amqp.client(rabbit):publish_all("dlv-busy", "a", payloads)
@@ -312,9 +312,9 @@ describe("An answer", function()
           "{'Msg-ID':'$(kzE{kz.json,Msg-ID})', 'answer':1}");]],
       },
     }
-    server:wait_log('consuming queue "dlv%-fullq"')
+    server:wait_log('consuming from queue "dlv%-fullq"')
     server:await_connected()
-    other:wait_log('consuming queue "dlv%-askq"')
+    other:wait_log('consuming from queue "dlv%-askq"')
     other:await_connected()
     local payloads = {}
     for i = 1, 100 do payloads[i] = cjson.encode { text = ("x"):rep(10000) } end

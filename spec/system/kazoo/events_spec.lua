@@ -34,7 +34,7 @@ describe("An event from the bus", function()
   local function start_with(options)
     options.rabbit, options.mod_init = rabbit, with_own_queue(mod_init)
     server = kazoo.start(options)
-    server:wait_log('consuming queue ".*%-own"')
+    server:wait_log('consuming from queue ".*%-own"')
   end
 
   local function start(names, params) start_with { events = kazoo.notes(names), params = params } end
@@ -187,7 +187,7 @@ describe("A connection to a broker", function()
 
   local names = {
     consumer = { "open", "closed" }, publisher = { "publisher-open", "publisher-closed" },
-    questions = { "questions-open", "questions-closed" },
+    requester = { "requester-open", "requester-closed" },
   }
 
   before_each(function()
@@ -288,13 +288,13 @@ describe("A KEMI script", function()
     start "ksr_kazoo_event"
     server:wait_log("callback kazoo:mod%-init")
     server:wait_log("kazoo_subscribe returned 1")
-    server:wait_log('consuming queue "events')
+    server:wait_log('consuming from queue "events')
     assert.equal(1, server:count_log("callback kazoo:mod%-init"))
   end)
 
   it("is called with kazoo:consumer-event for each message, and reads $kzE and $kzRK", function()
     start "ksr_kazoo_event"
-    server:wait_log('consuming queue "events')
+    server:wait_log('consuming from queue "events')
     client:publish("kemi", "in", '{"id":"kemi 1","Server-ID":"asker"}')
     local line = server:wait_log('callback kazoo:consumer%-event in {"id":"kemi 1"')
     assert.matches('"AMQP%-Broker%-Zone":"local"', line)
@@ -308,7 +308,7 @@ describe("A KEMI script", function()
 
   it("publishes", function()
     start "ksr_kazoo_event"
-    server:wait_log('consuming queue "events')
+    server:wait_log('consuming from queue "events')
     local queue = client:tap("kemi", "out")
     assert.equal(200, server.sip:message("x", { uri = "sip:lua@127.0.0.1" }).status)
     assert.equal("lua", cjson.decode(client:get(queue).payload).from)
@@ -347,7 +347,7 @@ describe("A KEMI script that sends requests", function()
     client:exchange("qx", "topic")
     questions = client:tap("qx", "key.*")
     server = kazoo.start { rabbit = rabbit, lua = script, params = { amqp_query_timeout_sec = 2 } }
-    server:wait_log('consuming queue "kamailio@')
+    server:wait_log('consuming from queue "kamailio@')
   end)
 
   teardown(function() server:stop() end)

@@ -38,7 +38,7 @@ describe("With two brokers", function()
       mod_init = subscribe "f-second", params = { amqp_connection = { "amqp://guest:guest@" .. nobody, second.url } },
     }
     server:wait_log("cannot connect to " .. nobody:gsub("%.", "%%.") .. " vhost / as user guest: ")
-    server:wait_log('consuming queue "f%-second"')
+    server:wait_log('consuming from queue "f%-second"')
     traffic_flows(server, second, "second")
     server:stop()
   end)
@@ -55,7 +55,7 @@ describe("A broker that accepts a connection and sends nothing", function()
       },
     }
     server:wait_log("cannot connect to 127.0.0.1:" .. port)
-    server:wait_log('consuming queue "f%-silent"')
+    server:wait_log('consuming from queue "f%-silent"')
     traffic_flows(server, second, "beside a silent one")
     server:stop()
     silent:close()
@@ -79,12 +79,12 @@ describe("A broker", function()
     local server = start {
       mod_init = subscribe "f-frozen", params = { amqp_connection = { one.url, second.url }, amqp_heartbeats = 1 },
     }
-    server:wait_log('consuming queue "f%-frozen" .*:' .. one.port)
+    server:wait_log('consuming from queue "f%-frozen" .*:' .. one.port)
     server:await_connected()
     one:freeze()
     finally(function() one:thaw() end)
     assert.equal(1, server:publish("", "f-kept", "{'id' : 'not confirmed'}"))
-    server:wait_log('consuming queue "f%-frozen" .*:' .. second.port)
+    server:wait_log('consuming from queue "f%-frozen" .*:' .. second.port)
     server:wait_log("connection to .*:" .. one.port .. " lost: no heartbeat", 10, 3)
     assert.equal("not confirmed", cjson.decode(amqp.client(second):get("f-kept").payload).id)
     traffic_flows(server, second, "beside a frozen one")
@@ -98,11 +98,11 @@ describe("A broker", function()
       mod_init = subscribe "f-takeover", params = { amqp_connection = { one.url, second.url } },
       events = kazoo.notes { "consumer-event", "consumer-event-connection-closed" },
     }
-    server:wait_log('consuming queue "f%-takeover" .*:' .. one.port)
+    server:wait_log('consuming from queue "f%-takeover" .*:' .. one.port)
     traffic_flows(server, one, "before")
     one:kill9()
     server:event '"closed"'
-    server:wait_log('consuming queue "f%-takeover" .*:' .. second.port)
+    server:wait_log('consuming from queue "f%-takeover" .*:' .. second.port)
     server:wait_log("connected to .*:" .. second.port .. " .* publisher%)")
     traffic_flows(server, second, "after")
     server:stop()
@@ -123,7 +123,7 @@ describe("A broker", function()
     local second = kazoo.shared_rabbit()
     local server = start { mod_init = subscribe "f-alone", params = { amqp_connection = { one.url, second.url } } }
     server:await_connected()
-    for times, role in ipairs { "consumer", "publisher", "questions" } do
+    for times, role in ipairs { "consumer", "publisher", "requester" } do
       close_connection(one, role)
       server:wait_log("connected to .*:" .. one.port .. " .* " .. role .. "%)", 10, 2)
       assert.equal(times, server:count_log("connection to .* lost"))
@@ -143,10 +143,10 @@ describe("A broker", function()
       one:kill9() -- as the next expects it
     end)
     close_connection(one, "consumer")
-    for _, role in ipairs { "consumer", "publisher", "questions" } do
+    for _, role in ipairs { "consumer", "publisher", "requester" } do
       server:wait_log("connected to .*:" .. second.port .. " .* " .. role .. "%)", 20)
     end
-    assert.equal(2, server:count_log(one.port .. " left for 127.0.0.1:" .. second.port))
+    assert.equal(2, server:count_log(one.port .. " moved to 127.0.0.1:" .. second.port))
     traffic_flows(server, second, "together")
     server:stop()
   end)
@@ -173,7 +173,7 @@ describe("A broker", function()
     for n = 1, 20 do assert.equal(1, server:publish("", "f-kept", ("{'n' : %d}"):format(n))) end
     assert.is_true(server:count_log("cannot connect") < 50)
     one:start_again()
-    server:wait_log('consuming queue "f%-late"')
+    server:wait_log('consuming from queue "f%-late"')
     numbers_kept(20)
     traffic_flows(server, one, "late")
     server:stop()
@@ -206,13 +206,13 @@ describe("A broker", function()
         ["consumer-event"] = kazoo.note("consumer-event"),
       },
     }
-    server:wait_log('consuming queue "f%-acked"')
+    server:wait_log('consuming from queue "f%-acked"')
     one:keep_declared()
     client:publish("fx", "held", '{"Event-Category":"held"}', { persistent = true, confirm = true })
     server:wait_log("route begins")
     one:kill9()
     one:start_again()
-    server:wait_log('consuming queue "f%-acked"', 20, 2)
+    server:wait_log('consuming from queue "f%-acked"', 20, 2)
     server:wait_log("connected to .* publisher%)", 20, 2)
     server:let_go()
     telling_where(server, function()
@@ -240,7 +240,7 @@ describe("A broker", function()
       assert.equal(1, server:publish("f-never", "k", ("{'n' : %d}"):format(n)))
     end
     one:start_again()
-    server:wait_log("messages wait for their exchange: 404 NOT_FOUND %- no exchange 'f%-late'", 30)
+    server:wait_log("holding messages until their exchange exists: 404 NOT_FOUND %- no exchange 'f%-late'", 30)
     amqp.client(one):exchange("f-late", "topic")
     wait.until_(function() return counts().outbox_bytes == 0 end, 10, "an empty outbox")
     assert.equal(51, counts().confirmed)
@@ -261,10 +261,10 @@ describe("A broker", function()
 
   it("that loses the queue gets it declared again", function()
     local server = start { rabbit = one, mod_init = subscribe "f-deleted" }
-    server:wait_log('consuming queue "f%-deleted"')
+    server:wait_log('consuming from queue "f%-deleted"')
     client:delete_queue("f-deleted")
-    server:wait_log('queue "f%-deleted" is gone, subscribing again')
-    server:wait_log('consuming queue "f%-deleted"', 10, 2)
+    server:wait_log('subscription to queue "f%-deleted" cancelled by the broker, retrying')
+    server:wait_log('consuming from queue "f%-deleted"', 10, 2)
     traffic_flows(server, one, "declared again")
     server:stop()
   end)

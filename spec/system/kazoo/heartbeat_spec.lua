@@ -46,7 +46,7 @@ describe("A broker that is silent", function()
     if not network then pending "needs network namespaces" end
     start { amqp_connection = url, amqp_heartbeats = 1, amqp_connect_timeout_sec = 1 }
     server:await_connected()
-    server:wait_log 'consuming queue "beat"'
+    server:wait_log 'consuming from queue "beat"'
     echoes "before"
     network:cut()
     local started = socket.gettime()
@@ -56,7 +56,7 @@ describe("A broker that is silent", function()
     server:wait_log("cannot connect to " .. network.here:gsub("%.", "%%.") .. ":%d+ .*: .*timed out", 10)
     network:mend()
     server:wait_log("connected to .* publisher%)", 20, 2)
-    server:wait_log('consuming queue "beat"', 20, 2)
+    server:wait_log('consuming from queue "beat"', 20, 2)
     echoes "after"
     assert.is_nil(server:crash())
     server:stop()

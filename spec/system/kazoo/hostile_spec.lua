@@ -52,8 +52,8 @@ local payloads = {
 }
 
 local log_line_of = {
-  dropped = 'message on exchange "hx" with routing key "hostile.*" dropped, .* at byte %d+ of %d+: .*%(%d+ so far%)',
-  larger = 'message of %d+ bytes with routing key "hostile.*" dropped: larger than the inbox takes %(%d+ bytes%)',
+  dropped = 'discarding message on exchange "hx" with routing key "hostile.*": .* at byte %d+ of %d+: .*%(%d+ so far%)',
+  larger = 'discarding message of %d+ bytes with routing key "hostile.*": the inbox is limited to %d+ bytes',
 }
 
 describe("A hostile bus:", function()
@@ -79,7 +79,7 @@ describe("A hostile bus:", function()
       },
     }
     client:exchange("hostile-nowhere", "fanout")
-    server:wait_log('consuming queue "hq"')
+    server:wait_log('consuming from queue "hq"')
     before = server:pids()
   end)
 
@@ -109,7 +109,7 @@ describe("A hostile bus:", function()
     for _, case in ipairs(payloads) do if case[3] == "dropped" then dropped = dropped + 1 end end
     wait.until_(function()
       client:publish("hx", "hostile.again", "[]")
-      return tonumber(server:log():match('.*dropped, [^\n]* %((%d+) so far%)') or 0) > dropped
+      return tonumber(server:log():match('.*discarding message on [^\n]* %((%d+) so far%)') or 0) > dropped
     end, 10, "a count above " .. dropped)
     assert.matches(log_line_of.dropped, server:wait_log(log_line_of.dropped))
     assert.is_true(server:count_log(log_line_of.dropped) < dropped)
@@ -161,8 +161,8 @@ describe("A hostile text in a function of the script", function()
   teardown(function() server:stop() end)
 
   local lines = {
-    json = "kazoo_json: the payload is no JSON object: no json%?ERROR: forged",
-    keys = 'kazoo_json_keys: there is no object at "no json%?ERROR: forged%?%?"',
+    json = "kazoo_json: the payload is not a JSON object: no json%?ERROR: forged",
+    keys = 'kazoo_json_keys: no object at "no json%?ERROR: forged%?%?"',
     payload = "kazoo_publish: payload refused, .*: no json%?ERROR: forged",
     key = 'kazoo_publish: routing key "consumer://no json%?ERROR: forged',
     headers = 'kazoo_publish: header "no json%?ERROR: forged',
@@ -184,7 +184,7 @@ describe("A hostile text in a function of the script", function()
     client:publish("", question.reply_to, forged, { correlation_id = question.correlation_id })
     assert(phone:await_reply(10))
     phone:close()
-    server:wait_log("the answer for \"x\" is dropped, .*: no json%?ERROR: forged")
+    server:wait_log("discarding reply to \"x\": .*: no json%?ERROR: forged")
     assert.is_nil(server:log():find("\nERROR: forged", 1, true))
   end)
 end)

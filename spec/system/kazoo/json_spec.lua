@@ -77,7 +77,7 @@ describe("JSON in scripts", function()
       assert.equal(-1, (ask("kazoo_json", text, "a")), text)
       assert.equal("<null>", select(2, ask("kz_json", text, "a")))
     end
-    server:wait_log("kazoo_json: the payload is no JSON object")
+    server:wait_log("kazoo_json: the payload is not a JSON object")
   end)
 
   it("takes a path written into the configuration", function()
@@ -178,7 +178,7 @@ describe("A configuration", function()
   end
 
   it("with an unknown {kz...} gets a list of the known ones", function()
-    assert.matches("unknown transformation {kz%.nothing}: there are {kz%.json,path}, {kz%.json%.count,path} and",
+    assert.matches("unknown transformation {kz%.nothing}, expected {kz%.json,path}, {kz%.json%.count,path} or",
       refusal_of "$var(x) = $(rb{kz.nothing});")
   end)
 

@@ -65,7 +65,7 @@ describe("The main loop", function()
   -- rejection.
   local function order_of_rejections(params, small, large)
     start(params, subscription("loopq", [['wait_for_consumer_ack':1, 'arguments':{'x-dead-letter-exchange':'loops-dead'}]]))
-    server:wait_log('consuming queue "loopq"')
+    server:wait_log('consuming from queue "loopq"')
     local pid, payloads = consumer(), {}
     for i = 1, small do payloads[i] = cjson.encode { n = i } end
     publish(payloads)
@@ -122,7 +122,7 @@ describe("The main loop", function()
     for i = 1, 8 do others[i] = subscription("loop-other" .. i, "'queue-def':{'auto_delete':1}") end
     start({ consume_messages_on_reconnect = consume_messages_on_reconnect, amqp_consumer_loop_count = 1 },
       subscription("loopq", "'wait_for_consumer_ack':0") .. table.concat(others))
-    server:wait_log 'consuming queue "loop%-other8"'
+    server:wait_log 'consuming from queue "loop%-other8"'
     await_messages(0, 0)
     local sent = segments()
     server:stop()

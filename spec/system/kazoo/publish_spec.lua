@@ -187,7 +187,7 @@ describe("kazoo_publish", function()
     end)
 
     it("a string with variables that is longer than pv_buffer_size, told once a second and counted", function()
-      local too_long = "ERROR.*kazoo_publish: the parameter json_payload, .* is longer than pv_buffer_size allows "
+      local too_long = "ERROR.*kazoo_publish: parameter json_payload is too long: "
         .. "%(8191 bytes%)"
       local before = stats.one(server, "kazoo.stats").refused_invalid
       assert.equal(-1, (server:call("quoted_often", { body = ("b"):rep(9000) })))
@@ -305,7 +305,7 @@ describe("kazoo_publish", function()
         assert.same({}, client:get(queue).headers or {})
       end
       local processes = 3
-      local warnings = server:count_log("WARN.*the headers parameter is the number 2048, which is ignored")
+      local warnings = server:count_log("WARN.*ignoring headers parameter 2048")
       assert.is_true(warnings >= 1 and warnings <= processes)
     end)
   end)

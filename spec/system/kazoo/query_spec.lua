@@ -55,7 +55,7 @@ describe("kazoo_query", function()
       ]] },
     }
     server:await_connected()
-    server:wait_log("consuming queue \"slow%-events")
+    server:wait_log("consuming from queue \"slow%-events")
   end)
 
   teardown(function() server:stop() end)
@@ -121,7 +121,7 @@ describe("kazoo_query", function()
     answer(client, client:get(questions), "long")
     assert.equal("long", text_of(select(2, finish())))
     assert.equal(-1, (start_call(server, "ask", ('{"Msg-ID":"%si"}'):format(id))()))
-    server:wait_log("kazoo_query: Msg%-ID of 256 bytes must be a text of 1 to 255")
+    server:wait_log("kazoo_query: Msg%-ID of 256 bytes refused: must be a string of 1 to 255 bytes")
   end)
 
   it("takes a reply that uses only reply-to and correlation-id", function()
@@ -141,7 +141,7 @@ describe("kazoo_query", function()
       local rc, out = finish()
       assert.equal(-1, rc)
       assert.equal("null", out)
-      server:wait_log('kazoo_query: the answer for "ask" is dropped, .* at byte 0 of %d')
+      server:wait_log('kazoo_query: discarding reply to "ask": .* at byte 0 of %d')
     end)
   end
 
@@ -205,7 +205,7 @@ describe("kazoo_query", function()
     local finish = start_call(server, "ask_patiently_text", '{"n":1}', "X-Patience: soon")
     answer(client, client:get(questions), "x")
     assert.equal(1, (finish()))
-    server:wait_log('amqp_query_timeout_avp: "soon" is no positive number')
+    server:wait_log('amqp_query_timeout_avp: ignoring "soon": not a positive number')
   end)
 
   it("waits for the default time while the $var of amqp_query_timeout_avp is not set, and logs nothing", function()
@@ -224,7 +224,7 @@ describe("kazoo_query", function()
     end
     ask "ask"
     ask "ask_negatively"
-    other:wait_log('amqp_query_timeout_avp: "%-1" is no positive number')
+    other:wait_log('amqp_query_timeout_avp: ignoring "%-1": not a positive number')
     assert.equal(1, other:count_log "amqp_query_timeout_avp:")
     other:stop()
   end)
@@ -291,8 +291,8 @@ describe("kazoo_query", function()
     local finish = start_call(server, "ask_and_ask_wrongly", ("b"):rep(9000))
     answer(client, client:get(questions), "x")
     assert.equal(-1, (finish()))
-    server:wait_log("ERROR.*kazoo_query: the parameter json_payload, a string with variables in it, is longer than "
-      .. "pv_buffer_size allows %(8191 bytes%)")
+    server:wait_log("ERROR.*kazoo_query: parameter json_payload is too long: strings with variables are limited to "
+      .. "8191 bytes %(pv_buffer_size%)")
     assert.equal(0, server:count_log("has no value"))
     local now = stats.one(server, "kazoo.stats")
     assert.equal(before.queries_refused + 1, now.queries_refused)
@@ -377,8 +377,8 @@ describe("amqp_max_channels", function()
     local began = socket.gettime()
     assert.equal(-1, (start_call(server, "ask", '{"n":3}')()))
     assert.is_true(socket.gettime() - began < 10)
-    server:wait_log("ERROR.*kazoo_query: fails at once, all 2 questions of amqp_max_channels are under way")
-    assert.equal(0, server:count_log("was lost before"))
+    server:wait_log("ERROR.*kazoo_query: request refused, too many requests in flight %(amqp_max_channels=2%)")
+    assert.equal(0, server:count_log("lost before the reply"))
     assert.matches("kazoo:queries_refused = 1\n", server:rpc("stats.get_statistics", "kazoo:"))
     answer_all(calls, asked)
     for n = 4, 6 do -- what was refused holds no place either
@@ -406,8 +406,8 @@ describe("kazoo_query and a broker that", function()
     amqp.client(broker):exchange("qx", "topic")
     server = kazoo.start {
       rabbit = broker, params = params, routes = routes, events = {
-        ["consumer-event-connection-questions-open"] = kazoo.note("questions-open"),
-        ["consumer-event-connection-questions-closed"] = kazoo.note("questions-closed"),
+        ["consumer-event-connection-requester-open"] = kazoo.note("requester-open"),
+        ["consumer-event-connection-requester-closed"] = kazoo.note("requester-closed"),
       },
     }
     server:await_connected()
@@ -430,7 +430,7 @@ describe("kazoo_query and a broker that", function()
     began = socket.gettime()
     assert.equal(-1, (start_call(server, "ask_patiently", '{"n":2}', "X-Patience: 10")()))
     assert.is_true(socket.gettime() - began < 5)
-    assert.is_truthy(server:log():find("no broker is connected", 1, true))
+    assert.is_truthy(server:log():find("not connected to a broker", 1, true))
 
     broker:start_again()
     server:await_connected(2)
@@ -450,7 +450,7 @@ describe("kazoo_query and a broker that", function()
   end
 
   local function is_open()
-    stats.await(server, "kazoo.connections", { state = "open" }, { name = "questions" })
+    stats.await(server, "kazoo.connections", { state = "open" }, { name = "requester" })
   end
 
   for how, exchange in pairs {
@@ -462,11 +462,11 @@ describe("kazoo_query and a broker that", function()
       client:delete_exchange("targeted")
       client:exchange(unpack(exchange.declared))
       broker:ctl("close_all_connections", "spec")
-      server:wait_log('WARNING.*exchange "targeted" is used as it exists: .*406 .*' .. exchange.difference)
-      server:wait_log('consuming queue "[^"]*%-targeted%-2"')
+      server:wait_log('WARNING.*using exchange "targeted" as it exists on the broker: .*406 .*' .. exchange.difference)
+      server:wait_log('consuming from queue "[^"]*%-targeted%-2"')
       is_open()
       asks_and_is_answered("let in")
-      assert.equal(1, server:count_log("is used as it exists"))
+      assert.equal(1, server:count_log("as it exists on the broker"))
       assert.equal(0, server:count_log("subscription to queue .* failed"))
     end)
   end
@@ -475,18 +475,18 @@ describe("kazoo_query and a broker that", function()
     local refused = 'declaring queue "[^"]*%-targeted%-2": 403 ACCESS_REFUSED'
     broker:ctl("set_permissions", "guest", "^targeted$", ".*", ".*")
     broker:ctl("close_all_connections", "spec")
-    server:wait_log('subscription to queue "[^"]*%-targeted%-2" .* failed, next try in 2 s: ' .. refused)
+    server:wait_log('subscription to queue "[^"]*%-targeted%-2" .* failed, retrying in 2 s: ' .. refused)
     assert.equal(-1, (start_call(server, "ask_patiently", '{"n":1}', "X-Patience: 10")()))
-    server:wait_log("kazoo_query: fails at once, no answers can come: " .. refused)
-    local connection = stats.one(server, "kazoo.connections", { name = "questions" })
+    server:wait_log("kazoo_query: request refused, cannot receive replies: " .. refused)
+    local connection = stats.one(server, "kazoo.connections", { name = "requester" })
     assert.equal("connecting", connection.state)
     assert.matches("^" .. refused, connection.last_error)
-    assert.equal(1, #server:events("questions-closed"))
-    assert.equal(1, #server:events("questions-open"))
+    assert.equal(1, #server:events("requester-closed"))
+    assert.equal(1, #server:events("requester-open"))
     broker:ctl("set_permissions", "guest", ".*", ".*", ".*")
-    server:wait_log('consuming queue "[^"]*%-targeted%-2"')
+    server:wait_log('consuming from queue "[^"]*%-targeted%-2"')
     is_open()
-    wait.until_(function() return #server:events("questions-open") == 2 end, 5, "the event")
+    wait.until_(function() return #server:events("requester-open") == 2 end, 5, "the event")
     asks_and_is_answered("let in")
   end)
 

@@ -81,7 +81,7 @@ describe("The statistics of kazoo", function()
         listen=tcp:127.0.0.1:]] .. ports.free() .. "\n" ..
         "event_route[xhttp:request] { prom_dispatch(); }",
     }
-    server:wait_log('consuming queue "sw"')
+    server:wait_log('consuming from queue "sw"')
     stats.await(server, "kazoo.stats", { connections_open = 3 })
   end)
 
@@ -361,7 +361,7 @@ describe("A broker in trouble is seen:", function()
       mod_init = subscribe "'exchange':'tx', 'queue':'tq', 'routing':'event', 'no_ack':0, 'wait_for_consumer_ack':1"
         .. subscribe "'exchange':'taken', 'queue':'wq', 'routing':'event'",
     }
-    server:wait_log('consuming queue "wq"')
+    server:wait_log('consuming from queue "wq"')
   end)
 
   teardown(function()
@@ -409,14 +409,14 @@ describe("A broker in trouble is seen:", function()
     afterwards(function() broker:ctl("set_vm_memory_high_watermark", "0.6") end, function()
       wait.until_(function()
         assert.equal(-2, (server:call("ask_nobody_briefly")))
-        return stats.one(server, "kazoo.connections", { name = "questions", state = "blocked" })
-      end, 20, "a blocked connection of the questions")
+        return stats.one(server, "kazoo.connections", { name = "requester", state = "blocked" })
+      end, 20, "a blocked connection of the requester")
       timeouts = stats.one(server, "kazoo.stats").queries_timeout
       assert.equal(-2, (server:call("ask_nobody_briefly")))
     end)
     stats.await(server, "kazoo.stats",
       { queries_timeout = timeouts + 1, publish_expired = 1, outbox_messages = 0, outbox_bytes = 0 }, nil, 30)
-    stats.await(server, "kazoo.connections", { state = "open" }, { name = "questions" })
+    stats.await(server, "kazoo.connections", { state = "open" }, { name = "requester" })
   end)
 
   it("a lost connection, the requests lost with it, and redelivered messages", function()

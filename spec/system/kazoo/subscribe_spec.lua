@@ -26,7 +26,7 @@ describe("kazoo_subscribe declares", function()
       subscribe "{'exchange':'dxs', 'type':'direct', 'queue':'', 'routing':'s'}",
       'xlog("L_NOTICE", "the last one returned $rc\\n");',
     }, events = kazoo.notes { "consumer-event" } }
-    server:wait_log('consuming queue "" of exchange "dxs"')
+    server:wait_log('consuming from queue "" of exchange "dxs"')
     exchanges = rabbit:list("list_exchanges", "name", "type", "durable", "auto_delete", "internal")
     queues = rabbit:list("list_queues", "name", "durable", "auto_delete", "exclusive")
     consumers = rabbit:list("list_consumers", "queue_name", "ack_required")
@@ -128,7 +128,7 @@ describe("kazoo_subscribe with the flags 'durable':1, 'auto_delete':0 at the top
         'auto_delete':0}]]):format(case[2]:format(queue), i, queue))
     end
     server = kazoo.start { rabbit = rabbit, mod_init = table.concat(calls) }
-    server:wait_log("consuming queue", 10, #defined + 1) -- and that of the answers
+    server:wait_log("consuming from queue", 10, #defined + 1) -- and that of the answers
     exchanges = rabbit:list("list_exchanges", "name", "durable", "auto_delete")
     queues = rabbit:list("list_queues", "name", "durable", "auto_delete", "exclusive")
   end)
@@ -176,8 +176,8 @@ describe("kazoo_subscribe refuses", function()
     ["a description without exchange"] = { "{'type':'topic', 'queue':'rq', 'routing':'a'}", "exchange is required" },
     ["a description without type"] = { "{'exchange':'rx', 'queue':'rq', 'routing':'a'}", "type is required" },
     ["a description without routing"] = { "{'exchange':'rx', 'type':'topic', 'queue':'rq'}", "routing is required" },
-    ["what is no JSON"] = { "exchange", "no JSON object" },
-    ["an array"] = { "[1]", "no JSON object" },
+    ["what is no JSON"] = { "exchange", "not a JSON object" },
+    ["an array"] = { "[1]", "not a JSON object" },
   }
   local server
 
@@ -211,7 +211,7 @@ describe("kazoo_subscribe refuses", function()
   end)
 
   it("and subscribes to nothing then", function()
-    assert.equal(0, server:count_log('consuming queue "rq"'))
+    assert.equal(0, server:count_log('consuming from queue "rq"'))
   end)
 end)
 
@@ -225,11 +225,11 @@ describe("kazoo_subscribe to an exchange that exists with other settings", funct
       mod_init = 'kazoo_subscribe("taken", "topic", "tq", "a"); kazoo_subscribe("free", "topic", "fq", "a");',
     }
     server:wait_log('subscription to queue "tq" of exchange "taken" failed.*declaring exchange "taken": 406 ')
-    server:wait_log('consuming queue "fq"')
+    server:wait_log('consuming from queue "fq"')
     client:publish("free", "a", '{"id":"free"}')
     server:event('"id":"free"')
     client:delete_exchange("taken")
-    server:wait_log('consuming queue "tq"')
+    server:wait_log('consuming from queue "tq"')
     client:publish("taken", "a", '{"id":"no longer taken"}')
     server:event("no longer taken")
     server:stop()
@@ -245,9 +245,9 @@ describe("kazoo_subscribe with a type of exchange that the broker does not know"
       mod_init = 'kazoo_subscribe("ux", "x-delayed-message", "uq", "a"); kazoo_subscribe("kx", "topic", "kq", "a");',
     }
     local reason = 'declaring exchange "ux": 503 COMMAND_INVALID'
-    local failed = 'subscription to queue "uq" of exchange "ux" failed, next try in %d s: '
+    local failed = 'subscription to queue "uq" of exchange "ux" failed, retrying in %d s: '
     server:wait_log(failed:format(30) .. reason)
-    server:wait_log('consuming queue "kq"')
+    server:wait_log('consuming from queue "kq"')
     client:publish("kx", "a", '{"id":"beside an unknown type"}')
     server:event("beside an unknown type")
     stats.await(server, "kazoo.subscriptions", { state = "active" }, { queue = "kq" })
@@ -255,9 +255,9 @@ describe("kazoo_subscribe with a type of exchange that the broker does not know"
     assert.matches("^" .. reason, guilty.reason)
     assert.matches("^" .. reason, stats.one(server, "kazoo.connections", { name = "consumer" }).last_error)
     server:wait_log(failed:format(60) .. reason, 45)
-    server:wait_log('consuming queue "kq"', 10, 2)
+    server:wait_log('consuming from queue "kq"', 10, 2)
     assert.equal(2, server:count_log("connection to .* lost: " .. reason))
-    assert.equal(2, server:count_log 'failed, next try in')
+    assert.equal(2, server:count_log 'failed, retrying in')
     server:stop()
   end)
 end)
@@ -292,7 +292,7 @@ describe("A message is acknowledged", function()
         'auto_delete':0, ]] .. flags .. "}"),
       events = { ["consumer-event"] = hold },
     }
-    server:wait_log('consuming queue "aq"')
+    server:wait_log('consuming from queue "aq"')
   end
 
   before_each(function()

@@ -62,7 +62,7 @@ describe("The main loop", function()
         'wait_for_consumer_ack':1}]],
       events = kazoo.only_deliveries { ["consumer-event"] = 'xlog("L_NOTICE", "owed\\n");' .. kazoo.hold },
     }
-    server:wait_log('consuming queue "dlv%-timer"')
+    server:wait_log('consuming from queue "dlv%-timer"')
     client:publish("dlv-t", "x", "{}")
     server:wait_log("owed")
     wakes_up_often("kazoo consumer")
@@ -80,7 +80,7 @@ describe("The main loop", function()
       routes = { six = publish_six:format("s") .. "$var(rc) = 1;" },
       events = kazoo.only_deliveries { ["consumer-event"] = publish_six:format("w") .. kazoo.note("published") },
     }
-    server:wait_log('consuming queue "dlv%-startq"')
+    server:wait_log('consuming from queue "dlv%-startq"')
     server:await_connected()
     local publisher = server:pid_of("kazoo publisher")
     process.freeze(publisher)

@@ -55,7 +55,7 @@ describe("amqps", function()
     setup(function()
       server = start { mod_init = mod_init }
       server:await_connected()
-      server:wait_log('consuming queue "tls"')
+      server:wait_log('consuming from queue "tls"')
       queue = client:tap("tx", "out.#")
     end)
 
@@ -88,7 +88,7 @@ describe("amqps", function()
       local before = server:count_log("connected to .* publisher%)")
       rabbit:ctl("close_all_connections", "spec")
       server:wait_log("connected to .* publisher%)", 10, before + 1)
-      server:wait_log('consuming queue "tls"', 10, 2)
+      server:wait_log('consuming from queue "tls"', 10, 2)
       assert.equal(1, server:publish("tx", "out.x", "{'after' : 'loss'}"))
       assert.equal("loss", cjson.decode(client:get(queue).payload).after)
     end)
@@ -114,22 +114,22 @@ describe("amqps", function()
   end
 
   it("without the client certificate that the broker asks for is refused, with the reason", function()
-    refusal_of({ amqps_cert = "", amqps_key = "" }, "TLS: the broker asks for a certificate: Certificate is required")
+    refusal_of({ amqps_cert = "", amqps_key = "" }, "TLS: the broker requires a certificate: Certificate is required")
   end)
 
   it("refuses a broker whose certificate is of another authority", function()
     local other = certificates.authority "other"
-    refusal_of({ amqps_ca_cert = other.file }, "TLS: the broker's certificate is refused: unknown authority CN=ca")
+    refusal_of({ amqps_ca_cert = other.file }, "TLS: broker certificate rejected: unknown authority CN=ca")
     other:remove()
   end)
 
   it("refuses a broker whose certificate is not of the system's authorities, when none is set", function()
-    refusal_of({ amqps_ca_cert = false }, "TLS: the broker's certificate is refused: unknown authority CN=ca")
+    refusal_of({ amqps_ca_cert = false }, "TLS: broker certificate rejected: unknown authority CN=ca")
   end)
 
   it("refuses a broker whose certificate is for another host", function()
     refusal_of({ amqp_connection = url "localhost" },
-      "TLS: the broker's certificate is refused: hostname mismatch, it is not for localhost")
+      "TLS: broker certificate rejected: hostname mismatch, not issued for localhost")
   end)
 
   -- A TLS server that is no AMQP broker: enough for what is found out before.
@@ -148,18 +148,18 @@ describe("amqps", function()
   it("refuses a broker whose certificate has expired", function()
     local expired, expired_key = authority:issue("expired", { san = "IP:127.0.0.1", days = -1 })
     with_tls_server(expired, expired_key, function(at)
-      refusal_of({ amqp_connection = url(nil, at) }, "TLS: the broker's certificate is refused: certificate has expired")
+      refusal_of({ amqp_connection = url(nil, at) }, "TLS: broker certificate rejected: certificate has expired")
     end)
   end)
 
   it("refuses a broker that does not speak TLS", function()
-    refusal_of({ amqp_connection = url(nil, rabbit.port) }, "TLS: handshake failed: the broker does not answer with TLS")
+    refusal_of({ amqp_connection = url(nil, rabbit.port) }, "TLS: handshake failed: the broker does not speak TLS")
   end)
 
   it("abandons a handshake that does not end", function()
     local socket = require("socket").bind("127.0.0.1", 0)
     local _, at = socket:getsockname()
-    refusal_of({ amqp_connection = url(nil, at), amqp_connect_timeout_sec = 1 }, "does not complete the handshake in time")
+    refusal_of({ amqp_connection = url(nil, at), amqp_connect_timeout_sec = 1 }, "TLS: handshake timed out")
     socket:close()
   end)
 
@@ -185,13 +185,13 @@ describe("amqps", function()
   it("stops the start when a file cannot be used, and names it", function()
     local cases = {
       { { amqps_ca_cert = "/nowhere/ca.pem" }, "amqps_ca_cert /nowhere/ca.pem: No such file or directory" },
-      { { amqps_ca_cert = key }, "amqps_ca_cert .*client.key: it holds no certificate in PEM" },
+      { { amqps_ca_cert = key }, "amqps_ca_cert .*client.key: no PEM certificate found" },
       { { amqps_cert = "/nowhere/cert.pem" }, "amqps_cert /nowhere/cert.pem: No such file or directory" },
       { { amqps_key = "/nowhere/key.pem" }, "amqps_key /nowhere/key.pem: No such file or directory" },
       { { amqps_key = select(2, authority:issue("stranger", {})) },
-        "amqps_key .*stranger.key: it is not the key of the certificate" },
-      { { amqps_key = cert }, "amqps_key .*client.pem: it holds no private key in PEM" },
-      { { amqps_key = authority:encrypt(key) }, "amqps_key .*secret: it has a passphrase: only one without can be used" },
+        "amqps_key .*stranger.key: does not match the certificate" },
+      { { amqps_key = cert }, "amqps_key .*client.pem: no PEM private key found" },
+      { { amqps_key = authority:encrypt(key) }, "amqps_key .*secret: private keys with a passphrase are not supported" },
     }
     for _, case in ipairs(cases) do
       local params = { amqp_connection = url(), amqps_ca_cert = authority.file, amqps_cert = cert, amqps_key = key }

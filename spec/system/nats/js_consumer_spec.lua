@@ -186,7 +186,7 @@ describe("nats_js_consumer", function()
       assert.same({ "nak " .. what, "2" }, { again.payload, again.delivered })
     end
     await_acked("FAIL", "f")
-    assert.equal(5, server:count_log("ERROR: .*nats_nak: the timeout"))
+    assert.equal(5, server:count_log("ERROR: .*nats_nak: timeout"))
   end)
 
   it("never delivers again what nats_term ended", function()
@@ -200,7 +200,7 @@ describe("nats_js_consumer", function()
   it("takes the first verdict of a route and refuses the second", function()
     api.client:pub("fail", "twice")
     assert.equal("twice", assert(seen()).payload)
-    server:wait_log("nats_nak: the message is settled already", 5)
+    server:wait_log("nats_nak: message has already been settled", 5)
     assert.is_nil(seen(1.2))
   end)
 
@@ -361,7 +361,7 @@ describe("nats_js_consumer without a handler for its messages", function()
 
   it("gives them back when there is no event route, and logs which it has looked for", function()
     local server = leaves_messages("CDR", { params = {}, events = { ["cdr-al"] = "drop;" } },
-      'WARNING: .*nats: no event route for a message on "cdr.a": there is none of nats:cdr.%*, nats:cdr%-a, nats:cdr%-any; '
+      'WARNING: .*nats: no event route found for message on "cdr.a", tried: nats:cdr.%*, nats:cdr%-a, nats:cdr%-any; '
         .. "its stream will deliver it again %(1 so far")
     assert.equal(10, stats.one(server, "nats.stats").dropped_no_route)
     server:stop()
@@ -405,14 +405,14 @@ describe("nats_js_consumer at the start", function()
       },
       events = { T = "drop;" },
     }
-    assert.equal(1, server:count_log "nothing handles")
-    server:wait_log('WARNING: nats.*nats_js_consumer: nothing handles "calls": there is no event route nats:calls$')
+    assert.equal(1, server:count_log 'no event route found for "')
+    server:wait_log('WARNING: nats.*nats_js_consumer: no event route found for "calls", tried: nats:calls$')
     server:stop()
   end)
 
   for text, said in pairs {
-    ["durable=d"] = "must name a stream and a durable consumer", ["stream=a.b;durable=d"] = "words without dots",
-    ["stream=S;durable=d;ack_wait=x"] = "ack_wait=x", ["stream=S;durable=d;colour=red"] = 'no field "colour"',
+    ["durable=d"] = "must name a stream and a durable consumer", ["stream=a.b;durable=d"] = "must not contain dots",
+    ["stream=S;durable=d;ack_wait=x"] = "ack_wait=x", ["stream=S;durable=d;colour=red"] = 'unknown field "colour"',
     ["stream=S;durable=d;deliver=some"] = "deliver=some", ["nonsense"] = '"nonsense" is not of the form',
     ["stream=S;durable=d;filter=a..b"] = "empty",
     ["stream=S;durable=d;deliver=last_per_subject"] = "deliver=last_per_subject needs a filter",

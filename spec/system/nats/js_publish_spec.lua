@@ -89,7 +89,7 @@ describe("nats_js_publish", function()
   it("drops a message that no stream takes, logs its subject, and continues", function()
     wait.until_(function() -- there is a line a second of its kind at most
       assert.equal(-1, (store("store_wait", "nowhere.to.be", "x")))
-      return server:count_log('nats: message to "nowhere.to.be" .*dropped: no stream takes this subject') > 0
+      return server:count_log('nats: message to "nowhere.to.be" .*dropped: no stream has this subject') > 0
     end, 10, "the reason in the log")
     assert.equal(1, (store("store_wait", nil, "next")))
   end)
@@ -119,7 +119,7 @@ describe("nats_js_publish", function()
     local last = api:state("ORDERS").last_seq
     assert.equal(-2, (store("store_brief", nil, "held")))
     assert.equal(1, (store("store", nil, "behind it")))
-    server:wait_log('nats: message to "orders.new" to be sent again: maximum messages exceeded', 5)
+    server:wait_log('nats: sending message to "orders.new" again: maximum messages exceeded', 5)
     api:must("STREAM.UPDATE.ORDERS", {
       name = "ORDERS", subjects = { "orders.>" }, retention = "limits", storage = "file", num_replicas = 1,
       max_msgs = -1, discard = "new",
@@ -157,7 +157,7 @@ describe("nats_js_publish", function()
   it("refuses wrong subjects at once, and acknowledging where there is nothing", function()
     assert.equal(-1, (store("store", "no good", "x")))
     assert.equal(-1, (server:call("ack_nothing")))
-    server:wait_log("nats_ack: only in the event route of a message", 5)
+    server:wait_log("nats_ack: may be called only in the event route of a message", 5)
   end)
 end)
 

@@ -199,25 +199,25 @@ describe("The bucket functions of nats", function()
   it("report a missing bucket", function()
     assert.same({ -3, "||no such bucket" }, call(server, "get", { bucket = "none", key = "k" }))
     assert.same({ -3, "||no such bucket" }, call(server, "put", { bucket = "none", key = "k", value = "v" }))
-    server:wait_log('nats_kv_get: there is no bucket "none"')
+    server:wait_log('nats_kv_get: bucket "none" does not exist')
   end)
 
   it("refuse invalid names and revisions", function()
     for _, key in ipairs { "a..b", ".a", "a.", "a*", "a>b" } do
       assert.same({ -1, "||refused" }, call(server, "get", { bucket = "direct", key = key }))
     end
-    server:wait_log('nats_kv_get: "a%*" cannot be a key: it may hold')
+    server:wait_log('nats_kv_get: invalid key "a%*": may contain only')
     assert.same({ -1, "||refused" }, call(server, "put", { bucket = "a.b", key = "k", value = "v" }))
-    server:wait_log('nats_kv_put: "a%.b" cannot be the name of a bucket: it may hold')
+    server:wait_log('nats_kv_put: invalid bucket name "a%.b": may contain only')
     assert.same({ -1, "||refused" }, call(server, "update", { bucket = "direct", key = "k", revision = "old" }))
-    server:wait_log('nats_kv_update: the revision "old" is no number')
+    server:wait_log('nats_kv_update: revision "old" is not a number')
   end)
 
   it("give the server's reason when it refuses", function()
     make_bucket(client, "small", { max_msgs = 1 })
     assert.equal(1, call(server, "put", { bucket = "small", key = "a", value = "v" })[1])
     assert.same({ -1, "||maximum messages exceeded" }, call(server, "put", { bucket = "small", key = "b", value = "v" }))
-    server:wait_log('nats_kv_put: key "b" of the bucket "small": maximum messages exceeded')
+    server:wait_log('nats_kv_put: key "b" of bucket "small": maximum messages exceeded')
   end)
 end)
 
@@ -271,8 +271,8 @@ describe("nats_kv_bucket", function()
     local client = nats_client.connect { port = broker.port }
     make_bucket(client, "old", { max_msgs_per_subject = 7 })
     local server = start(broker, with_bucket { "made;history=3;ttl=60;storage=memory", "old" })
-    server:wait_log('nats: the bucket "made" is there')
-    server:wait_log('nats: the bucket "old" is there')
+    server:wait_log('nats: bucket "made" is ready')
+    server:wait_log('nats: bucket "old" is ready')
     local function config_of(name)
       return cjson.decode(client:request("$JS.API.STREAM.INFO.KV_" .. name, "").payload).config
     end
@@ -288,7 +288,7 @@ describe("nats_kv_bucket", function()
     client:close()
     broker:kill9()
     broker:start_again()
-    server:wait_log('nats: the bucket "made" is there', 15, 2)
+    server:wait_log('nats: bucket "made" is ready', 15, 2)
     wait.until_(function() return call(server, "put", { bucket = "made", key = "k", value = "v" })[1] == 1 end, 5, "put")
     server:stop()
     broker:stop()
@@ -297,7 +297,7 @@ describe("nats_kv_bucket", function()
   it("logs why it cannot, and Kamailio starts all the same", function()
     local broker = nats_server.start() -- without JetStream
     local server = start(broker, with_bucket "made")
-    server:wait_log('nats: cannot make the bucket "made", next try in 5 s: no responders')
+    server:wait_log('nats: cannot create bucket "made", retrying in 5 s: no responders')
     assert.same({ -3, "||no responders" }, call(server, "get", { bucket = "made", key = "k" }))
     server:stop()
     broker:stop()
@@ -335,7 +335,7 @@ describe("Buckets and KEMI", function()
         end
       ]],
     }
-    server:wait_log('nats: the bucket "b" is there')
+    server:wait_log('nats: bucket "b" is ready')
     local function kemi(name) return { server:call(name, { body = "by " .. name }) } end
     assert.same({ 1, "1" }, kemi("put"))
     assert.same({ 1, "by put" }, kemi("get"))

@@ -49,7 +49,7 @@ describe("lua_policy of nats", function()
     server:stop()
   end)
 
-  it("that fails on a message is logged with its line, and the default serves", function()
+  it("that fails on a message is logged with its line, and the default is used", function()
     local server = assert(start [[
       return { route_names = function(event)
         if event.text == "loop" then while true do end end
@@ -68,11 +68,11 @@ describe("lua_policy of nats", function()
     publish_until(server, "plain", "fail", "default route: fail")
     local line = server:wait_log("out of cheese")
     assert.truthy(line:find("policy.lua", 1, true), line)
-    assert.truthy(line:find("the default serves", 1, true), line)
+    assert.truthy(line:find("using the default", 1, true), line)
     publish_until(server, "plain", "loop", "default route: loop")
     for n, text in ipairs { "deep", "resume" } do
       publish_until(server, "plain", text, "default route: " .. text)
-      publish_until(server, "plain", text, "lua_policy .*policy%.lua: route_names %(line 1%): .*nests too deep", n)
+      publish_until(server, "plain", text, "lua_policy .*policy%.lua: route_names %(line 1%): .*call depth limit", n)
     end
     assert.is_nil(server:crash())
     publish_until(server, "plain", "fine", "chosen route: fine")
@@ -139,7 +139,7 @@ describe("lua_policy and the events of nats itself", function()
         nats_url = "nats://127.0.0.1:" .. ports.free(), lua_policy = "$FOLDER/policy.lua", event_callback = "on_nats",
       },
     }
-    server:wait_log('WARNING: nats.*lua_policy: ".*/policy.lua" is never asked: event_callback "on_nats" gets all events')
+    server:wait_log('WARNING: nats.*lua_policy: ".*/policy.lua" is never used: event_callback "on_nats" receives all events')
     server:stop()
   end)
 end)

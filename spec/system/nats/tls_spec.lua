@@ -166,7 +166,7 @@ it("tls_cert_file may hold the key too", function()
   files.write(both, files.read(cert) .. files.read(key))
   local server = start { nats_url = address(broker), tls_cert_file = both }
   await_tls(server)
-  assert.equal(1, server:count_log('WARNING.*tls_cert_file: ".*both.pem" holds a secret'))
+  assert.equal(1, server:count_log('WARNING.*tls_cert_file: ".*both.pem" contains a secret'))
   server:stop()
   broker:stop()
 end)
@@ -244,7 +244,7 @@ describe("TLS refuses", function()
   end)
 
   it("to do without the client certificate that the server asks for", function()
-    refusal_of({ nats_url = address(strict) }, "TLS: the broker asks for a certificate: Certificate is bad")
+    refusal_of({ nats_url = address(strict) }, "TLS: the broker requires a certificate: Certificate is bad")
     local log = strict:log()
     assert.truthy(log:find("client didn't provide a certificate", 1, true), log)
   end)
@@ -253,7 +253,7 @@ describe("TLS refuses", function()
     local other = certificates.authority "other"
     local other_cert, other_key = other:issue("client", {})
     refusal_of({ nats_url = address(strict), tls_cert_file = other_cert, tls_key_file = other_key },
-      "TLS: the broker refuses our certificate: Certificate is bad")
+      "TLS: the broker rejects our certificate: Certificate is bad")
     other:remove()
   end)
 
@@ -261,35 +261,35 @@ describe("TLS refuses", function()
     it("a server whose certificate is of another authority, with " .. name, function()
       local other = certificates.authority "other"
       refusal_of({ nats_url = address(broker, scheme), tls_ca_file = other.file },
-        "TLS: the broker's certificate is refused: unknown authority CN=ca")
+        "TLS: broker certificate rejected: unknown authority CN=ca")
       other:remove()
     end)
   end
 
   it("a server whose certificate is not of the system's authorities, when none is set", function()
     refusal_of({ nats_url = address(broker), tls_ca_file = false },
-      "TLS: the broker's certificate is refused: unknown authority CN=ca")
+      "TLS: broker certificate rejected: unknown authority CN=ca")
     refusal_of({ nats_url = address(broker, "nats"), tls_ca_file = false, tls = 1 },
-      "TLS: the broker's certificate is refused: unknown authority CN=ca")
+      "TLS: broker certificate rejected: unknown authority CN=ca")
   end)
 
   it("a server whose certificate is for another host", function()
     refusal_of({ nats_url = address(broker, nil, "localhost") },
-      "TLS: the broker's certificate is refused: hostname mismatch, it is not for localhost")
+      "TLS: broker certificate rejected: hostname mismatch, not issued for localhost")
     refusal_of({ nats_url = address(broker), tls_expected_hostname = "nats.example.com" },
-      "TLS: the broker's certificate is refused: hostname mismatch, it is not for nats.example.com")
+      "TLS: broker certificate rejected: hostname mismatch, not issued for nats.example.com")
   end)
 
   it("a server whose certificate has expired", function()
     local old = nats_server.start { conf = tls_conf { days = -1 } }
-    refusal_of({ nats_url = address(old) }, "TLS: the broker's certificate is refused: certificate has expired")
+    refusal_of({ nats_url = address(old) }, "TLS: broker certificate rejected: certificate has expired")
     old:stop()
   end)
 
   it("a server that offers no TLS", function()
     local plain = nats_server.start()
-    refusal_of({ nats_url = address(plain) }, "TLS: the server offers none")
-    refusal_of({ nats_url = address(plain, "nats"), tls = 1 }, "TLS: the server offers none")
+    refusal_of({ nats_url = address(plain) }, "TLS: not offered by the server")
+    refusal_of({ nats_url = address(plain, "nats"), tls = 1 }, "TLS: not offered by the server")
     plain:stop()
   end)
 end)
@@ -319,19 +319,19 @@ describe("Without TLS", function()
   for name, params in pairs { ["tls://"] = { nats_url = "tls://127.0.0.1:%d" },
     ["tls=1"] = { nats_url = "nats://127.0.0.1:%d", tls = 1 } } do
     it("nothing is said to a server that offers no TLS, with " .. name, function()
-      assert.equal("", overhear('INFO {"server_id":"x","max_payload":1048576}\r\n', params, "TLS: the server offers none"))
+      assert.equal("", overhear('INFO {"server_id":"x","max_payload":1048576}\r\n', params, "TLS: not offered"))
     end)
   end
 
   it("nothing that follows the server's offer is trusted", function()
     local said = overhear('INFO {"tls_required":true}\r\nINFO {"connect_urls":["127.0.0.1:1"]}\r\n',
-      { nats_url = "tls://127.0.0.1:%d" }, "TLS: the server goes on in the clear")
+      { nats_url = "tls://127.0.0.1:%d" }, "TLS: the server continues without encryption")
     assert.equal("", said)
   end)
 
   it("a server that continues without the TLS that it offers gets a TLS greeting and nothing else", function()
     local said = overhear('INFO {"tls_required":true}\r\n', { nats_url = "tls://127.0.0.1:%d" },
-      "TLS: the broker does not complete the handshake in time")
+      "TLS: handshake timed out")
     assert.equal("\22\3", said:sub(1, 2))
     assert.is_nil(said:find("CONNECT", 1, true))
     assert.is_nil(said:find("t0ken", 1, true))
@@ -377,9 +377,9 @@ describe("The parameters of TLS", function()
     line_of({ tls_cert_file = "/nowhere/cert.pem" }, "ERROR.*nats: TLS: tls_cert_file /nowhere/cert.pem: ")
     line_of({ tls_key_file = "/nowhere/key.pem" }, "ERROR.*nats: TLS: tls_key_file /nowhere/key.pem: ")
     line_of({ tls_key_file = select(2, authority:issue("stranger", {})) },
-      "ERROR.*nats: TLS: tls_key_file .*stranger.key: it is not the key of the certificate")
-    line_of({ tls_key_file = authority:encrypt(key) }, "ERROR.*nats: TLS: tls_key_file .*secret: it has a passphrase")
-    line_of({ tls_cert_file = "" }, "ERROR.*tls_key_file is set, and tls_cert_file is not")
+      "ERROR.*nats: TLS: tls_key_file .*stranger.key: does not match the certificate")
+    line_of({ tls_key_file = authority:encrypt(key) }, "ERROR.*nats: TLS: tls_key_file .*secret: private keys with")
+    line_of({ tls_cert_file = "" }, "ERROR.*tls_key_file is set but tls_cert_file is not")
   end)
 
   for name, value in pairs { tls = 2, tls_verify_peer = -1, tls_verify_hostname = 7 } do

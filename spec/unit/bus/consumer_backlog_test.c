@@ -51,7 +51,7 @@ static void test_backlog_after_reconnect(void)
 static void fall_in_second_call(struct kb_broker *b, unsigned call)
 {
 	if (call == 1)
-		b->events.consume.fell(b->events.context, 0, "the queue is gone");
+		b->events.consume.fell(b->events.context, 0, "cancelled by the broker");
 }
 
 static void test_backlog_of_one_that_ended(void)

@@ -146,7 +146,7 @@ static void run_bus(const struct kb_requester_bus *bus, void *context)
 			.config = {.traffic = traffic},
 			.outbox = outbox,
 			.inbox = inbox,
-			.name = "questions",
+			.name = "requester",
 			.batch = 5,
 			.timeout_ms = 1,
 			.stop = &fake.stop}});
@@ -242,10 +242,10 @@ static void test_subscription(unsigned stand_at, unsigned fall_at, enum kb_conne
 	const char *error, const char *expected_events)
 {
 	struct kb_traffic *counts = kb_traffic_create(1, 1);
-	traffic = kb_traffic_connection(counts, "questions", "", 0);
+	traffic = kb_traffic_connection(counts, "requester", "", 0);
 	inbox = kb_inbox_create(1, 65536);
 	begin();
-	CHECK_TEXT(why_closed(), "no broker is connected");
+	CHECK_TEXT(why_closed(), "not connected to a broker");
 	fake.refuses = true;
 	fake.stand_at = stand_at;
 	fake.fall_at = fall_at;
@@ -268,7 +268,7 @@ static void test_lost_while_refused(void)
 	fake.refuses = true;
 	fake.lose_at = 5;
 	run();
-	CHECK_TEXT(why_closed(), "no broker is connected");
+	CHECK_TEXT(why_closed(), "not connected to a broker");
 }
 
 static void test_reply(const char *payload, const char *correlation, enum kb_reply_state expected)
@@ -331,7 +331,7 @@ static void test_unsendable(void)
 static void test_unmatched(const char *payload, const char *correlation, uint64_t expected)
 {
 	struct kb_traffic *counts = kb_traffic_create(1, 1);
-	traffic = kb_traffic_connection(counts, "questions", "", 0);
+	traffic = kb_traffic_connection(counts, "requester", "", 0);
 	begin();
 	request("the id", "");
 	fake.reply = payload;
@@ -484,10 +484,10 @@ int main(void)
 {
 	test_a_queue_for_each_connection();
 	test_lost_with_the_connection();
-	test_subscription(0, 0, KB_CONNECTION_CONNECTING, "no answers can come: refused", "refused", "");
-	test_subscription(2, 0, KB_CONNECTION_OPEN, "no answers can come: refused", "refused", "questions-open ");
+	test_subscription(0, 0, KB_CONNECTION_CONNECTING, "cannot receive replies: refused", "refused", "");
+	test_subscription(2, 0, KB_CONNECTION_OPEN, "cannot receive replies: refused", "refused", "requester-open ");
 	test_subscription(
-		2, 4, KB_CONNECTION_CONNECTING, "no answers can come: gone", "gone", "questions-open questions-closed ");
+		2, 4, KB_CONNECTION_CONNECTING, "cannot receive replies: gone", "gone", "requester-open requester-closed ");
 	test_lost_while_refused();
 	test_reply("{\"Msg-ID\":\"the id\"}", NULL, KB_REPLY_RECEIVED);
 	test_reply("{\"no\":1}", "the id", KB_REPLY_RECEIVED);

@@ -70,7 +70,7 @@ describe("kemibus.kemi", function()
   for _, text in ipairs({ "", "[]", "5", "null", "{", "\0" }) do
     it(("refuses the payload %q"):format(text), function()
       payload = text
-      assert.same({ nil, "the payload is no JSON object" }, { on("kazoo:consumer-event") })
+      assert.same({ nil, "the payload is not a JSON object" }, { on("kazoo:consumer-event") })
       assert.is_nil(called)
     end)
   end

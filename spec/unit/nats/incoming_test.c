@@ -238,7 +238,7 @@ static void an_error_is_the_reason_of_an_end_that_follows_at_once(void)
 		s.b->link.said_at -= passed_ms;
 		shutdown(s.server, SHUT_RDWR);
 		CHECK(kb_nats.process(s.b, 100) == KB_BROKER_LOST);
-		CHECK_TEXT(s.b->link.why, passed_ms ? "the server closed it" : "maximum subscriptions exceeded");
+		CHECK_TEXT(s.b->link.why, passed_ms ? "closed by the server" : "maximum subscriptions exceeded");
 		end(&s);
 	}
 }

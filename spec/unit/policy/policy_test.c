@@ -391,7 +391,7 @@ static void check_failure_within(const struct failure *f, size_t memory_max)
 	CHECK(route_text(policy, 0, update) == 0);
 	CHECK_CONTAINS(logged, f->log);
 	CHECK_CONTAINS(logged, file);
-	CHECK_CONTAINS(logged, "; the default serves");
+	CHECK_CONTAINS(logged, "; using the default");
 	CHECK(route_text(policy, 0, update) == 0);
 	kb_policy_close(policy);
 }
@@ -411,11 +411,11 @@ static void logs_errors_with_their_place(void)
 		 "end }",
 			".lua:1 < "},
 		{"return {\nroute_names = function() error({}) end }",
-			"route_names (line 2): an error that is no text but a table"},
-		{"return { route_names = function() error() end }", "an error that is no text but a nil"},
+			"route_names (line 2): error value is a table, not a string"},
+		{"return { route_names = function() error() end }", "error value is a nil, not a string"},
 		{"return { route_names = function() error(setmetatable({}, { __tostring = function() while true do end end })) "
 		 "end }",
-			"an error that is no text"},
+			", not a string"},
 		{"return { route_names = function() local function f() return 1 + f() end return f() end }", "stack overflow"},
 		{"return { route_names = function(e) e.x() end }", "attempt to call field 'x' (a nil value)"},
 		{"return { route_names = function(e) coroutine.wrap(function() error('inside') end)() end }", "inside"},
@@ -445,9 +445,9 @@ static void refuses_results_of_the_wrong_kind(void)
 
 static void stops_what_runs_too_long(void)
 {
-	static const char instructions[] = "takes too many instructions";
+	static const char instructions[] = "exceeds the instruction limit";
 	static const struct failure failures[] = {
-		{"return { route_names = function()\nwhile true do end\nend }", ".lua:2: takes too many instructions"},
+		{"return { route_names = function()\nwhile true do end\nend }", ".lua:2: exceeds the instruction limit"},
 		{"return { event_key = function() repeat until false end }", instructions},
 		{"return { route_names = function() while true do pcall(function() while true do end end) end end }",
 			instructions},
@@ -464,7 +464,7 @@ static void stops_what_runs_too_long(void)
 		{"return { route_names = function() local t = setmetatable({}, { __index = function(t, k) return t[k + 1] end "
 		 "})\n"
 		 "while true do pcall(function() return t[1] end) end end }",
-			"takes too"},
+			"exceeds the"},
 		{"return { route_names = function() load('while true do end')() end }", instructions},
 		{"return { route_names = function() for i = 1, 1e9 do string.format('%d', i) end end }", instructions},
 		{"return { route_names = function() table.sort({ 1, 2, 3 }, function() while true do end end) end }",
@@ -474,7 +474,7 @@ static void stops_what_runs_too_long(void)
 		{"return { route_names = function() local json = require('kemibus.json') while true do json.get({}, 'a.b') end "
 		 "end }",
 			instructions},
-		{"return { route_names = function() table.move({}, 1, 2 ^ 40, 1) end }", "takes too"},
+		{"return { route_names = function() table.move({}, 1, 2 ^ 40, 1) end }", "exceeds the"},
 		{"return { route_names = function(e) while true do e.payload.x = nil end end }", instructions},
 		{"return { route_names = function() load(function() while true do end end) while true do end end }",
 			instructions},
@@ -500,7 +500,7 @@ static void stops_what_runs_too_long_by_the_clock(void)
 		struct kb_policy *policy = open_config(&config);
 		routes = "kazoo:consumer-event-presence-mwi-update";
 		CHECK(route_text(policy, 0, update) == 0);
-		CHECK_CONTAINS(logged, ".lua:2: takes too long; the default serves");
+		CHECK_CONTAINS(logged, ".lua:2: takes too long; using the default");
 		kb_policy_close(policy);
 	}
 }
@@ -508,7 +508,8 @@ static void stops_what_runs_too_long_by_the_clock(void)
 /* The process's own stack ends with the process. */
 static void stops_what_nests_in_c(void)
 {
-	static const char deep[] = "nests too deep, maybe a recursion without end", place[] = ".lua:1: nests too deep";
+	static const char deep[] = "exceeds the call depth limit, probably in an endless recursion",
+					  place[] = ".lua:1: exceeds the call depth limit";
 	static const struct failure failures[] = {
 		{"local function f() return (('x'):gsub('x', f)) end return { route_names = f }", place},
 		{"local t t = setmetatable({}, { __index = function() return (('x'):gsub('x', t)) end })\n"
@@ -520,7 +521,7 @@ static void stops_what_nests_in_c(void)
 		{"local function f() coroutine.wrap(f)() error('no') end return { route_names = f }", place},
 		{"local t = setmetatable({}, {}) getmetatable(t).__tostring = function() return ('%s'):format(t) .. '' end\n"
 		 "return { route_names = function() return tostring(t) end }",
-			"; the default serves"},
+			"; using the default"},
 		{"local function f() table.sort({ 1, 2 }, f) end return { route_names = f }", place},
 		{"local t = { table.sort } t[2] = t return { route_names = function() table.sort(t, table.sort) end }", place},
 		{"local t, c = { 1, 2 }, coroutine.wrap(table.sort)\n"
@@ -535,7 +536,7 @@ static void stops_what_nests_in_c(void)
 
 static void stops_what_eats_memory(void)
 {
-	static const char memory[] = "takes too much memory";
+	static const char memory[] = "exceeds the memory limit";
 	static const struct failure failures[] = {
 		{"return { route_names = function() return { ('x'):rep(1e9) } end }", memory},
 		{"return { route_names = function() local t = {} while true do t[#t + 1] = {} end end }", memory},
@@ -679,12 +680,12 @@ static void refuses_files_that_do_not_load(void)
 	check_refusal(
 		"return { evnet_key = function() end }", "unknown entry 'evnet_key': a policy has event_key and route_names");
 	check_refusal("return { event_key = 'Event-Category' }", "event_key is a string, not a function");
-	check_refusal("while true do end", ".lua:1: takes too many instructions");
-	check_refusal("return ('x'):rep(1e9)", "takes too much memory");
+	check_refusal("while true do end", ".lua:1: exceeds the instruction limit");
+	check_refusal("return ('x'):rep(1e9)", "exceeds the memory limit");
 	check_refusal("require 'lfs'", "module 'lfs' is written in C");
 	check_refusal("return require 'missing.module'", "module 'missing.module' not found: a policy can require");
 	check_refusal("\33LJ\2", "attempt to load");
-	check_refusal("error({})", "an error that is no text but a table");
+	check_refusal("error({})", "error value is a table, not a string");
 }
 
 static void names_a_file_that_is_not_there(void)

@@ -20,7 +20,7 @@ bool kb_counts_init(size_t columns, size_t connections_max, size_t subscriptions
 	stats = kb_stats_create((size_t)get_max_procs(), columns);
 	traffic = kb_traffic_create(connections_max, subscriptions_max);
 	if (!stats || !traffic)
-		LM_ERR("no shared memory for statistics: %s\n", strerror(errno));
+		LM_ERR("cannot allocate shared memory for statistics: %s\n", strerror(errno));
 	return stats && traffic;
 }
 

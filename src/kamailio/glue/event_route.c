@@ -126,7 +126,7 @@ static bool run(int index, const char *callback, const char *event)
 	bool ran = true;
 	struct sip_msg *msg = fresh_request();
 	if (!msg) {
-		LM_ERR("no faked request for an event\n");
+		LM_ERR("cannot make the faked request for an event route\n");
 		return false;
 	}
 	int route_type_before = get_route_type();

@@ -88,7 +88,7 @@ int kb_fixup_target(void **parameter, int number)
 		return -1;
 	}
 	if (!pv_is_w((pv_spec_t *)*parameter)) {
-		LM_ERR("parameter %d must be a pseudo-variable that can be written\n", number);
+		LM_ERR("parameter %d must be a writable pseudo-variable\n", number);
 		return -1;
 	}
 	return 0;

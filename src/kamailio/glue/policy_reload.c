@@ -16,7 +16,7 @@ bool kb_policy_reload_init(void)
 	if (memory)
 		version = kb_stats_row(memory, 0);
 	else
-		LM_ERR("no shared memory: %s\n", strerror(errno));
+		LM_ERR("cannot allocate shared memory: %s\n", strerror(errno));
 	return memory != NULL;
 }
 
@@ -34,11 +34,12 @@ void kb_policy_reload_rpc(rpc_t *rpc, void *context, const char *file, bool (*lo
 	if (!file || !file[0]) {
 		rpc->fault(context, 400, "lua_policy is not set");
 	} else if (!loads(&why)) {
-		LM_ERR("lua_policy: the old one stays: %.*s\n", (int)why.n, why.p ? why.p : "");
-		rpc->fault(context, 500, "the old policy stays: %.*s", (int)why.n, why.p ? why.p : "");
+		LM_ERR("lua_policy: reload failed, the old policy stays active: %.*s\n", (int)why.n, why.p ? why.p : "");
+		rpc->fault(context, 500, "reload failed, the old policy stays active: %.*s", (int)why.n, why.p ? why.p : "");
 	} else {
 		kb_counter_add_among(version, 1); /* several processes serve RPC */
-		rpc->rpl_printf(context, "%s loads; each process takes it before its next message, or within a second", file);
+		rpc->rpl_printf(
+			context, "%s is valid; each process reloads it before its next message or within a second", file);
 	}
 	kb_buf_free(&why);
 }

@@ -71,13 +71,13 @@ int kb_process_fork(enum kb_process_kind kind, const char *description, void (*b
 		stop_in_good_order();
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	if (pid < 0) {
-		LM_ERR("cannot fork the process \"%s\"\n", description);
+		LM_ERR("cannot fork process \"%s\"\n", description);
 		return -1;
 	}
 	if (pid > 0)
 		return 0;
 	if (cfg_child_init() < 0) {
-		LM_ERR("cannot set up the process \"%s\"\n", description);
+		LM_ERR("cannot initialise process \"%s\"\n", description);
 		_exit(1);
 	}
 	body(argument);

@@ -23,7 +23,7 @@ static bool check_slot(const struct kb_request *r, long slot)
 	if (slot == KB_REPLY_TOO_MANY)
 		r->kind->log_too_many(r->function);
 	else if (slot < 0)
-		LM_ERR("%s: an earlier answer to this process was never completed\n", r->function);
+		LM_ERR("%s: request refused, an earlier reply to this process is incomplete\n", r->function);
 	return slot >= 0;
 }
 

@@ -111,10 +111,10 @@ static void log_no_text(const char *function, const char *name, bool too_long)
 	static struct kb_log_limit no_value, longer;
 	if (too_long)
 		kb_log_limited(&longer, KB_LOG_ERROR,
-			"%s: the parameter %s, a string with variables in it, is longer than pv_buffer_size allows (%d bytes)",
-			function, name, pv_get_buffer_size() - 1);
+			"%s: parameter %s is too long: strings with variables are limited to %d bytes (pv_buffer_size)", function,
+			name, pv_get_buffer_size() - 1);
 	else
-		kb_log_limited(&no_value, KB_LOG_ERROR, "%s: the parameter %s has no value", function, name);
+		kb_log_limited(&no_value, KB_LOG_ERROR, "%s: parameter %s has no value", function, name);
 }
 
 bool kb_script_get(struct sip_msg *msg, const char *function, const char *name, char *parameter, struct kb_slice *value)
@@ -169,7 +169,7 @@ int kb_script_set_json(struct sip_msg *msg, pv_value_t *value, struct kb_json_va
 int kb_script_assign(struct sip_msg *msg, pv_spec_t *target, pv_value_t *value)
 {
 	if (!pv_is_w(target)) {
-		LM_ERR("the target is a pseudo-variable that cannot be written\n");
+		LM_ERR("the target is a read-only pseudo-variable\n");
 		return -1;
 	}
 	return pv_set_spec_value(msg, target, 0, value) < 0 ? -1 : 1;

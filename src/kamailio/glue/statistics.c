@@ -16,7 +16,7 @@ bool kb_statistics_register(const char *group, const struct kb_statistic *list)
 		counter_handle_t handle;
 		if (counter_register(
 				&handle, group, s->name, CNT_F_NO_RESET, read_statistic, (void *)(uintptr_t)s, s->what, 0) < 0) {
-			LM_ERR("cannot register the statistic %s:%s\n", group, s->name);
+			LM_ERR("cannot register statistic %s:%s\n", group, s->name);
 			return false;
 		}
 	}

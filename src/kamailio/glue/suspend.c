@@ -62,7 +62,7 @@ static bool find_route(
 	*index = route_lookup(list, text);
 	if (*index >= 0 && list->rlist[*index])
 		return true;
-	kb_log(KB_LOG_ERROR, "%s: there is no %s[%s]", function, kind, text);
+	kb_log(KB_LOG_ERROR, "%s: %s[%s] does not exist", function, kind, text);
 	return false;
 }
 
@@ -76,8 +76,8 @@ bool kb_suspend_find_routes(
 static bool name_callback(const char *function, struct kb_slice name, char to[KB_CALLBACK_BYTES])
 {
 	if (name.n >= KB_CALLBACK_BYTES) {
-		kb_log(KB_LOG_ERROR, "%s: the name of the function \"%.*s\" is longer than %d bytes", function,
-			KB_SLICE_FMT(name), KB_CALLBACK_BYTES - 1);
+		kb_log(KB_LOG_ERROR, "%s: function name \"%.*s\" is longer than %d bytes", function, KB_SLICE_FMT(name),
+			KB_CALLBACK_BYTES - 1);
 		return false;
 	}
 	if (name.n)
@@ -108,7 +108,7 @@ enum kb_suspending kb_suspend_look(const char *function, struct sip_msg *msg)
 	static struct kb_log_limit faked;
 	if (kb_event_route_is_faked(msg)) {
 		kb_log_limited(&faked, KB_LOG_ERROR,
-			"%s: there is no SIP request to suspend, as in event routes and timers: nothing is asked", function);
+			"%s: cannot be called in event routes and timers, which have no SIP request to suspend", function);
 		return KB_NOT_SUSPENDED;
 	}
 	/* It sends the last reply again, as t_newtran() does, and makes nothing. */
@@ -130,7 +130,7 @@ enum kb_suspending kb_suspend(const char *function, struct sip_msg *msg, struct 
 		return found;
 	int failed = tm.t_suspend(msg, &s->index, &s->label);
 	if (failed > 0)
-		LM_INFO("%s: nothing is asked for a transaction that was cancelled\n", function);
+		LM_INFO("%s: transaction was cancelled, nothing is sent\n", function);
 	else if (failed < 0)
 		LM_ERR("%s: cannot suspend the transaction\n", function);
 	return failed ? KB_NOT_SUSPENDED : KB_SUSPENDED;
@@ -163,7 +163,7 @@ static void resume(const struct kb_resumer *r, struct kb_suspended *s, bool repl
 		result = tm.t_continue(s->index, s->label, actions);
 	}
 	if (result < 0) /* its caller has hung up, for one */
-		kb_log_limited(&gone, KB_LOG_INFO, "%s: the transaction %u:%u is gone before its answer came", r->function,
+		kb_log_limited(&gone, KB_LOG_INFO, "%s: transaction %u:%u ended before its reply arrived", r->function,
 			s->index, s->label);
 }
 

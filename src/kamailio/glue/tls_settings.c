@@ -12,9 +12,10 @@ bool kb_tls_settings_check(
 		LM_ERR("%s: %s\n", prefix, wrong);
 	if (tls->any_peer)
 		LM_WARN(
-			"%s is 0: whoever answers at the address of a broker gets its password and all messages\n", verify_peer);
+			"%s is 0: broker certificates are not verified, passwords and messages can be intercepted\n", verify_peer);
 	else if (tls->any_name)
-		LM_WARN("%s is 0: whoever has any certificate of the CA can stand in for a broker\n", verify_name);
+		LM_WARN("%s is 0: host names are not verified, any certificate of the CA is accepted as that of a broker\n",
+			verify_name);
 	return !wrong;
 }
 

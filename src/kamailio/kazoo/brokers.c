@@ -100,12 +100,12 @@ static void requester_main(void *argument)
 {
 	size_t zone = (size_t)(intptr_t)argument;
 	char name[NAME_BYTES];
-	name_connection(name, "questions", zone);
+	name_connection(name, "requester", zone);
 	struct kb_amqp_reply_queue queue = {.replies = kz_requester_replies(), .prefix = kz_requester_prefix()};
 	struct kb_requester requester = {.bus = &kb_amqp_reply_queue,
 		.context = &queue,
 		.replies = kz_requester_replies(),
-		.publisher = publisher_of(zone, "questions", KZ_FROM_REQUESTER, name)};
+		.publisher = publisher_of(zone, "requester", KZ_FROM_REQUESTER, name)};
 	requester.publisher.reader = kz_message_request_reader();
 	kb_requester_run(&requester);
 }
@@ -171,8 +171,8 @@ bool kz_brokers_check(void)
 	struct kb_broker_config config = {.urls = kz_settings()->urls, .n_urls = kz_settings()->n_urls};
 	struct kb_broker *broker = kb_amqp.open(&config, &(struct kb_broker_events){0}, &bad);
 	if (!broker)
-		LM_ERR("amqp_connection: \"%s\" cannot be used: the line above says why\n",
-			kb_settings_without_password(config.urls[bad]));
+		LM_ERR(
+			"amqp_connection: \"%s\" is invalid, see the line above\n", kb_settings_without_password(config.urls[bad]));
 	kb_amqp.close(broker);
 	return broker && (!any_tls() || check_tls());
 }
@@ -197,5 +197,5 @@ bool kz_brokers_fork(void)
 	for (size_t zone = 0; zone < kz_zones(); zone++)
 		if (!fork_for(zone, "consumer", consumer_main) || !fork_for(zone, "publisher", publisher_main))
 			return false;
-	return fork_for(KZ_PRIMARY, "questions", requester_main);
+	return fork_for(KZ_PRIMARY, "requester", requester_main);
 }

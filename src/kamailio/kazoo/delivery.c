@@ -53,11 +53,11 @@ static bool keep(void)
 static const char *why_not(void)
 {
 	if (!current.record)
-		return "there is no message: it is for the event routes of deliveries";
+		return "no message to settle: may be called only in event routes of deliveries";
 	if (settled)
-		return "the message is settled already";
+		return "message has already been settled";
 	if (!(message.origin.flags & KB_WANTS_ACK))
-		return "the message is not ours to settle: its subscription needs \"no_ack\":0 and \"wait_for_consumer_ack\":1";
+		return "cannot settle the message: its subscription needs \"no_ack\":0 and \"wait_for_consumer_ack\":1";
 	return keep() ? NULL : "out of memory";
 }
 

@@ -218,7 +218,7 @@ static void require(struct reading *r, const char *field, bool there)
 {
 	if (there || r->at.failed)
 		return;
-	LM_ERR("kazoo_subscribe: the field %s is required, in %.*s\n", field, KB_SLICE_FMT(r->at.json));
+	LM_ERR("kazoo_subscribe: field %s is required, in %.*s\n", field, KB_SLICE_FMT(r->at.json));
 	r->at.failed = true;
 }
 
@@ -263,7 +263,7 @@ bool kz_description_read(struct kb_slice json, struct kb_subscription *s)
 	struct reading r = {
 		.at = {.json = json, .within = ""}, .s = s, .exchange = &s->exchange, .routing = {&s->routing, &s->n_routing}};
 	if (kb_json_get(json, kb_slice(NULL, 0), 0).type != KB_JSON_OBJECT) {
-		LM_ERR("kazoo_subscribe: the description is no JSON object: %.*s\n", KB_SLICE_FMT(json));
+		LM_ERR("kazoo_subscribe: the description is not a JSON object: %.*s\n", KB_SLICE_FMT(json));
 		return false;
 	}
 	kb_json_each(json, read_field, &r);

@@ -110,7 +110,7 @@ static bool check_argument(void *context, struct kb_slice name, struct kb_json_v
 	char field[300];
 	int n = snprintf(field, sizeof field, "arguments.%.*s", KB_SLICE_FMT(name));
 	return kz_description_values_refuse(
-		p, kb_slice(field, (size_t)n), value, "an integer of 64 bits, a boolean, a string or an object");
+		p, kb_slice(field, (size_t)n), value, "a 64-bit integer, a boolean, a string or an object");
 }
 
 /* Strict JSON, from which the broker layer makes the form of its protocol. */

@@ -35,9 +35,9 @@ static enum kb_outcome discard_unreadable(
 {
 	kb_traffic_dropped(kb_counts_traffic(), &m->origin, KB_DROP_UNREADABLE);
 	kb_log_limited(&w->unreadable, KB_LOG_WARNING,
-		"message on exchange \"%.*s\" with routing key \"%.*s\" dropped, %s at byte %zu of %zu: %.*s",
-		KB_SLICE_FMT(m->exchange), KB_SLICE_FMT(m->key), error->what ? error->what : "the payload is unreadable",
-		error->at, m->payload.n, KB_SLICE_FMT(m->payload));
+		"discarding message on exchange \"%.*s\" with routing key \"%.*s\": %s at byte %zu of %zu: %.*s",
+		KB_SLICE_FMT(m->exchange), KB_SLICE_FMT(m->key), error->what ? error->what : "unreadable payload", error->at,
+		m->payload.n, KB_SLICE_FMT(m->payload));
 	return KB_REJECTED;
 }
 
@@ -52,7 +52,7 @@ static void discard_unrouted(struct worker *w, const struct kb_message *m, bool 
 	if (kb_log_is_due(&w->unrouted))
 		kb_policy_tried(w->policy, &names);
 	kb_log_limited(&w->unrouted, KB_LOG_WARNING,
-		"kazoo: no event route for a message with routing key \"%.*s\": there is none of %.*s", KB_SLICE_FMT(m->key),
+		"kazoo: no event route found for message with routing key \"%.*s\", tried: %.*s", KB_SLICE_FMT(m->key),
 		(int)(names.n < 600 ? names.n : 600), names.p ? names.p : "");
 	kb_buf_free(&names);
 }
@@ -149,7 +149,7 @@ static void reload_policy(struct worker *w)
 	if (policy && introduce_subscriptions(policy)) {
 		kb_policy_close(w->policy);
 		w->policy = policy;
-		LM_NOTICE("lua_policy: loaded anew\n");
+		LM_NOTICE("lua_policy: reloaded\n");
 	} else {
 		kb_policy_close(policy);
 	}
@@ -190,7 +190,7 @@ bool kz_event_check_policy(void)
 	const char *file = kz_settings()->lua_policy;
 	struct kb_policy *policy = open_policy();
 	if (policy && file && file[0] && has_callback())
-		LM_WARN("lua_policy: \"%s\" is never asked: event_callback \"%s\" gets all events\n", file,
+		LM_WARN("lua_policy: \"%s\" is never used: event_callback \"%s\" receives all events\n", file,
 			kz_settings()->event_callback);
 	kb_policy_close(policy);
 	return policy != NULL;

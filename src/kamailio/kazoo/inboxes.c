@@ -18,7 +18,8 @@ bool kz_inboxes_init(void)
 		inboxes[n_inboxes] = n_inboxes ? kb_inbox_create_beside(inboxes[0], bytes)
 									   : kb_inbox_create((size_t)kz_settings()->workers, bytes);
 		if (!inboxes[n_inboxes]) {
-			LM_ERR("amqp_inbox_size: no shared memory for %d rings of %zu bytes\n", kz_settings()->workers, bytes);
+			LM_ERR("amqp_inbox_size: cannot allocate shared memory for %d rings of %zu bytes\n", kz_settings()->workers,
+				bytes);
 			return false;
 		}
 	}

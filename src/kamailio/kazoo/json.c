@@ -16,7 +16,7 @@ int kz_json(struct sip_msg *msg, char *json, char *field, char *target)
 	struct kb_json_value found = kb_json_get(text, path, kz_settings()->json_escape);
 	if (found.type == KB_JSON_NONE && kb_json_get(text, kb_slice(NULL, 0), 0).type != KB_JSON_OBJECT) {
 		kb_log_limited(
-			&unreadable, KB_LOG_ERROR, "kazoo_json: the payload is no JSON object: %.*s", KB_SLICE_FMT(text));
+			&unreadable, KB_LOG_ERROR, "kazoo_json: the payload is not a JSON object: %.*s", KB_SLICE_FMT(text));
 		return -1;
 	}
 	kb_script_set_json(msg, &value, found);
@@ -49,8 +49,8 @@ int kz_json_keys(struct sip_msg *msg, char *json, char *field, char *target)
 	struct kb_json_value object = kb_json_get(text, path, kz_settings()->json_escape);
 	struct keys keys = {msg, (pv_spec_t *)target, false};
 	if (object.type != KB_JSON_OBJECT || !kb_json_each(object.raw, add_key, &keys)) {
-		kb_log_limited(&no_object, KB_LOG_ERROR, "kazoo_json_keys: there is no object at \"%.*s\" in %.*s",
-			KB_SLICE_FMT(path), KB_SLICE_FMT(text));
+		kb_log_limited(&no_object, KB_LOG_ERROR, "kazoo_json_keys: no object at \"%.*s\" in %.*s", KB_SLICE_FMT(path),
+			KB_SLICE_FMT(text));
 		return -1;
 	}
 	return keys.failed ? -1 : 1;

@@ -32,7 +32,7 @@ bool kz_message_init(void)
 	size_t readers = kz_zones() + 1, writers = (size_t)get_max_procs() * readers;
 	outbox = kb_outbox_create(writers, (size_t)kz_settings()->outbox_bytes, readers);
 	if (!outbox)
-		LM_ERR("amqp_outbox_size: no shared memory for %zu rings of %d bytes: %s\n", writers,
+		LM_ERR("amqp_outbox_size: cannot allocate shared memory for %zu rings of %d bytes: %s\n", writers,
 			kz_settings()->outbox_bytes, strerror(errno));
 	kb_counts_add_outbox(outbox);
 	return outbox != NULL;
@@ -78,7 +78,7 @@ static bool take_zone(const char *function, struct kb_slice *key, size_t *zone)
 		return true;
 	struct kb_slice name = kb_slice(key->p + n, (size_t)(slash - key->p) - n);
 	if (!kz_zone_find(name, zone)) {
-		kb_log_limited(&no_zone, KB_LOG_ERROR, "%s: routing key \"%.*s\": no amqp_connection is in the zone \"%.*s\"",
+		kb_log_limited(&no_zone, KB_LOG_ERROR, "%s: routing key \"%.*s\": no amqp_connection in zone \"%.*s\"",
 			function, KB_SLICE_FMT(*key), KB_SLICE_FMT(name));
 		return false;
 	}
@@ -121,8 +121,8 @@ static bool read_headers(const char *function, struct kb_slice text, struct kb_b
 	struct kb_slice bad;
 	if (is_number(text)) {
 		if (!warned)
-			kb_log(KB_LOG_WARNING, "%s: the headers parameter is the number %.*s, which is ignored: it takes k=v;k2=v2",
-				function, KB_SLICE_FMT(text));
+			kb_log(KB_LOG_WARNING, "%s: ignoring headers parameter %.*s: expected k=v;k2=v2, not a number", function,
+				KB_SLICE_FMT(text));
 		warned = true;
 		return true;
 	}
@@ -198,7 +198,7 @@ static bool accepted(const char *function, const struct kb_message *m, enum kb_o
 {
 	static struct kb_log_limit full;
 	if (result == KB_OUTBOX_TOO_LARGE)
-		LM_ERR("%s: message of %zu bytes refused: amqp_outbox_size allows messages of %zu bytes\n", function,
+		LM_ERR("%s: message of %zu bytes refused: amqp_outbox_size allows messages of up to %zu bytes\n", function,
 			m->payload.n, kb_outbox_message_max(outbox));
 	else if (result != KB_OUTBOX_ACCEPTED)
 		kb_log_limited(&full, KB_LOG_ERROR,

@@ -19,7 +19,7 @@ bool kz_query_check(void)
 		return false;
 	if (!has_result_variable || pv_is_w(&result_variable))
 		return true;
-	LM_ERR("amqp_result_avp: \"%s\" must be a pseudo-variable that can be written\n", name);
+	LM_ERR("amqp_result_avp: \"%s\" must be a writable pseudo-variable\n", name);
 	return false;
 }
 

@@ -68,7 +68,7 @@ static uint64_t timeout_of_variable(struct sip_msg *msg)
 		return 0;
 	uint64_t number = number_in(&value);
 	if (is_mistaken(&value, number))
-		kb_log_limited(&no_number, KB_LOG_WARNING, "amqp_query_timeout_avp: \"%.*s\" is no positive number: ignored",
+		kb_log_limited(&no_number, KB_LOG_WARNING, "amqp_query_timeout_avp: ignoring \"%.*s\": not a positive number",
 			KB_SLICE_FMT(kb_str_to_slice(&value.rs)));
 	return number < SECONDS_BELOW ? number * 1000 : number;
 }
@@ -95,8 +95,8 @@ static bool is_in_primary_zone(const struct kb_request *r)
 {
 	size_t zone = r->message.origin.broker;
 	if (zone != KZ_PRIMARY)
-		LM_ERR(
-			"%s: asks in the zone %s only, not in %s\n", r->function, kz_zone(KZ_PRIMARY)->name, kz_zone(zone)->name);
+		LM_ERR("%s: request refused, requests go to zone %s only, not to %s\n", r->function, kz_zone(KZ_PRIMARY)->name,
+			kz_zone(zone)->name);
 	return zone == KZ_PRIMARY;
 }
 
@@ -107,7 +107,7 @@ static bool is_open(const struct kb_request *r)
 	if (kb_replies_are_open(kz_requester_replies()))
 		return true;
 	kb_replies_why_closed(kz_requester_replies(), why);
-	kb_log_limited(&closed, KB_LOG_ERROR, "%s: fails at once, %s", r->function, why);
+	kb_log_limited(&closed, KB_LOG_ERROR, "%s: request refused, %s", r->function, why);
 	return false;
 }
 
@@ -120,7 +120,7 @@ static bool find_id(struct kb_request *r)
 	r->id = kb_buf_slice(&id);
 	if (id.n > 0 && id.n <= KB_REPLY_ID_MAX && !id.failed)
 		return true;
-	LM_ERR("%s: Msg-ID of %zu bytes must be a text of 1 to %d\n", r->function, id.n, KB_REPLY_ID_MAX);
+	LM_ERR("%s: Msg-ID of %zu bytes refused: must be a string of 1 to %d bytes\n", r->function, id.n, KB_REPLY_ID_MAX);
 	return false;
 }
 
@@ -192,9 +192,9 @@ static bool set_result(const char *function, struct kb_slice routing_key, struct
 	kb_buf_clear(&result);
 	have_result = kz_reception_payload(KZ_PRIMARY, reply, &result, &error);
 	if (!have_result)
-		kb_log_limited(&unreadable, KB_LOG_WARNING,
-			"%s: the answer for \"%.*s\" is dropped, %s at byte %zu of %zu: %.*s", function, KB_SLICE_FMT(routing_key),
-			error.what ? error.what : "it is unreadable", error.at, reply.n, KB_SLICE_FMT(reply));
+		kb_log_limited(&unreadable, KB_LOG_WARNING, "%s: discarding reply to \"%.*s\": %s at byte %zu of %zu: %.*s",
+			function, KB_SLICE_FMT(routing_key), error.what ? error.what : "unreadable payload", error.at, reply.n,
+			KB_SLICE_FMT(reply));
 	return have_result;
 }
 
@@ -219,19 +219,19 @@ int kz_request_ended(const char *function, struct kb_slice routing_key, enum kb_
 	case KB_REPLY_RECEIVED: return received(function, routing_key, reply, started_us);
 	case KB_REPLY_TIMEOUT:
 		kb_log_limited(
-			&timeouts, KB_LOG_WARNING, "%s: no answer in time for \"%.*s\"", function, KB_SLICE_FMT(routing_key));
+			&timeouts, KB_LOG_WARNING, "%s: request to \"%.*s\" timed out", function, KB_SLICE_FMT(routing_key));
 		return failed(KB_REQUESTS_TIMEOUT, started_us, KZ_TIMEOUT);
 	case KB_REPLY_UNROUTABLE:
-		kb_log_limited(&unroutable, KB_LOG_WARNING, "%s: the question for \"%.*s\" reached no queue", function,
-			KB_SLICE_FMT(routing_key));
+		kb_log_limited(&unroutable, KB_LOG_WARNING, "%s: request to \"%.*s\" returned, no queue is bound for it",
+			function, KB_SLICE_FMT(routing_key));
 		return failed(KB_REQUESTS_UNROUTABLE, started_us, KZ_UNROUTABLE);
 	case KB_REPLY_TOO_LARGE:
-		kb_log_limited(&too_large, KB_LOG_ERROR,
-			"%s: the answer for \"%.*s\" is dropped, it has %zu bytes and there is room for %zu", function,
-			KB_SLICE_FMT(routing_key), reply.n, kb_replies_room(kz_requester_replies()));
+		kb_log_limited(&too_large, KB_LOG_ERROR, "%s: discarding reply to \"%.*s\": %zu bytes, the limit is %zu bytes",
+			function, KB_SLICE_FMT(routing_key), reply.n, kb_replies_room(kz_requester_replies()));
 		return failed(KB_REQUESTS_TOO_LARGE, started_us, KZ_TOO_LARGE);
 	default:
-		kb_log_limited(&losses, KB_LOG_WARNING, "%s: the broker was lost before the answer came for \"%.*s\"", function,
+		kb_log_limited(&losses, KB_LOG_WARNING,
+			"%s: connection to the broker lost before the reply to \"%.*s\" arrived", function,
 			KB_SLICE_FMT(routing_key));
 		return failed(KB_REQUESTS_LOST, started_us, KZ_FAILED);
 	}

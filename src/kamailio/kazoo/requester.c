@@ -57,7 +57,8 @@ bool kz_requester_init(size_t shares)
 	kz_requester_prefix();
 	replies = kb_replies_create(processes + claimed, processes, shares, REPLY_MAX);
 	if (!replies) {
-		LM_ERR("amqp_max_channels: no shared memory for %zu questions: %s\n", processes + claimed, strerror(errno));
+		LM_ERR("amqp_max_channels: cannot allocate shared memory for %zu requests: %s\n", processes + claimed,
+			strerror(errno));
 		return false;
 	}
 	kb_replies_limit(replies, claimed);
@@ -68,6 +69,6 @@ bool kz_requester_init(size_t shares)
 void kz_requester_log_too_many(const char *function)
 {
 	static struct kb_log_limit limit;
-	kb_log_limited(&limit, KB_LOG_ERROR, "%s: fails at once, all %zu questions of amqp_max_channels are under way",
+	kb_log_limited(&limit, KB_LOG_ERROR, "%s: request refused, too many requests in flight (amqp_max_channels=%zu)",
 		function, most_requests());
 }

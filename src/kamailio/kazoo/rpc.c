@@ -47,10 +47,10 @@ static void reload_policy(rpc_t *rpc, void *context)
 static rpc_export_t commands[] = {
 	{"kazoo.stats", show_stats, DOC("All counters of the kazoo module."), 0},
 	{"kazoo.connections", show_connections, DOC("Each connection to a broker: address, state, traffic."), RET_ARRAY},
-	{"kazoo.subscriptions", show_subscriptions, DOC("Each subscription: state, and what became of its messages."),
+	{"kazoo.subscriptions", show_subscriptions, DOC("Each subscription: state and outcomes of its messages."),
 		RET_ARRAY},
-	{"kazoo.queries", show_queries, DOC("Outcomes of kazoo_query and how long the answers took."), 0},
-	{"kazoo.policy_reload", reload_policy, DOC("Loads lua_policy anew; one that fails to load changes nothing."), 0},
+	{"kazoo.queries", show_queries, DOC("Outcomes of kazoo_query and response times."), 0},
+	{"kazoo.policy_reload", reload_policy, DOC("Reloads lua_policy; if that fails, the old policy stays active."), 0},
 	{0, 0, 0, 0},
 };
 

@@ -80,11 +80,11 @@ static int set_escape(modparam_t type, void *value)
 		return 0;                                                                                                      \
 	}
 #define WITHOUT_EFFECT(name)                                                                                           \
-	ACCEPT(name, LM_NOTICE("the parameter " #name " has no effect in this version (docs/kazoo/README.md)\n"))
+	ACCEPT(name, LM_NOTICE("parameter " #name " has no effect in this version (docs/kazoo/README.md)\n"))
 /* A configuration that says where to store presence relies on it, so this is a warning: the core does not show notices
  * by default. */
 #define WITHOUT_PRESENCE(name)                                                                                         \
-	ACCEPT(name, LM_WARN("there is no presence in this version, the parameter " #name                                  \
+	ACCEPT(name, LM_WARN("presence is not supported in this version, parameter " #name                                 \
 						 " has no effect (docs/kazoo/README.md)\n"))
 WITHOUT_PRESENCE(db_url)
 WITHOUT_PRESENCE(presentity_table)

@@ -111,7 +111,7 @@ char *kz_transformations_parse(str *in, trans_t *t)
 	t->trf = apply;
 	struct kb_slice path = kb_slice(text.p + name + 1, comma ? end - name - 1 : 0);
 	if (end == text.n || !parse_known(kb_slice(text.p, name), path, comma != NULL, t)) {
-		LM_ERR("unknown transformation {kz.%.*s}: there are {kz.json,path}, {kz.json.count,path} and {kz.encode}\n",
+		LM_ERR("unknown transformation {kz.%.*s}, expected {kz.json,path}, {kz.json.count,path} or {kz.encode}\n",
 			(int)end, text.p);
 		return NULL;
 	}

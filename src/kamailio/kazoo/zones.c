@@ -58,9 +58,9 @@ static bool add(size_t i)
 	bool named = address.zone.p != NULL;
 	struct kb_slice name = named ? address.zone : kb_slice_from(s->primary_zone);
 	if (!wrong && !is_zone_name(name))
-		wrong = "the name of its zone must have 1 to 63 bytes and no slash";
+		wrong = "the zone name must have 1 to 63 bytes and no slash";
 	if (wrong) {
-		LM_ERR("amqp_connection: \"%s\" cannot be used: %s\n", kb_settings_without_password(s->urls[i]), wrong);
+		LM_ERR("amqp_connection: \"%s\" is invalid: %s\n", kb_settings_without_password(s->urls[i]), wrong);
 	} else {
 		struct kz_zone *zone = zone_named(name);
 		zone->urls[zone->n_urls++] = s->urls[i];
@@ -74,7 +74,7 @@ static bool share_addresses(void)
 	_Atomic uint32_t *shared =
 		mmap(NULL, n_zones * sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (shared == MAP_FAILED) {
-		LM_ERR("no shared memory for %zu zones: %s\n", n_zones, strerror(errno));
+		LM_ERR("cannot allocate shared memory for %zu zones: %s\n", n_zones, strerror(errno));
 		return false;
 	}
 	for (size_t i = 0; i < n_zones; i++)
@@ -95,6 +95,6 @@ bool kz_zones_check(void)
 			return false;
 	if (zones[KZ_PRIMARY].n_urls > 0)
 		return share_addresses();
-	LM_ERR("amqp_primary_zone: no amqp_connection is in the zone \"%s\"\n", kz_settings()->primary_zone);
+	LM_ERR("amqp_primary_zone: no amqp_connection in zone \"%s\"\n", kz_settings()->primary_zone);
 	return false;
 }

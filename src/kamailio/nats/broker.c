@@ -35,8 +35,8 @@ bool kn_broker_check(void)
 	struct kb_broker_config config = kn_broker_config(KB_ROLE_PUBLISH, "");
 	struct kb_broker *broker = kb_nats.open(&config, &(struct kb_broker_events){0}, &bad);
 	if (!broker)
-		LM_ERR("nats_url: \"%s\" cannot be used, the line above says why: it must be of the form "
-			   "nats://[user:password@]host[:port] or tls://...\n",
+		LM_ERR("nats_url: \"%s\" is invalid, see the line above; expected nats://[user:password@]host[:port] or "
+			   "tls://...\n",
 			kb_settings_without_password(config.urls[bad]));
 	kb_nats.close(broker);
 	return broker != NULL;

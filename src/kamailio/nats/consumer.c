@@ -17,7 +17,7 @@ static bool take_number(const char *name, struct kb_slice value, int *to)
 		*to = (int)n;
 		return true;
 	}
-	LM_ERR("nats_js_consumer: %s=%.*s must be a number from 1 on\n", name, KB_SLICE_FMT(value));
+	LM_ERR("nats_js_consumer: %s=%.*s must be a positive number\n", name, KB_SLICE_FMT(value));
 	return false;
 }
 
@@ -42,8 +42,8 @@ static bool take_field(struct kb_slice name, struct kb_slice value, struct consu
 		*fields[i].text = strndup(value.p, value.n);
 		return *fields[i].text != NULL;
 	}
-	LM_ERR("nats_js_consumer: there is no field \"%.*s\", there are stream, durable, filter, deliver, ack_wait, "
-		   "max_deliver, max_ack_pending and event\n",
+	LM_ERR("nats_js_consumer: unknown field \"%.*s\", expected stream, durable, filter, deliver, ack_wait, "
+		   "max_deliver, max_ack_pending or event\n",
 		KB_SLICE_FMT(name));
 	return false;
 }
@@ -61,11 +61,11 @@ static bool is_deliver_policy(const char *deliver)
 static const char *fault_of(const struct consumer_text *t)
 {
 	if (!t->stream || !t->durable)
-		return "it must name a stream and a durable consumer: stream=NAME;durable=NAME";
+		return "must name a stream and a durable consumer: stream=NAME;durable=NAME";
 	if (kb_nats_subject_word_fault(kb_slice_from(t->stream)) || kb_nats_subject_word_fault(kb_slice_from(t->durable)))
-		return "names of streams and consumers are words without dots, wildcards and blanks";
+		return "names of streams and consumers must not contain dots, wildcards or spaces";
 	if (!t->filter && t->deliver && strcmp(t->deliver, "last_per_subject") == 0)
-		return "deliver=last_per_subject needs a filter: nats-server makes no such consumer without one";
+		return "deliver=last_per_subject needs a filter";
 	return t->filter ? kb_nats_subject_pattern_fault(kb_slice_from(t->filter)) : NULL;
 }
 

@@ -107,7 +107,7 @@ bool kn_event_policy_loads(struct kb_buf *why)
 static void take_new_policy(struct listener *l)
 {
 	if (kb_policy_reload_due() && take_policy(l))
-		LM_NOTICE("lua_policy: loaded anew\n");
+		LM_NOTICE("lua_policy: reloaded\n");
 }
 
 void kn_event_tick(void *listener)
@@ -126,8 +126,7 @@ static void log_unrouted(struct listener *l, const struct kb_message *m)
 	struct kb_buf names = {0};
 	if (kb_log_is_due(&l->unrouted))
 		kb_policy_tried(policy, &names);
-	kb_log_limited(&l->unrouted, KB_LOG_WARNING,
-		"nats: no event route for a message on \"%.*s\": there is none of %.*s%s",
+	kb_log_limited(&l->unrouted, KB_LOG_WARNING, "nats: no event route found for message on \"%.*s\", tried: %.*s%s",
 		(int)(m->key.n < 200 ? m->key.n : 200), m->key.p ? m->key.p : "", (int)(names.n < 600 ? names.n : 600),
 		names.p ? names.p : "", l->subscription->durable ? "; its stream will deliver it again" : "");
 	kb_buf_free(&names);
@@ -206,7 +205,7 @@ static void check_route(uint32_t i)
 	if (!introduce(policy, i, s) || route_of_subscription(i) >= 0)
 		return;
 	kb_policy_tried(policy, &names);
-	LM_WARN("%s: nothing handles \"%s\": there is no event route %.*s\n",
+	LM_WARN("%s: no event route found for \"%s\", tried: %.*s\n",
 		s->durable ? "nats_js_consumer" : "subject_queue_group", s->routing[0], (int)names.n, names.p ? names.p : "");
 	kb_buf_free(&names);
 }
@@ -224,8 +223,8 @@ bool kn_event_check_policy(void)
 	if (!take_policy(NULL))
 		return false;
 	if (has_callback() && has_policy())
-		LM_WARN("lua_policy: \"%s\" is never asked: event_callback \"%s\" gets all events\n", kn_settings()->lua_policy,
-			kn_settings()->event_callback);
+		LM_WARN("lua_policy: \"%s\" is never used: event_callback \"%s\" receives all events\n",
+			kn_settings()->lua_policy, kn_settings()->event_callback);
 	else if (!has_callback() && !has_policy())
 		check_routes();
 	kb_policy_close(policy);

@@ -53,7 +53,7 @@ static bool read_revision(const char *function, struct kb_slice text, uint64_t *
 {
 	bool good = kb_number_read(text, KN_ANY_REVISION - 1, revision);
 	if (!good)
-		kb_log(KB_LOG_ERROR, "%s: the revision \"%.*s\" is no number", function, KB_SLICE_FMT(text));
+		kb_log(KB_LOG_ERROR, "%s: revision \"%.*s\" is not a number", function, KB_SLICE_FMT(text));
 	return good;
 }
 

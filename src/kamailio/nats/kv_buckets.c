@@ -55,7 +55,7 @@ static struct kb_nats_kv_reply read_reply(const struct kb_message *m, struct kb_
 {
 	if (!m || kb_headers_find(m->properties, KB_SLICE_LITERAL("status")).p)
 		return (struct kb_nats_kv_reply){.result = KB_NATS_KV_FAILED,
-			.error = KB_SLICE_LITERAL("no responders: the server has no JetStream for us")};
+			.error = KB_SLICE_LITERAL("no responders: JetStream is not enabled for this account")};
 	return kb_nats_kv_bucket_read_created(m->payload, memory);
 }
 
@@ -83,9 +83,9 @@ bool kn_kv_buckets_replied(struct kb_slice id, const struct kb_message *reply)
 	struct kb_nats_kv_reply a = read_reply(reply, &memory);
 	made[i] = a.result == KB_NATS_KV_OK;
 	if (made[i])
-		kb_log(KB_LOG_INFO, "nats: the bucket \"%.*s\" is there", KB_SLICE_FMT(name));
+		kb_log(KB_LOG_INFO, "nats: bucket \"%.*s\" is ready", KB_SLICE_FMT(name));
 	else
-		kb_log_limited(&failures, KB_LOG_ERROR, "nats: cannot make the bucket \"%.*s\", next try in %d s: %.*s",
+		kb_log_limited(&failures, KB_LOG_ERROR, "nats: cannot create bucket \"%.*s\", retrying in %d s: %.*s",
 			KB_SLICE_FMT(name), AGAIN_MS / 1000, KB_SLICE_FMT(a.error));
 	return true;
 }

@@ -41,15 +41,15 @@ static int tell_failure(const struct kn_kv_entry *e, struct kb_slice why)
 	static struct kb_log_limit limit;
 	static char text[200];
 	snprintf(text, sizeof text, "%.*s", KB_SLICE_FMT(why));
-	kb_log_limited(&limit, KB_LOG_ERROR, "%s: key \"%.*s\" of the bucket \"%.*s\": %s", e->function,
-		KB_SLICE_FMT(e->key), KB_SLICE_FMT(e->bucket), text);
+	kb_log_limited(&limit, KB_LOG_ERROR, "%s: key \"%.*s\" of bucket \"%.*s\": %s", e->function, KB_SLICE_FMT(e->key),
+		KB_SLICE_FMT(e->bucket), text);
 	return fail(KN_FAILED, text);
 }
 
 static int tell_no_bucket(const struct kn_kv_entry *e)
 {
 	static struct kb_log_limit limit;
-	kb_log_limited(&limit, KB_LOG_ERROR, "%s: there is no bucket \"%.*s\"", e->function, KB_SLICE_FMT(e->bucket));
+	kb_log_limited(&limit, KB_LOG_ERROR, "%s: bucket \"%.*s\" does not exist", e->function, KB_SLICE_FMT(e->bucket));
 	return fail(KN_NO_RESPONDERS, "no such bucket");
 }
 
@@ -98,10 +98,9 @@ static bool begin(struct kn_kv_entry *e, struct kb_slice *value)
 	static struct kb_buf bucket, key, kept;
 	const char *fault = kb_nats_kv_bucket_fault(e->bucket), *key_fault = kb_nats_kv_key_fault(e->key);
 	if (fault)
-		kb_log(KB_LOG_ERROR, "%s: \"%.*s\" cannot be the name of a bucket: %s", e->function, KB_SLICE_FMT(e->bucket),
-			fault);
+		kb_log(KB_LOG_ERROR, "%s: invalid bucket name \"%.*s\": %s", e->function, KB_SLICE_FMT(e->bucket), fault);
 	else if (key_fault)
-		kb_log(KB_LOG_ERROR, "%s: \"%.*s\" cannot be a key: %s", e->function, KB_SLICE_FMT(e->key), key_fault);
+		kb_log(KB_LOG_ERROR, "%s: invalid key \"%.*s\": %s", e->function, KB_SLICE_FMT(e->key), key_fault);
 	if (fault || key_fault)
 		return false;
 	e->bucket = copy(e->bucket, &bucket);

@@ -13,7 +13,7 @@ static bool take_subject(const char *function, struct kb_slice subject)
 {
 	const char *fault = kb_nats_subject_fault(subject);
 	if (fault)
-		kb_log(KB_LOG_ERROR, "%s: \"%.*s\" is no subject to publish to: %s", function, KB_SLICE_FMT(subject), fault);
+		kb_log(KB_LOG_ERROR, "%s: cannot publish to \"%.*s\": %s", function, KB_SLICE_FMT(subject), fault);
 	return !fault;
 }
 
@@ -28,7 +28,7 @@ static bool take_headers(const char *function, struct kb_slice text, struct kb_b
 	}
 	const char *fault = kb_nats_headers_fault(kb_buf_slice(headers), &size);
 	if (fault)
-		kb_log(KB_LOG_ERROR, "%s: headers \"%.*s\" cannot be sent: %s", function, KB_SLICE_FMT(text), fault);
+		kb_log(KB_LOG_ERROR, "%s: invalid headers \"%.*s\": %s", function, KB_SLICE_FMT(text), fault);
 	return !fault && !headers->failed;
 }
 
@@ -56,7 +56,7 @@ static bool accepted(
 {
 	static struct kb_log_limit full;
 	if (result == KB_OUTBOX_TOO_LARGE)
-		LM_ERR("%s: message of %zu bytes refused: nats_outbox_size allows messages of %zu bytes\n", function,
+		LM_ERR("%s: message of %zu bytes refused: nats_outbox_size allows messages of up to %zu bytes\n", function,
 			m->payload.n, kb_outbox_message_max(to));
 	else if (result != KB_OUTBOX_ACCEPTED)
 		kb_log_limited(&full, KB_LOG_ERROR,

@@ -25,8 +25,8 @@ bool kn_publish_init(void)
 	const struct kn_settings *s = kn_settings();
 	outbox = kb_outbox_create((size_t)get_max_procs(), (size_t)s->outbox_bytes, (size_t)s->publish_workers);
 	if (!outbox)
-		LM_ERR("nats_outbox_size: no shared memory for %d rings of %d bytes: %s\n", get_max_procs(), s->outbox_bytes,
-			strerror(errno));
+		LM_ERR("nats_outbox_size: cannot allocate shared memory for %d rings of %d bytes: %s\n", get_max_procs(),
+			s->outbox_bytes, strerror(errno));
 	kb_counts_add_outbox(outbox);
 	return outbox != NULL;
 }

@@ -86,14 +86,14 @@ static void log_failure(const char *function, enum kn_outcome outcome, struct kb
 {
 	static struct kb_log_limit timeouts, unheard, losses, violations;
 	if (outcome == KN_TIMEOUT)
-		kb_log_limited(
-			&timeouts, KB_LOG_WARNING, "%s: \"%.*s\" got no answer in time", function, KB_SLICE_FMT(subject));
+		kb_log_limited(&timeouts, KB_LOG_WARNING, "%s: request to \"%.*s\" timed out", function, KB_SLICE_FMT(subject));
 	else if (outcome == KN_NO_RESPONDERS)
-		kb_log_limited(&unheard, KB_LOG_WARNING, "%s: \"%.*s\" has no responders: nobody is subscribed to it", function,
-			KB_SLICE_FMT(subject));
+		kb_log_limited(
+			&unheard, KB_LOG_WARNING, "%s: request to \"%.*s\" failed: no responders", function, KB_SLICE_FMT(subject));
 	else if (error == may_not)
-		kb_log_limited(&violations, KB_LOG_WARNING, "%s: \"%.*s\" got no answer: the account may not publish to it",
-			function, KB_SLICE_FMT(subject));
+		kb_log_limited(&violations, KB_LOG_WARNING,
+			"%s: request to \"%.*s\" failed: the account has no permission to publish to it", function,
+			KB_SLICE_FMT(subject));
 	else
 		kb_log_limited(&losses, KB_LOG_WARNING, "%s: request to \"%.*s\" failed: %s", function, KB_SLICE_FMT(subject),
 			cause_of_failure());

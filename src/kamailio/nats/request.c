@@ -24,8 +24,8 @@ static bool is_connected(struct kb_request *r)
 	const struct kb_replies *replies = kn_requester_replies();
 	if (replies && kb_replies_are_open(replies))
 		return true;
-	kb_log_limited(&no_server, KB_LOG_ERROR, "%s: \"%.*s\" fails at once: %s", r->function,
-		KB_SLICE_FMT(r->message.key), replies ? "no server is connected" : "called before the server has started");
+	kb_log_limited(&no_server, KB_LOG_ERROR, "%s: request to \"%.*s\" refused: %s", r->function,
+		KB_SLICE_FMT(r->message.key), replies ? "not connected to a server" : "called before the server has started");
 	r->refusal = "not connected";
 	return false;
 }
@@ -64,8 +64,8 @@ static int refuse(const struct kb_request *r)
 static void log_too_many(const char *function)
 {
 	static struct kb_log_limit too_many;
-	kb_log_limited(&too_many, KB_LOG_ERROR, "%s: all %d questions of nats_async_requests are under way", function,
-		kn_settings()->async_requests);
+	kb_log_limited(&too_many, KB_LOG_ERROR, "%s: request refused, too many requests in flight (nats_async_requests=%d)",
+		function, kn_settings()->async_requests);
 }
 
 static const struct kb_request_kind kind = {.replies = kn_requester_replies,
@@ -96,7 +96,7 @@ bool kn_request_timeout_in_range(const char *function, int timeout_ms)
 {
 	if (timeout_ms >= 1 && timeout_ms <= KN_TIMEOUT_MAX_MS)
 		return true;
-	LM_ERR("%s: the timeout must be 1 to %d milliseconds\n", function, KN_TIMEOUT_MAX_MS);
+	LM_ERR("%s: timeout must be 1 to %d milliseconds\n", function, KN_TIMEOUT_MAX_MS);
 	return false;
 }
 
@@ -107,7 +107,7 @@ bool kn_request_read_timeout(const char *function, struct kb_slice text, unsigne
 	*timeout_ms = (unsigned)ms;
 	if (is_number)
 		return kn_request_timeout_in_range(function, (int)ms);
-	kb_log(KB_LOG_ERROR, "%s: the timeout \"%.*s\" is no number of milliseconds", function, KB_SLICE_FMT(text));
+	kb_log(KB_LOG_ERROR, "%s: timeout \"%.*s\" is not a number of milliseconds", function, KB_SLICE_FMT(text));
 	return false;
 }
 

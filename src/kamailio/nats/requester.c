@@ -68,7 +68,8 @@ bool kn_requester_init(bool suspending)
 	outbox = kb_outbox_create(processes, (size_t)kn_settings()->outbox_bytes, 1);
 	replies = kb_replies_create(processes + suspended, processes, (size_t)kn_settings()->async_workers, REPLY_MAX);
 	if (!outbox || !replies)
-		LM_ERR("nats_async_requests: no shared memory for %zu questions: %s\n", processes + suspended, strerror(errno));
+		LM_ERR("nats_async_requests: cannot allocate shared memory for %zu requests: %s\n", processes + suspended,
+			strerror(errno));
 	kb_counts_add_outbox(outbox);
 	kb_counts_set_replies(replies);
 	return outbox && replies;
@@ -121,6 +122,6 @@ bool kn_requester_fork(void)
 {
 	int unused = !is_wanted + (is_suspending ? 0 : kn_settings()->async_workers);
 	if (unused)
-		LM_INFO("nats: %d processes fewer than announced: the configuration asks nothing that needs them\n", unused);
+		LM_INFO("nats: starting %d processes fewer than announced: the configuration does not use them\n", unused);
 	return !is_wanted || kb_process_fork(KB_PROCESS_BARE, "nats requester", requester_main, NULL) == 0;
 }

@@ -16,11 +16,10 @@ static int respond(struct kb_slice payload, struct kb_slice headers)
 	if (request && request->reply.n)
 		return kn_publish_message(function, request->reply, payload, kb_slice(NULL, 0), headers);
 	if (request)
-		kb_log_limited(&no_reply, KB_LOG_ERROR,
-			"%s: the message on \"%.*s\" asks for no answer: it has no reply subject", function,
-			KB_SLICE_FMT(request->key));
+		kb_log_limited(&no_reply, KB_LOG_ERROR, "%s: cannot reply to the message on \"%.*s\": it has no reply subject",
+			function, KB_SLICE_FMT(request->key));
 	else
-		LM_ERR("%s: only in the event route of a message: there is nothing to answer here\n", function);
+		LM_ERR("%s: may be called only in the event route of a message\n", function);
 	return kn_message_refuse();
 }
 

@@ -46,10 +46,10 @@ static void reload_policy(rpc_t *rpc, void *context)
 static rpc_export_t commands[] = {
 	{"nats.stats", show_stats, DOC("All counters of the nats module."), 0},
 	{"nats.connections", show_connections, DOC("Each connection to a server: address, state, traffic."), RET_ARRAY},
-	{"nats.subscriptions", show_subscriptions, DOC("Each subscription: state, and what became of its messages."),
+	{"nats.subscriptions", show_subscriptions, DOC("Each subscription: state and outcomes of its messages."),
 		RET_ARRAY},
-	{"nats.requests", show_requests, DOC("Outcomes of requests and how long the answers took."), 0},
-	{"nats.policy_reload", reload_policy, DOC("Loads lua_policy anew; one that fails to load changes nothing."), 0},
+	{"nats.requests", show_requests, DOC("Outcomes of requests and response times."), 0},
+	{"nats.policy_reload", reload_policy, DOC("Reloads lua_policy; if that fails, the old policy stays active."), 0},
 	{0, 0, 0, 0},
 };
 

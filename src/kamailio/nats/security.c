@@ -38,7 +38,7 @@ static void warn_of_readers(const char *parameter, const char *file)
 {
 	struct stat s;
 	if (file && stat(file, &s) == 0 && (s.st_mode & (S_IROTH | S_IWOTH)))
-		LM_WARN("%s: \"%s\" holds a secret, and every user of this machine can read or change it\n", parameter, file);
+		LM_WARN("%s: \"%s\" contains a secret but is accessible to every user of this host\n", parameter, file);
 }
 
 static bool check_login(const struct kb_nats_credentials *login)
@@ -46,7 +46,7 @@ static bool check_login(const struct kb_nats_credentials *login)
 	const char *wrong;
 	bool token = login->token && login->token[0];
 	if (token + (login->creds_file != NULL) + (login->nkey_file != NULL) > 1) {
-		LM_ERR("nats_token, nats_creds, nats_nkey: at most one of them can be set\n");
+		LM_ERR("nats_token, nats_creds and nats_nkey exclude each other: set only one of them\n");
 		return false;
 	}
 	wrong = kb_nats_login_check(login);
@@ -62,7 +62,7 @@ static bool check_login(const struct kb_nats_credentials *login)
 static bool check_tls(const struct kb_tls_options *tls)
 {
 	if (tls->key_file && !tls->cert_file) {
-		LM_ERR("tls_key_file is set, and tls_cert_file is not\n");
+		LM_ERR("tls_key_file is set but tls_cert_file is not\n");
 		return false;
 	}
 	if (!kb_tls_settings_check(tls, "nats", "tls_verify_peer", "tls_verify_hostname"))

@@ -45,14 +45,11 @@ static bool subscription_good(const char *value, const char *subject, const char
 	const char *fault = kb_nats_subject_pattern_fault(kb_slice_from(subject));
 	const char *group_fault = *group ? kb_nats_subject_fault(kb_slice_from(group)) : NULL;
 	if (fault)
-		LM_ERR(
-			"subject_queue_group: \"%s\" must be of the form subject:group, the subject words joined by dots, without "
-			"blanks: the subject cannot be \"%s\": %s\n",
-			value, subject, fault);
+		LM_ERR("subject_queue_group: \"%s\" must be of the form subject:group: invalid subject \"%s\": %s\n", value,
+			subject, fault);
 	else if (group_fault)
-		LM_ERR("subject_queue_group: \"%s\" must be of the form subject:group, the group words joined by dots, without "
-			   "blanks and wildcards: the group cannot be \"%s\": %s\n",
-			value, group, group_fault);
+		LM_ERR("subject_queue_group: \"%s\" must be of the form subject:group: invalid group \"%s\": %s\n", value,
+			group, group_fault);
 	return !fault && !group_fault;
 }
 
@@ -160,10 +157,10 @@ static bool check_inbox(void)
 {
 	const char *fault = kb_nats_subject_fault(kb_slice_from(settings.inbox_prefix));
 	if (!fault && strlen(settings.inbox_prefix) > KN_INBOX_PREFIX_MAX)
-		fault = "it is too long";
+		fault = "too long";
 	if (fault)
-		LM_ERR("nats_inbox_prefix: \"%s\" must be words joined by dots, of %d bytes at most: %s\n",
-			settings.inbox_prefix, KN_INBOX_PREFIX_MAX, fault);
+		LM_ERR("nats_inbox_prefix: \"%s\" must be a subject of at most %d bytes: %s\n", settings.inbox_prefix,
+			KN_INBOX_PREFIX_MAX, fault);
 	return !fault;
 }
 

@@ -33,7 +33,7 @@ bool kn_stream_init(void)
 		return true;
 	outbox = kb_outbox_create((size_t)get_max_procs(), (size_t)kn_settings()->outbox_bytes, 1);
 	if (!outbox)
-		LM_ERR("nats_outbox_size: no shared memory for %d rings of %d bytes: %s\n", get_max_procs(),
+		LM_ERR("nats_outbox_size: cannot allocate shared memory for %d rings of %d bytes: %s\n", get_max_procs(),
 			kn_settings()->outbox_bytes, strerror(errno));
 	kb_counts_add_outbox(outbox);
 	return outbox != NULL;
@@ -81,8 +81,9 @@ static int publish_and_wait(
 			KB_SLICE_FMT(subject));
 		return KN_NOT_KNOWN;
 	default:
-		kb_log_limited(&refused, KB_LOG_WARNING, "%s: message on subject \"%.*s\" refused, the publisher says why",
-			waiting, KB_SLICE_FMT(subject));
+		kb_log_limited(&refused, KB_LOG_WARNING,
+			"%s: message on subject \"%.*s\" rejected, see the log line of the publisher", waiting,
+			KB_SLICE_FMT(subject));
 		return KN_NOT_STORED;
 	}
 }
@@ -170,6 +171,6 @@ bool kn_stream_fork(void)
 {
 	if (outbox)
 		return kb_process_fork(KB_PROCESS_BARE, "nats stream publisher", publisher_main, NULL) == 0;
-	LM_INFO("nats: 1 processes fewer than announced: the configuration publishes into no stream\n");
+	LM_INFO("nats: starting 1 process fewer than announced: the configuration does not publish to streams\n");
 	return true;
 }

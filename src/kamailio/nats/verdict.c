@@ -12,10 +12,10 @@ static bool is_of_stream(const char *function)
 {
 	const struct kb_message *m = kn_delivery_message();
 	if (!m)
-		LM_ERR("%s: only in the event route of a message\n", function);
+		LM_ERR("%s: may be called only in the event route of a message\n", function);
 	else if (!kb_headers_find(m->properties, KB_SLICE_LITERAL("stream")).p)
-		kb_log(KB_LOG_ERROR, "%s: the message on \"%.*s\" comes from no stream: there is nothing to acknowledge",
-			function, KB_SLICE_FMT(m->key));
+		kb_log(KB_LOG_ERROR, "%s: cannot settle the message on \"%.*s\": it does not come from a stream", function,
+			KB_SLICE_FMT(m->key));
 	else
 		return true;
 	return false;
