@@ -70,6 +70,7 @@ describe("Headers of what is published", function()
     assert.equal(1, server:publish("heads", "k", '{"id":"behind it"}'))
     assert.equal("behind it", cjson.decode(client:get(queue).payload).id)
     server:event "too long for the protocol"
+    server:wait_log 'message to exchange "heads" .* dropped: its headers and properties do not fit in one frame'
     assert.equal(0, server:count_log "connection to .* lost")
     server:stop()
   end)

@@ -19,6 +19,8 @@ static void keys(void)
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
 		CHECK(kb_nats_kv_key_fault(kb_slice_from(bad[i])));
 	CHECK(kb_nats_kv_key_fault(kb_slice("a\0b", 3)));
+	CHECK_TEXT(kb_nats_kv_key_fault(KB_SLICE_LITERAL(".a")), "begins with a dot");
+	CHECK_TEXT(kb_nats_kv_key_fault(KB_SLICE_LITERAL("a..b")), "has two dots in a row");
 }
 
 static const char *built(void)
