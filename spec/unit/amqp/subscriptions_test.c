@@ -64,7 +64,7 @@ static void one_that_is_cancelled_starts_again_when_its_channel_is_closed(void)
 	say(&s, SCENE_FIRST, BASIC_CANCEL, (amqp_basic_cancel_t){.consumer_tag = amqp_cstring_bytes("tag")});
 	deliver(&s, "late");
 	CHECK(process(&s) == KB_BROKER_OK);
-	CHECK_TEXT(told(&s), "ended 0: the queue is gone\n");
+	CHECK_TEXT(told(&s), "ended 0: cancelled by the broker\n");
 	CHECK_TEXT(heard(&s), "2 CHANNEL_CLOSE\n");
 	CHECK(s.b->subscriptions[0].closing);
 	s.b->subscriptions[0].retry_at = 1;
@@ -161,7 +161,7 @@ static void a_count_ends_with_its_subscription(void)
 	say(&s, SCENE_FIRST, BASIC_CANCEL, (amqp_basic_cancel_t){.consumer_tag = amqp_cstring_bytes("tag")});
 	say(&s, SCENE_FIRST, QUEUE_DECLARE_OK, (amqp_queue_declare_ok_t){.message_count = 12});
 	process(&s);
-	CHECK_TEXT(told(&s), "ended 0: the queue is gone\n");
+	CHECK_TEXT(told(&s), "ended 0: cancelled by the broker\n");
 	heard(&s);
 	kb_amqp.consume->count(s.b, 0);
 	CHECK_TEXT(heard(&s), "");

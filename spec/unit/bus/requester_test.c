@@ -412,7 +412,7 @@ static unsigned too_large_lines;
 static void count_lines(enum kb_log_level level, const char *line)
 {
 	(void)level;
-	too_large_lines += strstr(line, "there is room for") != NULL;
+	too_large_lines += strstr(line, "discarding reply of") != NULL;
 }
 
 /* Over AMQP the process that waits logs what was read, over NATS the requester does. */

@@ -251,7 +251,7 @@ static void heartbeats_keep_a_quiet_stream(void)
 	s.now += 6000;
 	tick(&s);
 	CHECK(s.d.state == KB_NATS_DURABLE_PAUSED && s.news && s.d.outstanding == 0);
-	CHECK_CONTAINS(s.d.why, "silent");
+	CHECK_CONTAINS(s.d.why, "no heartbeat");
 	end(&s);
 }
 

@@ -500,7 +500,7 @@ static void stops_what_runs_too_long_by_the_clock(void)
 		struct kb_policy *policy = open_config(&config);
 		routes = "kazoo:consumer-event-presence-mwi-update";
 		CHECK(route_text(policy, 0, update) == 0);
-		CHECK_CONTAINS(logged, ".lua:2: takes too long; using the default");
+		CHECK_CONTAINS(logged, ".lua:2: exceeds the time limit; using the default");
 		kb_policy_close(policy);
 	}
 }
