@@ -1,5 +1,5 @@
-/* The loop of a consumer process: from the broker into the inboxes of the workers, and their outcomes back as
- * acknowledgements. */
+/* The loop of a consumer process: chooses a worker for each delivery, puts it into the inbox of that worker, and sends
+ * their outcomes back as acknowledgements. */
 #ifndef KB_BUS_CONSUMER_H
 #define KB_BUS_CONSUMER_H
 

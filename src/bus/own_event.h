@@ -1,4 +1,5 @@
-/* The module's own events, which go to the workers like messages: event key and subkey, and a JSON object. */
+/* The module's own events, which go to the workers like messages: a JSON object with a key and a subkey, which name the
+ * route: kazoo:consumer-event-KEY-SUBKEY. */
 #ifndef KB_BUS_OWN_EVENT_H
 #define KB_BUS_OWN_EVENT_H
 

@@ -1,4 +1,4 @@
-/* Handing messages to workers of which any may have the next one: each in turn. */
+/* Handing a message to the next worker, where neither a key nor a backlog decides which one (consumer.c). */
 #ifndef KB_BUS_TURN_H
 #define KB_BUS_TURN_H
 

@@ -1,13 +1,17 @@
 /*
  * Requests in flight: slots in shared memory in which a reply finds the process that waits for it.
  *
- *     that process    kb_reply_claim(), kb_reply_begin(): FREE -> CLAIMED -> WAITING, with the id that the reply will
- *                     carry and the deadline (reply.h)
- *     the requester,  the process that has the connection:
- *                     kb_replies_take(), kb_replies_finish(): WAITING -> FILLING -> RECEIVED or TOO_LARGE, and wakes
- * the waiting process directly kb_replies_end(): WAITING -> FILLING -> UNROUTABLE, UNSENT or FORBIDDEN: no reply will
- * come kb_replies_lose(): WAITING -> LOST, all of them: the connection that would bring the replies ended that process
- * kb_reply_wait() or kb_reply_poll(), reads the reply in place, kb_reply_end(): -> FREE
+ *     process that waits   kb_reply_claim(), kb_reply_begin()      FREE -> CLAIMED -> WAITING
+ *     requester            kb_replies_take()                       WAITING -> FILLING
+ *                          kb_replies_finish()                     FILLING -> RECEIVED or TOO_LARGE
+ *                          kb_replies_end()                        WAITING -> UNROUTABLE, UNSENT or FORBIDDEN
+ *                          kb_replies_lose()                       WAITING -> LOST, all of them
+ *     process that waits   kb_reply_wait() or kb_reply_poll()      reads the reply in place
+ *                          kb_reply_end()                          -> FREE
+ *
+ * A slot that begins to wait has the id that the reply will carry and the deadline (reply.h). The requester is the
+ * process with the connection; it wakes the process that waits. It ends a request whose reply will not come, and loses
+ * all of them when its connection ends.
  *
  * A reply whose id no process waits for is late, repeated or foreign, and finds no slot. There is no lock: a requester
  * that dies while it fills a slot makes that slot unusable and affects no other.

@@ -30,7 +30,8 @@ struct kz_message_sender {
 };
 
 /* A message with strict JSON and the fields that say who sent it, for one call of kz_message_send(); its parts lie in
- * buffers of the function. False and a log line that begins with the script's function when a part is not valid. */
+ * buffers of the function. False and a log line that begins with the script's function when a part is not valid: names
+ * are at most 255 bytes, the payload is a JSON object. */
 bool kz_message_build(const char *function, struct kb_slice exchange, struct kb_slice routing_key,
 	struct kb_slice payload, struct kb_slice headers, struct kz_message_sender sender, struct kb_message *m);
 
