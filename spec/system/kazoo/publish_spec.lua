@@ -187,8 +187,8 @@ describe("kazoo_publish", function()
     end)
 
     it("a string with variables that is longer than pv_buffer_size, told once a second and counted", function()
-      local too_long = "ERROR.*kazoo_publish: parameter json_payload is too long: "
-        .. "%(8191 bytes%)"
+      local too_long = "ERROR.*kazoo_publish: parameter json_payload is too long: strings with variables are limited to "
+        .. "8191 bytes %(pv_buffer_size%)"
       local before = stats.one(server, "kazoo.stats").refused_invalid
       assert.equal(-1, (server:call("quoted_often", { body = ("b"):rep(9000) })))
       server:wait_log(too_long)
