@@ -1,24 +1,24 @@
--- The quickstart's routes in Lua, through KEMI: what examples/quickstart/kamailio.cfg does, function by function.
--- luacheck: ignore 131 (Kamailio calls those that begin with ksr_)
+-- The quickstart's routes in Lua, through KEMI: the same as examples/quickstart/kamailio.cfg, function by function.
+-- luacheck: ignore 131 (Kamailio calls the functions that begin with ksr_)
 local cjson = require "cjson"
 
 -- -- from the phones to the buses --
 
-local states = { "registered", "registered", "unregistered" } -- by what save() did: added, refreshed, removed
+local states = { "registered", "registered", "unregistered" } -- by the result of save(): added, refreshed, removed
 
--- Both functions write into shared memory and return: no broker, whatever its state, keeps the phone waiting.
+-- Both publish functions write into shared memory and return: the phone never waits for a broker, whatever its state.
 local function tell(state)
   local user = KSR.pv.get("$tU")
   local event = cjson.encode {
     ["Event-Category"] = "registration", ["Event-Name"] = state, User = user,
     Contact = KSR.pv.get("$(ct{nameaddr.uri})"),
   }
-  -- Each word of a routing key is encoded: a dot in a user's name would start another word.
+  -- Encode each word of a routing key: a dot in a user name would start another word.
   if KSR.kazoo.kazoo_publish("amq.topic", state .. "." .. KSR.pv.get("$(tU{kz.encode})"), event) < 0 then
-    KSR.err("RabbitMQ will not hear of " .. user .. "\n")
+    KSR.err("cannot publish to RabbitMQ: " .. user .. "\n")
   end
   if KSR.nats.publish("phones." .. state, event) < 0 then
-    KSR.err("NATS will not hear of " .. user .. "\n")
+    KSR.err("cannot publish to NATS: " .. user .. "\n")
   end
 end
 
@@ -44,7 +44,7 @@ on["phone-logout"] = function(event)
   if KSR.registrar.unregister("location", "sip:" .. event.User .. "@localhost") > 0 then
     KSR.notice(event.User .. " is logged out (routing key " .. KSR.pv.get("$kzRK") .. ")\n")
   else
-    KSR.notice(event.User .. " had not been registered\n")
+    KSR.notice(event.User .. " was not registered\n")
   end
 end
 
@@ -85,9 +85,9 @@ end
 -- name: nats:lookup, nats:connected or nats:disconnected
 function ksr_nats_event(name)
   if name ~= "nats:lookup" then return 1 end
-  local question = cjson.decode(KSR.pv.get("$natsData"))
-  local contact = contact_of(question.User)
-  KSR.notice("looked up " .. question.User .. ": " .. tostring(contact) .. "\n")
-  KSR.nats.publish(question["Answer-To"], cjson.encode({ User = question.User, Contact = contact }))
+  local request = cjson.decode(KSR.pv.get("$natsData"))
+  local contact = contact_of(request.User)
+  KSR.notice("looked up " .. request.User .. ": " .. tostring(contact) .. "\n")
+  KSR.nats.publish(request["Answer-To"], cjson.encode({ User = request.User, Contact = contact }))
   return 1
 end

@@ -1,14 +1,14 @@
--- A lua_policy for both modules, where messages come from programs with customs of their own (docs/policies.md):
+-- A lua_policy for both modules, for messages from applications with their own conventions (docs/policies.md):
 --
 --     modparam("kazoo", "lua_policy", "/etc/kamailio/policy.lua")
 --     modparam("nats", "lua_policy", "/etc/kamailio/policy.lua")
 
-local routes = require "kemibus.routes" -- what serves by default
+local routes = require "kemibus.routes" -- the default policies
 
 local policy = {}
 
--- RabbitMQ: {"type": "phone.logout"} runs event_route[kazoo:consumer-event-phone-logout], like a message with
--- Event-Category and Event-Name, which still works.
+-- RabbitMQ: {"type": "phone.logout"} runs event_route[kazoo:consumer-event-phone-logout]. Messages with Event-Category
+-- and Event-Name still work.
 function policy.event_key(payload, subscription)
   local text = type(payload.type) == "string" and payload.type or ""
   local key, subkey = text:match("^([^.]+)%.(.+)$")
@@ -16,9 +16,10 @@ function policy.event_key(payload, subscription)
   return routes.event_key(payload, subscription)
 end
 
--- NATS: a subscription with wildcards has a route for each kind of message. Those on phones.registered.alice, by way of
--- subject_queue_group "phones.>:kamailio", run event_route[nats:phones-registered], if there is one. Under ">" whoever
--- publishes chooses these names, so those of the module's own events are left out: nats:lame-duck is no message's.
+-- NATS: a subscription with wildcards has an event route for each kind of message. With subject_queue_group
+-- "phones.>:kamailio", a message on phones.registered.alice runs event_route[nats:phones-registered], if there is one.
+-- Under ">" the publisher chooses these names, so those of the module's own events are left out: no message may run
+-- nats:lame-duck.
 function policy.route_names(event)
   local names = routes.route_names(event)
   local first, second = (event.subject or ""):match("^([^.]+)%.([^.]+)")
