@@ -3,7 +3,7 @@
 --     local kemibus = require "kemibus"
 --     kemibus.routes.event_key({ ["Event-Category"] = "presence" }, {})
 --
--- A part is loaded when it is first used: `routes`, `routing_key`, `json`, `kemi`, and `core`, which is written in C.
+-- Each part is loaded on first use: `routes`, `routing_key`, `json`, `kemi`, and `core`, which is written in C.
 --
 -- @module kemibus
 

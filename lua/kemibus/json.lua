@@ -1,7 +1,7 @@
---- Looking into decoded JSON with the paths of `kazoo_json` and `{kz.json}`.
+--- Reads decoded JSON by the paths of `kazoo_json` and `{kz.json}`.
 --
--- These work on what `cjson.decode` returns, which is what policies are handed. For JSON as text, also the lenient kind
--- that scripts write, see `kemibus.core`.
+-- The functions work on results of `cjson.decode`, which policies receive as well. For JSON as text, including the
+-- lenient kind that scripts write, see `kemibus.core`.
 --
 -- @module kemibus.json
 
@@ -10,7 +10,7 @@ local format = string.format
 
 local json = {}
 
--- The next step of a path from `at`: a key or an index, and where the path goes on. nil: not a path.
+-- The next step of a path from `at`: a key or an index, and the position after it, nil when it is not a path.
 local function step(path, at)
   if path:sub(at, at) == "[" then
     local index, after = path:match("^%[(%d%d?%d?%d?%d?%d?%d?%d?%d?)%]()", at)
@@ -25,19 +25,19 @@ local function is_null(value)
   return value == nil or value == cjson.null
 end
 
--- An array starts at 1 in Lua, at 0 in a path. Objects never have number keys.
+-- Arrays start at 1 in Lua, at 0 in a path. Objects never have number keys.
 local function child(value, key, index, escape)
   if index then return value[index + 1] end
   local plain = key:gsub("%" .. escape, ".")
   return value[plain]
 end
 
---- The value at a path: keys divided by dots, indices in brackets from 0: `Channels[0].switch_url`.
+--- The value at a path: keys separated by dots, indices from 0 in brackets: `Channels[0].switch_url`.
 -- @tparam table value a decoded object or array
--- @tparam string path "" is the value itself
+-- @tparam string path "" means the value itself
 -- @tparam[opt="%"] string escape one character that stands for a dot inside a key
--- @return the value (string, number, boolean or table), nil when there is none or it is null
--- @raise when `path` is no string or `escape` not one character of punctuation
+-- @return the value (string, number, boolean or table); nil when there is none or it is null
+-- @raise when `path` is not a string or `escape` is not one character of punctuation
 function json.get(value, path, escape)
   escape = escape or "%"
   if type(path) ~= "string" then error("json.get: the path must be a string, not " .. type(path), 2) end
@@ -51,7 +51,7 @@ function json.get(value, path, escape)
   if not is_null(value) then return value end
 end
 
---- The items of the array at a path.
+--- The number of items of the array at a path.
 -- @tparam table value a decoded object or array
 -- @tparam string path see `get`
 -- @tparam[opt="%"] string escape see `get`
@@ -61,11 +61,11 @@ function json.count(value, path, escape)
   return type(array) == "table" and #array or 0
 end
 
-local EXACT = 2 ^ 53 -- below, a Lua number has each digit of an integer
+local EXACT = 2 ^ 53 -- a Lua number holds smaller integers exactly
 
---- A number as text: integers below 2^53 with all their digits, others with 14.
+--- A number as text: integers below 2^53 with all digits, other numbers with 14.
 -- @tparam number number
--- @treturn string|nil nil for what JSON has no number for: infinity, which decoding makes of 1e999, and NaN
+-- @treturn string|nil nil for numbers that JSON cannot express: infinity, which 1e999 decodes to, and NaN
 function json.number_text(number)
   if number - number ~= 0 then return nil end
   local integral = number % 1 == 0 and number > -EXACT and number < EXACT
@@ -78,11 +78,11 @@ local function encoded(value)
 end
 
 --- A value as a script sees it: strings, numbers and booleans as text, objects and arrays as JSON.
--- Decoding forgets how things were written: `[]` and `{}` are the same empty table and both give `{}`, members come in
--- any order, numbers inside of objects and arrays have the 14 digits of lua-cjson. `kemibus.core.get` gives the text as
--- it was.
--- @param value as `get` returns it
--- @treturn string|nil nil for nil and null, and for what JSON cannot write, such as an infinite number
+-- Decoding loses how values were written: `[]` and `{}` become the same empty table and both give `{}`, members come in
+-- any order, numbers inside objects and arrays have the 14 digits of lua-cjson. `kemibus.core.get` returns the original
+-- text.
+-- @param value a result of `get`
+-- @treturn string|nil nil for nil and null, and for values that JSON cannot express, such as infinity
 function json.text(value)
   if is_null(value) then return nil end
   if type(value) == "table" then return encoded(value) end

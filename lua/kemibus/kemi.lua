@@ -1,7 +1,7 @@
---- Event callbacks of KEMI scripts, by the names of event routes.
+--- Event callbacks for KEMI scripts, by the names of event routes.
 --
--- Kamailio calls one function for all events of a module (`event_callback`). This one finds the function for an event
--- the way the native event routes are found:
+-- Kamailio calls one function for all events of a module (`event_callback`). The callback of this module finds the
+-- function for an event in the same way as the native event routes are found:
 --
 --     local on = require("kemibus.kemi").kazoo({
 --       ["kazoo:mod-init"] = function() KSR.kazoo.kazoo_subscribe(...) end,
@@ -29,15 +29,15 @@ local function decoded(text)
   if ok and type(payload) == "table" and text:match("^%s*{") then return payload end
 end
 
--- What names the fields of an event of the module's own, which came by no subscription: the module's parameters.
+-- The module's own events do not come from a subscription: the module's parameters name their fields.
 local function defaults_of(subscription)
   return {
     default_event_key = subscription.default_event_key, default_event_subkey = subscription.default_event_subkey,
   }
 end
 
--- Every delivery has AMQP-Received, whatever its publisher wrote there, and no event of the module's own has it. The
--- keys of those are in the same two fields whatever parameters and subscriptions say.
+-- Every delivery has AMQP-Received, whatever its publisher wrote there; the module's own events do not have it. Their
+-- keys are in the same two fields, whatever parameters and subscriptions say.
 local function event_of(payload, subscription)
   local own = payload["AMQP-Received"] == nil
   local event = { bus = "kazoo", payload = payload }
@@ -47,14 +47,14 @@ local function event_of(payload, subscription)
 end
 
 --- A callback for `modparam("kazoo", "event_callback", ...)`.
--- Events other than `kazoo:consumer-event` go to the handler of their own name. A handler is called with an event: a
--- table with `payload` (decoded), `key`, `subkey`, `key_name`, `subkey_name` and `route` (the name that was found). A
--- payload without `AMQP-Received` is an event of the module's own: its `Event-Category` and `Event-Name` are the keys.
+-- Events other than `kazoo:consumer-event` go to the handler of that name. A handler is called with an event: a table
+-- with `payload` (decoded), `key`, `subkey`, `key_name`, `subkey_name` and `route` (the name that was found). A payload
+-- without `AMQP-Received` is one of the module's own events: its `Event-Category` and `Event-Name` are the keys.
 -- @tparam table handlers functions by the name of the event route
 -- @tparam function payload called without arguments, returns the payload's text: `$kzE`
 -- @tparam[opt] table subscription see `kemibus.routes.key_names`
--- @treturn function takes the event's name; returns what the handler returns; nil and a message when there is no
---   handler or the payload is not a JSON object. Errors of a handler go through.
+-- @treturn function takes the event's name; returns the result of the handler, or nil and a message when there is no
+--   handler or the payload is not a JSON object. Errors of a handler are passed on.
 function kemi.kazoo(handlers, payload, subscription)
   subscription = subscription or {}
   return function(name)

@@ -1,7 +1,7 @@
 --- Which event routes a message may run: the default policies.
 --
--- The same file serves the Kamailio modules, where it is compiled in, and Lua programs. Its functions are pure: no
--- state, nothing read but the arguments.
+-- The Kamailio modules, which contain it in compiled form, and Lua programs use the same file. Its functions are pure:
+-- they have no state and read only their arguments.
 --
 -- @module kemibus.routes
 
@@ -9,11 +9,11 @@ local find, lower, gsub = string.find, string.lower, string.gsub
 local number_text = require("kemibus.json").number_text
 
 local routes = {
-  --- The fields of an AMQP payload that name the event when neither module parameter nor subscription does.
+  --- The fields of an AMQP payload that name the event when neither a module parameter nor the subscription does.
   DEFAULT_EVENT_KEY = "Event-Category",
   DEFAULT_EVENT_SUBKEY = "Event-Name",
 
-  --- The events of the module nats itself. Whoever publishes must not be able to run their routes.
+  --- The own events of the module nats. Publishers must not be able to run their routes.
   NATS_EVENTS = {
     connected = true, disconnected = true, ["lame-duck"] = true, ["discovered-servers"] = true, ["slow-consumer"] = true,
   },
@@ -23,7 +23,7 @@ local function given(text)
   if text ~= "" then return text end
 end
 
--- A field as text. Objects, arrays, null, the empty string and infinity say no more than a missing field.
+-- A field as text. Objects, arrays, null, the empty string and infinity count as a missing field.
 local function value_of(field)
   local kind = type(field)
   if kind == "string" then return given(field) end
@@ -32,8 +32,8 @@ local function value_of(field)
 end
 
 --- The names of the two payload fields that name an event of a subscription.
--- @tparam table subscription fields, all optional, "" counts as absent: `event_key`, `event_subkey` are the
---   subscription's own, `default_event_key`, `default_event_subkey` those of the module's parameters
+-- @tparam table subscription fields, all optional, "" counts as missing: `event_key`, `event_subkey` from the
+--   subscription itself, `default_event_key`, `default_event_subkey` from the module's parameters
 -- @treturn string name of the key field
 -- @treturn string name of the subkey field
 function routes.key_names(subscription)
@@ -42,10 +42,10 @@ function routes.key_names(subscription)
   return key or routes.DEFAULT_EVENT_KEY, subkey or routes.DEFAULT_EVENT_SUBKEY
 end
 
---- What an AMQP message is about: the values of its key and subkey fields.
--- Numbers (see `kemibus.json.number_text`) and booleans become text. A field that is missing, null, empty, infinite, an
--- object or an array counts as absent;
--- then the subscription's own `event_key` or `event_subkey` serves as the value.
+--- The values of the key and subkey fields of an AMQP message.
+-- Numbers (see `kemibus.json.number_text`) and booleans become text. A field that is null, empty, infinite, an object
+-- or an array counts as missing. For a missing field, the subscription's own `event_key` or `event_subkey` serves as
+-- the value.
 -- @tparam table payload the decoded JSON object
 -- @tparam table subscription see `key_names`
 -- @treturn string|nil the key
@@ -57,12 +57,12 @@ function routes.event_key(payload, subscription)
   return key, subkey
 end
 
--- The part of a route's name that stands for a key, as Kamailio's configurations write it.
+-- The part of a route's name for a key, as Kamailio configurations write it.
 local function part(text)
   return (gsub(lower(text), "_", "-"))
 end
 
---- The routes of an AMQP event, the most special first.
+--- The names of the event routes for an AMQP event, the most specific first.
 -- @tparam table event fields `key`, `subkey` (values, or nil) and `key_name`, `subkey_name` (names of the fields)
 -- @treturn {string,...} three to five names
 function routes.kazoo_names(event)
@@ -91,14 +91,14 @@ local function add_spelled(names, subject)
   if not routes.NATS_EVENTS[name] then names[#names + 1] = "nats:" .. name end
 end
 
---- The routes of a NATS event: first the subject as it was subscribed, as it is; then from the most special name on.
--- The names of event routes in kamailio.cfg can hold letters, digits, `-` and `_` only, so subjects with others are
--- spelled: `.` becomes `-`, `*` `any`, `>` `all`, anything else `_`. Under a wildcard, the subject that the message
--- really came by has a route before the subscription has: `calls.new` under `calls.*` runs `nats:calls-new` or, if
--- there is none, `nats:calls-any`. No message comes to the route of a `NATS_EVENTS` by the way its subject is spelled:
--- under `>`, one on `lame.duck` or `connected` runs `nats:all`.
--- @tparam table event fields `subscription`, a table with `subject`, and `subject`; or `key` for an event of the
---   module's own, such as `connected`
+--- The names of the event routes for a NATS event: the subscribed subject as it is, then the most specific first.
+-- The names of event routes in kamailio.cfg may contain letters, digits, `-` and `_` only, so other characters of a
+-- subject are spelled: `.` becomes `-`, `*` becomes `any`, `>` becomes `all`, anything else `_`. Under a wildcard, the
+-- actual subject of the message precedes the subscribed one: `calls.new` under `calls.*` runs `nats:calls-new` or, if
+-- that does not exist, `nats:calls-any`. The spelling of a subject never leads to the route of one of `NATS_EVENTS`:
+-- under `>`, a message on `lame.duck` or `connected` runs `nats:all`.
+-- @tparam table event fields `subscription`, a table with `subject`, and `subject`; or `key` for one of the module's
+--   own events, such as `connected`
 -- @treturn {string,...} one to three names
 function routes.nats_names(event)
   local subscribed = event.key or event.subscription.subject
@@ -110,10 +110,10 @@ end
 
 local names_of = { kazoo = routes.kazoo_names, nats = routes.nats_names }
 
---- The names of the event routes for an event, the first that exists runs.
+--- The names of the event routes for an event; the first that exists runs.
 -- @tparam table event field `bus` ("kazoo" or "nats") and those of `kazoo_names` or `nats_names`
 -- @treturn {string,...}
--- @raise when `bus` is neither
+-- @raise when `bus` is neither of the two
 function routes.route_names(event)
   local names = names_of[event.bus]
   if not names then error("event.bus is " .. tostring(event.bus) .. ': must be "kazoo" or "nats"', 2) end
