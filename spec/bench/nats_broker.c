@@ -150,7 +150,7 @@ static void bench_bare_publish(void)
 {
 	double start = now_s();
 	double used = finish(in_child(run_bare_publisher, NULL));
-	show("publish: bare nats.c", now_s() - start, used);
+	show("publish: nats.c", now_s() - start, used);
 }
 
 /* -- deliveries -- */
@@ -225,6 +225,23 @@ static void run_bare_subscriber(void *argument)
 	natsConnection_Destroy(nc);
 }
 
+/* As nats.c is used without its threads' callbacks: the process takes each message from the library's queue. */
+static void run_bare_sync_subscriber(void *argument)
+{
+	natsConnection *nc = bare_connection();
+	natsSubscription *sub;
+	natsMsg *m;
+	(void)argument;
+	must(natsConnection_QueueSubscribeSync(&sub, nc, "bench.deliver", "group"), "subscribe");
+	must(natsConnection_Flush(nc), "flush");
+	atomic_store(&shared->ready, 1);
+	while (!shared->stop)
+		if (natsSubscription_NextMsg(&m, sub, 1000) == NATS_OK)
+			on_bare_message(nc, sub, m, NULL);
+	natsSubscription_Destroy(sub);
+	natsConnection_Destroy(nc);
+}
+
 static void bench_deliveries(const char *what, void (*receiver)(void *))
 {
 	shared->stop = 0;
@@ -258,6 +275,7 @@ int main(int argc, char **argv)
 	bench_outbox();
 	bench_bare_publish();
 	bench_deliveries("deliveries: listener", run_listener);
-	bench_deliveries("deliveries: bare nats.c", run_bare_subscriber);
+	bench_deliveries("deliveries: nats.c, callback", run_bare_subscriber);
+	bench_deliveries("deliveries: nats.c, sync subscription", run_bare_sync_subscriber);
 	return 0;
 }
