@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "policy/state.h"
+#include "policy/origin.h"
 
 enum {
 	STEP = 100,     /* instructions between two looks: some of them, like table.insert, can take milliseconds */
@@ -76,7 +76,7 @@ static void find_problem(lua_State *L, struct kb_budget *budget)
 {
 	lua_Debug at;
 	for (int i = 0; lua_getstack(L, i, &at); i++) {
-		if (!lua_getinfo(L, "Sl", &at) || at.currentline < 0 || kb_state_is_host(&at))
+		if (!lua_getinfo(L, "Sl", &at) || at.currentline < 0 || kb_origin_is_host(&at))
 			continue;
 		snprintf(budget->problem, sizeof budget->problem, "%s:%d: %s", at.short_src, at.currentline, budget->exceeded);
 		return;

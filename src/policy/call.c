@@ -1,7 +1,7 @@
 #include "policy/call.h"
 
 #include <lauxlib.h>
-#include "policy/state.h"
+#include "policy/origin.h"
 
 enum { LEVELS_MAX = 8 };
 
@@ -13,7 +13,7 @@ static int push_trace(lua_State *L)
 	lua_Debug level;
 	int n = 0;
 	for (int i = 1; n < LEVELS_MAX && lua_getstack(L, i, &level); i++) {
-		if (!lua_getinfo(L, "Sl", &level) || level.currentline < 0 || kb_state_is_host(&level))
+		if (!lua_getinfo(L, "Sl", &level) || level.currentline < 0 || kb_origin_is_host(&level))
 			continue;
 		lua_pushfstring(L, "%s%s:%d", n ? " < " : " [", level.short_src, level.currentline);
 		n++;

@@ -28,12 +28,6 @@ static inline struct kb_policy *kb_state_of(lua_State *L)
 	return (struct kb_policy *)kb_budget_of(L);
 }
 
-/* Whether a function, of which lua_getinfo() has found the source, is one of the host's own. */
-static inline bool kb_state_is_host(const lua_Debug *function)
-{
-	return strcmp(function->source, "=kemibus host") == 0;
-}
-
 static inline void kb_state_push_slice(lua_State *L, struct kb_slice s)
 {
 	lua_pushlstring(L, s.n ? s.p : "", s.n);
