@@ -291,6 +291,7 @@ static bool log_in(struct kb_nats_link *link, const struct kb_nats_server *serve
 	const struct kb_broker_config *config, int64_t deadline)
 {
 	struct kb_nats_wire_op op = {0};
+	kb_buf_free(&link->out);                 /* large memory may be given back once it is empty, before it is wiped */
 	kb_buf_reserve(&link->out, LOGIN_BYTES); /* growing would leave copies behind */
 	const char *why = kb_nats_login_put(&link->out, &link->info, server, config);
 	if (why) {
