@@ -34,19 +34,6 @@ static bool read_text(amqp_pool_t *pool, struct kb_json_value value, amqp_field_
 	return good;
 }
 
-static bool read_integer(struct kb_slice text, amqp_field_value_t *field)
-{
-	uint64_t number;
-	bool negative = text.n && text.p[0] == '-';
-	if (negative)
-		text = kb_slice(text.p + 1, text.n - 1);
-	if (!kb_number_read(text, (uint64_t)INT64_MAX + negative, &number))
-		return false;
-	field->kind = AMQP_FIELD_KIND_I64;
-	field->value.i64 = (int64_t)(negative ? 0 - number : number);
-	return true;
-}
-
 static bool read_value(amqp_pool_t *pool, struct kb_json_value value, amqp_field_value_t *field)
 {
 	switch (value.type) {
@@ -55,7 +42,9 @@ static bool read_value(amqp_pool_t *pool, struct kb_json_value value, amqp_field
 		field->kind = AMQP_FIELD_KIND_BOOLEAN;
 		field->value.boolean = value.type == KB_JSON_TRUE;
 		return true;
-	case KB_JSON_NUMBER: return read_integer(value.raw, field);
+	case KB_JSON_NUMBER:
+		field->kind = AMQP_FIELD_KIND_I64;
+		return kb_number_read_signed(value.raw, INT64_MAX, &field->value.i64);
 	case KB_JSON_STRING: return read_text(pool, value, field);
 	case KB_JSON_OBJECT: field->kind = AMQP_FIELD_KIND_TABLE; return fill(pool, value.raw, &field->value.table);
 	default: return false;

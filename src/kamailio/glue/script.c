@@ -139,15 +139,14 @@ int kb_script_set_text(pv_value_t *value, struct kb_slice text)
 	return 0;
 }
 
-/* Reads an integer if it fits into an int of Kamailio. */
-static bool small_integer(struct kb_slice text, int *number)
+/* An integer that fits into an int is also one to Kamailio. */
+static void set_integer(pv_value_t *value, struct kb_slice text)
 {
-	uint64_t n;
-	bool negative = text.n > 0 && text.p[0] == '-';
-	if (!kb_number_read(negative ? kb_slice(text.p + 1, text.n - 1) : text, INT_MAX + (negative ? 1ull : 0ull), &n))
-		return false;
-	*number = (int)(negative ? -(int64_t)n : (int64_t)n);
-	return true;
+	int64_t number;
+	if (!kb_number_read_signed(text, INT_MAX, &number))
+		return;
+	value->ri = (int)number;
+	value->flags |= PV_VAL_INT;
 }
 
 int kb_script_set_json(struct sip_msg *msg, pv_value_t *value, struct kb_json_value json)
@@ -161,8 +160,8 @@ int kb_script_set_json(struct sip_msg *msg, pv_value_t *value, struct kb_json_va
 	kb_script_set_text(value, kb_buf_slice(text));
 	if (!value->rs.s)
 		value->rs.s = ""; /* an empty string has no memory yet and must not look like null */
-	if (json.type == KB_JSON_NUMBER && small_integer(kb_buf_slice(text), &value->ri))
-		value->flags |= PV_VAL_INT;
+	if (json.type == KB_JSON_NUMBER)
+		set_integer(value, kb_buf_slice(text));
 	return 0;
 }
 

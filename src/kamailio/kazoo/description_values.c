@@ -54,10 +54,8 @@ bool kz_description_values_flag(struct kz_description_place *p, struct kb_slice 
 /* True when the broker layer can send it as an integer of 64 bits. */
 static bool is_integer(struct kb_json_value value)
 {
-	uint64_t number;
-	bool negative = value.raw.n > 0 && value.raw.p[0] == '-';
-	struct kb_slice digits = negative ? kb_slice(value.raw.p + 1, value.raw.n - 1) : value.raw;
-	return value.type == KB_JSON_NUMBER && kb_number_read(digits, INT64_MAX + (negative ? 1ull : 0ull), &number);
+	int64_t number;
+	return value.type == KB_JSON_NUMBER && kb_number_read_signed(value.raw, INT64_MAX, &number);
 }
 
 uint16_t kz_description_values_count(struct kz_description_place *p, struct kb_slice field, struct kb_json_value value)
