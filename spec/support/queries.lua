@@ -4,6 +4,16 @@ local sip = require "support.sip"
 
 local queries = {}
 
+-- Routes that ask the exchange qx with the key "ask" and the body of the call. Where amqp_query_timeout_avp is
+-- queries.patience, ask_patiently waits as long as the header X-Patience says; with no reply its result is "null".
+queries.patience = "$avp(patience)"
+queries.routes = {
+  ask = [[ kazoo_query("qx", "ask", $rb); $var(rc) = $rc; $var(out) = $kzR; ]],
+  ask_patiently = [[ $avp(patience) = $(hdr(X-Patience){s.int});
+    kazoo_query("qx", "ask", $rb); $var(rc) = $rc;
+    if ($kzR == $null) { $var(out) = "null"; } else { $var(out) = $kzR; } ]],
+}
+
 -- server:start_call() with a body and headers, one or a list.
 function queries.start_call(server, route, body, headers)
   return server:start_call(route, { body = body, headers = type(headers) == "string" and { headers } or headers })

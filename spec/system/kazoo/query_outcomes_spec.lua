@@ -10,7 +10,7 @@ local wait = require "support.wait"
 local start_call, answer, text_of = queries.start_call, queries.answer, queries.text_of
 
 local routes = {
-  ask = [[ kazoo_query("qx", "ask", $rb); $var(rc) = $rc; $var(out) = $kzR; ]],
+  ask = queries.routes.ask,
   ask_at = [[ kazoo_query("$hdr(X-Exchange)", "$hdr(X-Key)", $rb); $var(rc) = $rc;
     if ($kzR == $null) { $var(out) = "null"; } else { $var(out) = $kzR; } ]],
   ask_for_id = [[ kazoo_query("qx", "ask", $rb); $var(rc) = $rc; $var(out) = $(kzR{kz.json,Msg-ID}); ]],

@@ -5,7 +5,6 @@ local files = require "support.files"
 local kazoo = require "support.kazoo"
 local process = require "support.process"
 local queries = require "support.queries"
-local rabbit = require "support.rabbit"
 local stats = require "support.stats"
 local wait = require "support.wait"
 
@@ -13,12 +12,10 @@ local start_call, answer, answer_text = queries.start_call, queries.answer, quer
 local text_of = queries.text_of
 
 local routes = {
-  ask = [[ kazoo_query("qx", "ask", $rb); $var(rc) = $rc; $var(out) = $kzR; ]],
+  ask = queries.routes.ask,
   ask_target = [[ kazoo_query("qx", "ask", $rb, "$var(answer)"); $var(rc) = $rc; $var(out) = $var(answer); ]],
   ask_headers = [[ kazoo_query("qx", "ask", $rb, "$var(answer)", "h1=v1;h2=v2"); $var(rc) = $rc; ]],
-  ask_patiently = [[ $avp(patience) = $(hdr(X-Patience){s.int});
-    kazoo_query("qx", "ask", $rb); $var(rc) = $rc;
-    if ($kzR == $null) { $var(out) = "null"; } else { $var(out) = $kzR; } ]],
+  ask_patiently = queries.routes.ask_patiently,
   ask_patiently_text = [[ $avp(patience) = $hdr(X-Patience); kazoo_query("qx", "ask", $rb); $var(rc) = $rc; ]],
   ask_result_avp = [[ kazoo_query("qx", "ask", $rb); $var(rc) = $rc; $var(out) = $avp(result); ]],
   -- a question that is answered, and one that cannot be asked where $rb is long or no JSON
@@ -33,7 +30,7 @@ local routes = {
 }
 
 local params = {
-  amqp_query_timeout_avp = "$avp(patience)", amqp_result_avp = "$avp(result)", amqp_consumer_processes = 1,
+  amqp_query_timeout_avp = queries.patience, amqp_result_avp = "$avp(result)", amqp_consumer_processes = 1,
 }
 
 describe("kazoo_query", function()
@@ -343,158 +340,5 @@ describe("kazoo_query", function()
     assert.equal("300", (select(2, start_call(many, "many", "")())))
     many:stop()
     serve:kill()
-  end)
-end)
-
-describe("amqp_max_channels", function()
-  local broker, client, questions, server
-
-  setup(function()
-    broker = kazoo.shared_rabbit()
-    client = amqp.client(broker)
-    client:exchange("qx", "topic")
-    questions = client:tap("qx", "ask")
-  end)
-
-  after_each(function() server:stop() end)
-
-  local function start(more)
-    server = kazoo.start { rabbit = broker, params = more, routes = routes, children = 4 }
-    server:await_connected()
-  end
-
-  local function answer_all(calls, asked)
-    for _, question in ipairs(asked) do
-      answer(client, question, "answered")
-    end
-    for _, finish in ipairs(calls) do assert.equal(1, (finish())) end
-  end
-
-  it("bounds the requests of kazoo_query: one more fails at once and is logged, until another has its reply", function()
-    start { amqp_max_channels = 2, amqp_query_timeout_sec = 20 }
-    local calls = { start_call(server, "ask", '{"n":1}'), start_call(server, "ask", '{"n":2}') }
-    local asked = client:consume(questions, { count = 2 })
-    local began = socket.gettime()
-    assert.equal(-1, (start_call(server, "ask", '{"n":3}')()))
-    assert.is_true(socket.gettime() - began < 10)
-    server:wait_log("ERROR.*kazoo_query: request refused, too many requests in flight %(amqp_max_channels=2%)")
-    assert.equal(0, server:count_log("lost before the reply"))
-    assert.matches("kazoo:queries_refused = 1\n", server:rpc("stats.get_statistics", "kazoo:"))
-    answer_all(calls, asked)
-    for n = 4, 6 do -- what was refused holds no place either
-      answer_all({ start_call(server, "ask", ('{"n":%d}'):format(n)) }, { client:get(questions) })
-    end
-  end)
-
-  it("is at least the number of processes when it is not set", function()
-    server = kazoo.start {
-      rabbit = broker, routes = routes, children = 70,
-      params = { amqp_query_timeout_sec = 20, amqp_outbox_size = 65536, amqp_inbox_size = 65536 },
-    }
-    server:await_connected()
-    local calls = {}
-    for n = 1, 60 do calls[n] = start_call(server, "ask", ('{"n":%d}'):format(n)) end
-    answer_all(calls, client:consume(questions, { count = 60, deadline = 20 }))
-  end)
-end)
-
-describe("kazoo_query and a broker that", function()
-  local broker, server
-
-  before_each(function()
-    broker = rabbit.start()
-    amqp.client(broker):exchange("qx", "topic")
-    server = kazoo.start {
-      rabbit = broker, params = params, routes = routes, events = {
-        ["consumer-event-connection-requester-open"] = kazoo.note("requester-open"),
-        ["consumer-event-connection-requester-closed"] = kazoo.note("requester-closed"),
-      },
-    }
-    server:await_connected()
-  end)
-
-  after_each(function()
-    server:stop()
-    broker:stop()
-  end)
-
-  it("is lost meanwhile fails at once, and works again with the broker", function()
-    local client = amqp.client(broker)
-    local questions = client:tap("qx", "ask")
-    local began = socket.gettime()
-    local finish = start_call(server, "ask_patiently", '{"n":1}', "X-Patience: 10")
-    client:get(questions)
-    broker:kill9()
-    assert.equal(-1, (finish()))
-    assert.is_true(socket.gettime() - began < 5)
-    began = socket.gettime()
-    assert.equal(-1, (start_call(server, "ask_patiently", '{"n":2}', "X-Patience: 10")()))
-    assert.is_true(socket.gettime() - began < 5)
-    assert.is_truthy(server:log():find("not connected to a broker", 1, true))
-
-    broker:start_again()
-    server:await_connected(2)
-    client:exchange("qx", "topic")
-    questions = client:tap("qx", "ask")
-    finish = start_call(server, "ask", '{"n":3}')
-    answer(client, client:get(questions), "back")
-    assert.equal("back", text_of(select(2, finish())))
-  end)
-
-  local function asks_and_is_answered(text)
-    local client = amqp.client(broker)
-    local questions = client:tap("qx", "ask")
-    local finish = start_call(server, "ask", '{"n":1}')
-    answer(client, client:get(questions), text)
-    assert.equal(text, text_of(select(2, finish())))
-  end
-
-  local function is_open()
-    stats.await(server, "kazoo.connections", { state = "open" }, { name = "requester" })
-  end
-
-  for how, exchange in pairs {
-    durable = { declared = { "targeted", "direct", "durable" }, difference = "'durable'.* 'false' but current is 'true'" },
-    ["of another type"] = { declared = { "targeted", "topic" }, difference = "'type'.* 'direct' but current is 'topic'" },
-  } do
-    it(("has an exchange for answers that is %s is asked all the same, with a warning"):format(how), function()
-      local client = amqp.client(broker)
-      client:delete_exchange("targeted")
-      client:exchange(unpack(exchange.declared))
-      broker:ctl("close_all_connections", "spec")
-      server:wait_log('WARNING.*using exchange "targeted" as it exists on the broker: .*406 .*' .. exchange.difference)
-      server:wait_log('consuming from queue "[^"]*%-targeted%-2"')
-      is_open()
-      asks_and_is_answered("let in")
-      assert.equal(1, server:count_log("as it exists on the broker"))
-      assert.equal(0, server:count_log("subscription to queue .* failed"))
-    end)
-  end
-
-  it("refuses its reply queue fails at once and logs why, and works once it is allowed", function()
-    local refused = 'declaring queue "[^"]*%-targeted%-2": 403 ACCESS_REFUSED'
-    broker:ctl("set_permissions", "guest", "^targeted$", ".*", ".*")
-    broker:ctl("close_all_connections", "spec")
-    server:wait_log('subscription to queue "[^"]*%-targeted%-2" .* failed, retrying in 2 s: ' .. refused)
-    assert.equal(-1, (start_call(server, "ask_patiently", '{"n":1}', "X-Patience: 10")()))
-    server:wait_log("kazoo_query: request refused, cannot receive replies: " .. refused)
-    local connection = stats.one(server, "kazoo.connections", { name = "requester" })
-    assert.equal("connecting", connection.state)
-    assert.matches("^" .. refused, connection.last_error)
-    assert.equal(1, #server:events("requester-closed"))
-    assert.equal(1, #server:events("requester-open"))
-    broker:ctl("set_permissions", "guest", ".*", ".*", ".*")
-    server:wait_log('consuming from queue "[^"]*%-targeted%-2"')
-    is_open()
-    wait.until_(function() return #server:events("requester-open") == 2 end, 5, "the event")
-    asks_and_is_answered("let in")
-  end)
-
-  it("is frozen fails at the deadline, and does not stop SIP", function()
-    broker:freeze()
-    local began = socket.gettime()
-    assert.equal(-2, (start_call(server, "ask_patiently", '{"n":1}', "X-Patience: 500")()))
-    assert.is_true(socket.gettime() - began < 5)
-    broker:thaw()
   end)
 end)
