@@ -1,46 +1,23 @@
 -- What operators see of the kazoo module: each counter moves for its own reason, and no other does.
 local socket = require "socket"
-local samples = require "soak.samples"
 local amqp = require "support.amqp"
 local kazoo = require "support.kazoo"
+local kazoo_stats = require "support.kazoo_stats"
 local ports = require "support.ports"
-local rabbit = require "support.rabbit"
 local stats = require "support.stats"
 local wait = require "support.wait"
 
--- Levels and not counts: they have specs of their own.
-local levels = { outbox_bytes_high = true, query_us_p50 = true, query_us_p90 = true, query_us_p99 = true }
-
-local function moves(server, expected, action, ...)
-  stats.moves(server, "kazoo.stats", levels, expected, action, ...)
-end
+local moves, subscribe = kazoo_stats.moves, kazoo_stats.subscribe
 
 local routes = {
   ask = [[kazoo_query("sx", "ask", "{'Event-Category':'spec', 'Event-Name':'ask'}");]],
   mandatory = [[kazoo_publish("sx", "nobody listens", "{}", "", "mandatory=1");]],
-  ask_nobody = [[kazoo_query("", "unanswered", "{}");]],
-  ask_nobody_briefly = [[$avp(ms) = 300; kazoo_query("", "unanswered", "{}");]],
+  ask_nobody_briefly = kazoo_stats.ask_nobody_briefly,
   ask_nobody_patiently = [[$avp(ms) = 1000; kazoo_query("", "unanswered", "{}");]],
   ask_no_queue = [[kazoo_query("targeted", "nobody", "{}");]],
   odd_property = [[kazoo_publish("sx", "k", "{}", "", "colour=red");]],
   odd_time = [[kazoo_publish_wait("sx", "k", "{}", "soon");]],
   ask_wrongly = [[kazoo_query("targeted", "nobody", "no JSON");]],
-  -- "accepted refused" of 100 messages of some 2000 bytes
-  fill = [[
-    $var(p) = "0123456789abcdef"; $var(i) = 0;
-    while ($var(i) < 7) { $var(p) = $var(p) + $var(p); $var(i) = $var(i) + 1; }
-    $var(i) = 0; $var(n) = 0; $var(refused) = 0;
-    while ($var(i) < 100) {
-      if (kazoo_publish("sx", "k", "{'p':'$var(p)'}")) { $var(n) = $var(n) + 1; }
-      else { $var(refused) = $var(refused) + 1; }
-      $var(i) = $var(i) + 1;
-    }
-    $var(out) = $_s($var(n) $var(refused)); $var(rc) = 1;]],
-  large = [[
-    $var(p) = "0123456789abcdef"; $var(i) = 0;
-    while ($var(i) < 13) { $var(p) = $var(p) + $var(p); $var(i) = $var(i) + 1; }
-    $var(p) = "{'p':'" + $var(p) + "'}";
-    kazoo_publish("sx", "k", $var(p));]],
 }
 
 local events = {
@@ -49,14 +26,7 @@ local events = {
     kazoo_publish("targeted", "$(kzE{kz.json,Server-ID})", "{'Msg-ID' : '$(kzE{kz.json,Msg-ID})', 'is' : 'answer'}");]],
   ["consumer-event-spec-reject"] = "kazoo_reject();",
   ["consumer-event-spec-requeue"] = "if ($kzRedelivered == 0) kazoo_requeue();",
-  ["consumer-event-spec-hold"] = [[xlog("L_NOTICE", "route begins\n");]] .. kazoo.hold,
 }
-
-local settings = kazoo.hold_settings .. "\n"
-
-local function subscribe(fields)
-  return ([[kazoo_subscribe("{'type':'topic', 'durable':1, 'auto_delete':0, %s}");]]):format(fields)
-end
 
 local known = '{"Event-Category":"spec","Event-Name":"known"}'
 
@@ -71,7 +41,7 @@ describe("The statistics of kazoo", function()
       params = { amqp_inbox_size = 65536, amqp_query_timeout_avp = "$avp(ms)", amqp_query_timeout_sec = 10 },
       mod_init = subscribe "'exchange':'sx', 'queue':'sq', 'routing':['event','ask'], 'no_ack':0"
         .. subscribe "'exchange':'sx', 'queue':'sw', 'routing':'settle', 'no_ack':0, 'wait_for_consumer_ack':1",
-      settings = settings .. [[
+      settings = [[
         loadmodule "xhttp.so"
         loadmodule "xhttp_prom.so"
         modparam("xhttp_prom", "xhttp_prom_stats", "all")
@@ -245,76 +215,6 @@ describe("The statistics of kazoo", function()
   end)
 end)
 
-describe("Without a broker the statistics of kazoo", function()
-  local server
-
-  setup(function()
-    server = kazoo.start {
-      routes = routes, settings = settings,
-      params = { amqp_connection = "amqp://carl:s3cret@127.0.0.1:" .. ports.free(), amqp_outbox_size = 65536 },
-    }
-  end)
-
-  teardown(function() server:stop() end)
-
-  it("show what waits in the outbox, and what it has no room for", function()
-    local _, out = server:call("fill")
-    local accepted, refused = out:match("(%d+) (%d+)")
-    local now = stats.one(server, "kazoo.stats")
-    assert.is_true(tonumber(accepted) > 10 and tonumber(refused) > 10, out)
-    assert.equal(tonumber(accepted), now.published)
-    assert.equal(tonumber(accepted), now.outbox_messages)
-    assert.equal(tonumber(refused), now.refused_full)
-    assert.equal(tonumber(refused), now.refused)
-    assert.is_true(now.outbox_bytes > now.outbox_messages * 2048 and now.outbox_bytes <= 65536)
-    assert.equal(now.outbox_bytes, now.outbox_bytes_high)
-  end)
-
-  it("count messages that will never fit", function()
-    moves(server, { refused = 1, refused_too_large = 1 }, server.call, server, "large")
-  end)
-
-  it("count requests that fail at once", function()
-    moves(server, { queries_refused = 1 }, server.call, server, "ask_nobody")
-  end)
-
-  it("show why no connection is open, without the password", function()
-    local consumer = wait.until_(function()
-      local c = stats.one(server, "kazoo.connections", { name = "consumer" })
-      return c.failed_attempts > 1 and c.last_error ~= "" and c
-    end, 10, "failed attempts")
-    assert.is_true(consumer.state == "closed" or consumer.state == "connecting")
-    assert.equal(0, stats.one(server, "kazoo.stats").connections_open)
-    for _, command in ipairs { "kazoo.stats", "kazoo.connections", "kazoo.subscriptions", "kazoo.queries" } do
-      assert.is_nil(server:rpc(command):find("s3cret", 1, true))
-    end
-  end)
-end)
-
-describe("The outbox of the default size", function()
-  local server
-
-  setup(function()
-    server = kazoo.start { rabbit = kazoo.shared_rabbit(), routes = routes, settings = settings }
-    stats.await(server, "kazoo.stats", { connections_open = 3 })
-  end)
-
-  teardown(function() server:stop() end)
-
-  -- 19 MB through a ring of 16 MB, 200 KB at a time.
-  it("needs little memory while the broker confirms", function()
-    local before, rounds = samples.take(server).shared, 90
-    for _ = 1, rounds do
-      local _, out = server:call("fill")
-      assert.equal("100 0", out)
-      stats.await(server, "kazoo.stats", { outbox_messages = 0 })
-    end
-    assert.is_true(stats.one(server, "kazoo.stats").published >= 100 * rounds)
-    local grown = samples.take(server).shared - before
-    assert.is_true(grown < 2048, grown .. " kB")
-  end)
-end)
-
 describe("With several zones kazoo shows", function()
   local server
 
@@ -343,99 +243,5 @@ describe("With several zones kazoo shows", function()
     stats.await(server, "kazoo.subscriptions", { state = "retrying" }, { zone = "local", exchange = "both" })
     stats.await(server, "kazoo.subscriptions", { reason = "not connected" }, { zone = "local", exchange = "here" })
     assert.equal(3, #stats.all(server, "kazoo.subscriptions"))
-  end)
-end)
-
-describe("A broker in trouble is seen:", function()
-  local broker, client, server
-
-  setup(function()
-    broker = rabbit.start()
-    client = amqp.client(broker)
-    client:exchange("sx", "topic")
-    client:queue("unanswered")
-    server = kazoo.start {
-      rabbit = broker, routes = routes, events = events, settings = settings, children = 2,
-      params = { amqp_consumer_processes = 1, amqp_query_timeout_avp = "$avp(ms)", amqp_query_timeout_sec = 20,
-        amqp_heartbeats = 60 },
-      mod_init = subscribe "'exchange':'tx', 'queue':'tq', 'routing':'event', 'no_ack':0, 'wait_for_consumer_ack':1"
-        .. subscribe "'exchange':'taken', 'queue':'wq', 'routing':'event'",
-    }
-    server:wait_log('consuming from queue "wq"')
-  end)
-
-  teardown(function()
-    server:stop()
-    broker:stop()
-  end)
-
-  it("a subscription that it refuses, and why, until it does not", function()
-    client:delete_queue("wq")
-    client:delete_exchange("taken")
-    client:exchange("taken", "fanout")
-    local subscription = wait.until_(function()
-      local s = stats.one(server, "kazoo.subscriptions", { queue = "wq" })
-      return s.state == "retrying" and s.reason:find("406", 1, true) and s
-    end, 10, "the refused subscription")
-    assert.matches('declaring exchange "taken"', subscription.reason)
-    assert.equal("active", stats.one(server, "kazoo.subscriptions", { queue = "tq" }).state)
-    client:delete_exchange("taken")
-    stats.await(server, "kazoo.subscriptions", { state = "active", reason = "" }, { queue = "wq" })
-  end)
-
-  -- The broker as it was, whatever becomes of the specs in between.
-  local function afterwards(restore, during)
-    local ok, why = pcall(during)
-    restore()
-    assert(ok, why)
-  end
-
-  it("that it blocks publishers, and when it stops blocking them", function()
-    broker:ctl("set_vm_memory_high_watermark", "0")
-    afterwards(function() broker:ctl("set_vm_memory_high_watermark", "0.6") end, function()
-      wait.until_(function()
-        server:publish("tx", "nobody listens", "{}") -- blocked is who publishes, once the alarm is out
-        return stats.one(server, "kazoo.connections", { name = "publisher", state = "blocked" })
-      end, 20, "a blocked publisher")
-      assert.equal(1, stats.one(server, "kazoo.stats").connections_blocked)
-    end)
-    stats.await(server, "kazoo.connections", { state = "open" }, { name = "publisher" }, 20)
-    stats.await(server, "kazoo.stats", { outbox_messages = 0 })
-  end)
-
-  it("that it blocks the requester, and requests past their deadline are not sent afterwards", function()
-    local timeouts
-    broker:ctl("set_vm_memory_high_watermark", "0")
-    afterwards(function() broker:ctl("set_vm_memory_high_watermark", "0.6") end, function()
-      wait.until_(function()
-        assert.equal(-2, (server:call("ask_nobody_briefly")))
-        return stats.one(server, "kazoo.connections", { name = "requester", state = "blocked" })
-      end, 20, "a blocked connection of the requester")
-      timeouts = stats.one(server, "kazoo.stats").queries_timeout
-      assert.equal(-2, (server:call("ask_nobody_briefly")))
-    end)
-    stats.await(server, "kazoo.stats",
-      { queries_timeout = timeouts + 1, publish_expired = 1, outbox_messages = 0, outbox_bytes = 0 }, nil, 30)
-    stats.await(server, "kazoo.connections", { state = "open" }, { name = "requester" })
-  end)
-
-  it("a lost connection, the requests lost with it, and redelivered messages", function()
-    local hold = '{"Event-Category":"spec","Event-Name":"hold"}'
-    client:publish("tx", "event", hold, { persistent = true, confirm = true })
-    server:wait_log("route begins")
-    server.sip:start { method = "MESSAGE", uri = "sip:ask_nobody@127.0.0.1" }
-    stats.await(server, "kazoo.stats", { queries_under_way = 1 })
-    local before = stats.one(server, "kazoo.stats")
-    broker:kill9()
-    stats.await(server, "kazoo.stats", { connections_open = 0, queries_lost = before.queries_lost + 1 })
-    local consumer = stats.one(server, "kazoo.connections", { name = "consumer" })
-    assert.not_equal("", consumer.last_error)
-    assert.equal("not connected", stats.one(server, "kazoo.subscriptions", { queue = "tq" }).reason)
-    assert(server.sip:await_reply(5))
-    broker:start_again()
-    stats.await(server, "kazoo.stats", { connections_open = 3, reconnects = before.reconnects + 3 }, nil, 30)
-    stats.await(server, "kazoo.connections", { state = "open", reconnects = 1 }, { name = "consumer" })
-    server:let_go()
-    stats.await(server, "kazoo.stats", { redelivered = 1, acked = before.acked + 1 }, nil, 20)
   end)
 end)
