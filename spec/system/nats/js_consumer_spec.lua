@@ -4,7 +4,6 @@ local jetstream = require "support.jetstream"
 local nats = require "support.nats"
 local nats_client = require "support.nats_client"
 local nats_server = require "support.nats_server"
-local ports = require "support.ports"
 local process = require "support.process"
 local stats = require "support.stats"
 local wait = require "support.wait"
@@ -328,100 +327,4 @@ describe("nats_js_consumer", function()
     api.client:pub("slow", "back")
     assert.equal("back", assert(seen(10)).payload)
   end)
-end)
-
-describe("nats_js_consumer without a handler for its messages", function()
-  local broker, api
-
-  setup(function()
-    broker = nats_server.start { jetstream = true }
-    api = jetstream.connect { port = broker.port }
-  end)
-
-  teardown(function()
-    api:close()
-    broker:stop()
-  end)
-
-  -- A server whose consumer gets messages that nobody handles: they stay the stream's, and a line says why.
-  local function leaves_messages(stream, options, line)
-    local subject = stream:lower()
-    api:stream(stream, { subjects = { subject .. ".>" } })
-    options.server = broker
-    options.params.nats_js_consumer = ("stream=%s;durable=d;filter=%s.*"):format(stream, subject)
-    local server = nats.start(options)
-    stats.await(server, "nats.subscriptions", { state = "active" }, { stream = stream })
-    for _ = 1, 10 do api.client:pub(subject .. ".a", "x") end
-    server:wait_log(line)
-    local counted = stats.await(server, "nats.stats", { naked = 10 })
-    assert.equal(0, counted.acked)
-    assert.equal(10, api:consumer(stream, "d").num_ack_pending)
-    return server
-  end
-
-  it("gives them back when there is no event route, and logs which it has looked for", function()
-    local server = leaves_messages("CDR", { params = {}, events = { ["cdr-al"] = "drop;" } },
-      'WARNING: .*nats: no event route found for message on "cdr.a", tried: nats:cdr.%*, nats:cdr%-a, nats:cdr%-any; '
-        .. "its stream will deliver it again %(1 so far")
-    assert.equal(10, stats.one(server, "nats.stats").dropped_no_route)
-    server:stop()
-  end)
-
-  it("gives them back when event_callback names no function", function()
-    leaves_messages("NAMED", { params = { event_callback = "on_nuts" }, lua = "function ksr_request_route() end" },
-      'event_callback "on_nuts" failed for nats:named.%*'):stop()
-  end)
-
-  it("gives them back when the function of event_callback fails", function()
-    leaves_messages("FAILED", {
-      params = { event_callback = "on_nats" }, lua = "function ksr_request_route() end function on_nats() error('no') end",
-    }, 'event_callback "on_nats" failed for nats:failed.%*'):stop()
-  end)
-
-  it("gives them back when event_callback has no script to call", function()
-    leaves_messages("SCRIPT", { params = { event_callback = "on_nats" } },
-      'event_callback "on_nats" is set, but the configuration has no KEMI script'):stop()
-  end)
-
-  it("takes them when a policy has named no route", function()
-    api:stream("NONE", { subjects = { "none.>" } })
-    local server = nats.start {
-      server = broker, files = { ["p.lua"] = "return { route_names = function() return {} end }" },
-      params = { nats_js_consumer = "stream=NONE;durable=d", lua_policy = "$FOLDER/p.lua" },
-    }
-    api.client:pub("none.a", "x")
-    stats.await(server, "nats.stats", { acked = 1, naked = 0, dropped_no_route = 1 })
-    assert.equal(0, server:count_log "no event route")
-    server:stop()
-  end)
-end)
-
-describe("nats_js_consumer at the start", function()
-  it("is warned of when there is no event route for it", function()
-    local server = nats.start {
-      params = {
-        nats_url = "nats://127.0.0.1:" .. ports.free(),
-        nats_js_consumer = { "stream=S;durable=d;event=calls", "stream=T;durable=d", "stream=U;durable=d;filter=u.*" },
-      },
-      events = { T = "drop;" },
-    }
-    assert.equal(1, server:count_log 'no event route found for "')
-    server:wait_log('WARNING: nats.*nats_js_consumer: no event route found for "calls", tried: nats:calls$')
-    server:stop()
-  end)
-
-  for text, said in pairs {
-    ["durable=d"] = "must name a stream and a durable consumer", ["stream=a.b;durable=d"] = "must not contain dots",
-    ["stream=S;durable=d;ack_wait=x"] = "ack_wait=x", ["stream=S;durable=d;colour=red"] = 'unknown field "colour"',
-    ["stream=S;durable=d;deliver=some"] = "deliver=some", ["nonsense"] = '"nonsense" is not of the form',
-    ["stream=S;durable=d;filter=a..b"] = "empty",
-    ["stream=S;durable=d;deliver=last_per_subject"] = "deliver=last_per_subject needs a filter",
-  } do
-    it("refuses " .. text, function()
-      local server, log = nats.try_start { params = { nats_js_consumer = text } }
-      if server then server:stop() end
-      assert.is_nil(server)
-      assert.truthy(log:find(said, 1, true), log)
-    end)
-  end
 end)
