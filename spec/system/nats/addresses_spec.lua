@@ -3,6 +3,7 @@ local nats = require "support.nats"
 local nats_client = require "support.nats_client"
 local nats_server = require "support.nats_server"
 local ports = require "support.ports"
+local stats = require "support.stats"
 
 describe("the addresses of nats", function()
   local function refused(params)
@@ -62,6 +63,7 @@ describe("the addresses of nats", function()
 
     client = nats_client.connect { port = second.port }
     client:sub("order")
+    stats.await(server, "nats.stats", { outbox_messages = 0 }) -- confirmed, or the second server would get it too
     first:kill9()
     server:wait_log("connection to " .. first.url:match("//(.*)"):gsub("%.", "%%.") .. " lost")
     assert.equal(1, server:publish("order", "to the second"))
