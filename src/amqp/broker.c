@@ -14,11 +14,9 @@
 #include "bus/traffic.h"
 #include "core/clock.h"
 
-enum { FOLLOW_MS = 5000 /* that each has a connection before it follows the others again */ };
-
 static const struct kb_amqp_address *address_of(const struct kb_broker *b)
 {
-	return &b->addresses[b->current];
+	return &b->addresses[b->failover.current];
 }
 
 /* -- the connection -- */
@@ -34,47 +32,30 @@ static void drop(struct kb_broker *b)
 	kb_amqp_subscriptions_clear(b);
 }
 
-static _Atomic uint32_t *shared_address(const struct kb_broker *b)
+/* What the processes that share the list say to each other; a broker that is alone says it to itself. */
+static _Atomic uint64_t *leads(struct kb_broker *b)
 {
 	const struct kb_amqp_options *options = b->config->options;
-	return options ? options->common_address : NULL;
+	return options && options->lead ? options->lead : &b->own_lead;
 }
 
-/* Where the other processes of the zone are; our own place when we are alone. */
-static size_t common_address(const struct kb_broker *b)
+static uint64_t lead_of(struct kb_broker *b)
 {
-	_Atomic uint32_t *common = shared_address(b);
-	return common ? atomic_load_explicit(common, memory_order_relaxed) : b->current;
-}
-
-/* A lost connection says little of its broker, so that has one more try. Brokers of a list need not be a cluster: a
- * reply reaches its request only when it goes to the broker where all of us are. */
-static size_t choose_address(struct kb_broker *b)
-{
-	bool once_more = b->once_more;
-	b->once_more = false;
-	if (common_address(b) != b->current)
-		return common_address(b);
-	return once_more ? b->current : (b->current + 1) % b->n_addresses;
+	return atomic_load_explicit(leads(b), memory_order_relaxed);
 }
 
 static void lead_others(struct kb_broker *b)
 {
-	_Atomic uint32_t *common = shared_address(b);
-	if (common)
-		atomic_store_explicit(common, (uint32_t)b->current, memory_order_relaxed);
-	b->follow_at = kb_clock_ms() + FOLLOW_MS;
-}
-
-/* Those who cannot reach each other's brokers would lead each other for ever, if not for the pause. */
-static bool is_left_alone(const struct kb_broker *b)
-{
-	return common_address(b) != b->current && kb_clock_ms() >= b->follow_at;
+	uint64_t before = lead_of(b), after;
+	do
+		after = kb_amqp_failover_connected(&b->failover, before, kb_clock_ms());
+	while (
+		!atomic_compare_exchange_weak_explicit(leads(b), &before, after, memory_order_relaxed, memory_order_relaxed));
 }
 
 static enum kb_broker_result follow_others(struct kb_broker *b)
 {
-	const struct kb_amqp_address *there = &b->addresses[common_address(b)];
+	const struct kb_amqp_address *there = &b->addresses[kb_amqp_failover_there(&b->failover, lead_of(b))];
 	char why[400];
 	snprintf(why, sizeof why, "moved to %.255s:%d", there->host, there->port);
 	kb_log(KB_LOG_NOTICE, "amqp: connection to %s %s to join the other connections of the zone", b->address, why);
@@ -86,7 +67,7 @@ static enum kb_broker_result follow_others(struct kb_broker *b)
 static enum kb_broker_result amqp_connect(struct kb_broker *b)
 {
 	drop(b);
-	b->current = choose_address(b);
+	kb_amqp_failover_next(&b->failover, lead_of(b));
 	const struct kb_amqp_address *a = address_of(b);
 	snprintf(b->address, sizeof b->address, "%s:%d", a->host, a->port);
 	kb_traffic_state(b->config->traffic, KB_CONNECTION_CONNECTING, b->address, NULL);
@@ -145,16 +126,18 @@ static enum kb_broker_result read_frames(struct kb_broker *b, unsigned max_messa
 static enum kb_broker_result keep_alive(struct kb_broker *b)
 {
 	const char *why = kb_amqp_link_keep_alive(&b->link, !b->held);
-	b->once_more = !why;
+	b->failover.once_more = !why;
 	return kb_amqp_connection_checked(b, why);
 }
 
 static enum kb_broker_result amqp_process(struct kb_broker *b, unsigned max_messages)
 {
-	if (b->link.connection && is_left_alone(b))
+	if (b->link.connection && kb_amqp_failover_leaves(&b->failover, lead_of(b), kb_clock_ms()))
 		return follow_others(b);
-	b->once_more = true;
-	if (!b->link.connection || kb_amqp_connection_checked(b, kb_amqp_link_flush(&b->link)) == KB_BROKER_LOST)
+	if (!b->link.connection)
+		return KB_BROKER_LOST;
+	b->failover.once_more = true;
+	if (kb_amqp_connection_checked(b, kb_amqp_link_flush(&b->link)) == KB_BROKER_LOST)
 		return KB_BROKER_LOST;
 	enum kb_broker_result result = read_frames(b, max_messages);
 	if (result == KB_BROKER_LOST || kb_amqp_subscriptions_retry(b) == KB_BROKER_LOST || keep_alive(b) == KB_BROKER_LOST)
@@ -191,7 +174,7 @@ static void amqp_close(struct kb_broker *b)
 	if (b->link.connection && !kb_amqp_link_flush_all(&b->link))
 		amqp_connection_close(b->link.connection, AMQP_REPLY_SUCCESS);
 	drop(b);
-	for (size_t i = 0; i < b->n_addresses; i++)
+	for (size_t i = 0; i < b->failover.n; i++)
 		kb_amqp_address_free(&b->addresses[i]);
 	kb_amqp_publishing_free(b);
 	kb_amqp_requests_free(b);
@@ -210,10 +193,9 @@ static bool read_addresses(struct kb_broker *b, size_t *bad_url)
 			*bad_url = i;
 			return false;
 		}
-		b->n_addresses++;
+		b->failover.n++;
 	}
-	b->once_more = true; /* connect() begins with the first */
-	return b->n_addresses > 0;
+	return b->failover.n > 0;
 }
 
 static struct kb_broker *amqp_open(

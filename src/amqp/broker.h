@@ -9,9 +9,9 @@ extern const struct kb_broker_api kb_amqp;
 
 /* For kb_broker_config.options. */
 struct kb_amqp_options {
-	/* Index of the address where the processes that share the list are, in memory that they share, so that they change
-	 * to another one together; NULL: each for itself. */
-	_Atomic uint32_t *common_address;
+	/* Where the processes that share the list lead each other (failover.h), in memory that they share and that is zero
+	 * at the start, so that they change to another address together; NULL: each for itself. */
+	_Atomic uint64_t *lead;
 };
 
 #endif

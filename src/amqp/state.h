@@ -5,6 +5,7 @@
 
 #include "amqp/address.h"
 #include "amqp/content.h"
+#include "amqp/failover.h"
 #include "amqp/link.h"
 #include "bus/broker.h"
 #include "bus/subscription.h"
@@ -56,9 +57,8 @@ struct kb_broker {
 	const struct kb_broker_config *config;
 	struct kb_broker_events events;
 	struct kb_amqp_address *addresses;
-	size_t n_addresses, current;
-	bool once_more;    /* the next attempt is at the address of the last one */
-	int64_t follow_at; /* ms; not before that to another address after the other processes */
+	struct kb_amqp_failover failover; /* among them */
+	_Atomic uint64_t own_lead;
 
 	struct kb_amqp_link link;
 	char address[300]; /* "host:port" */

@@ -108,7 +108,7 @@ static enum kb_broker_result offended(struct kb_broker *b, struct kb_amqp_subscr
 	log_failed(sub, o->pause_ms, why);
 	kb_amqp_frames_put_method(&b->link.out, 0, AMQP_CONNECTION_CLOSE_OK_METHOD, &(amqp_connection_close_ok_t){0});
 	kb_amqp_link_flush(&b->link); /* a courtesy */
-	b->once_more = true;
+	b->failover.once_more = true;
 	return kb_amqp_connection_lost(b, o->why);
 }
 

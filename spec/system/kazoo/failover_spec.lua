@@ -44,6 +44,51 @@ describe("With two brokers", function()
   end)
 end)
 
+-- Waits until publisher, consumer and requester are connected to this broker.
+local function await_all_at(server, broker, deadline)
+  local there = ("%s:%d"):format(broker.host, broker.port)
+  wait.until_(function()
+    local at = {}
+    for _, c in ipairs(stats.all(server, "kazoo.connections")) do
+      at[#at + 1] = c.state == "open" and c.address == there and c.name or nil
+    end
+    return #at == 3, table.concat(at, " ")
+  end, deadline, "three connections to " .. there)
+end
+
+local function closed_port() return "amqp://127.0.0.1:" .. ports.free() end
+
+-- Accepts connections and says nothing on them.
+local function silent_port()
+  local port = ports.free()
+  local listener = assert(socket.bind("127.0.0.1", port))
+  finally(function() listener:close() end)
+  return "amqp://127.0.0.1:" .. port
+end
+
+describe("In a list whose first brokers are", function()
+  for _, case in ipairs {
+    { what = "two that are down", closed_port, closed_port },
+    { what = "three that are down", closed_port, closed_port, closed_port },
+    { what = "two that say nothing", silent_port, silent_port },
+    { what = "one that is down and two that say nothing", silent_port, closed_port, silent_port },
+  } do
+    it(case.what .. ", all connections get to the last one", function()
+      local last = kazoo.shared_rabbit()
+      local urls = {}
+      for i, port in ipairs(case) do urls[i] = port() end
+      urls[#urls + 1] = last.url
+      local server = start {
+        mod_init = subscribe "f-last", params = { amqp_connection = urls, amqp_connect_timeout_sec = 1 },
+      }
+      await_all_at(server, last, 10)
+      server:wait_log('consuming from queue "f%-last"')
+      traffic_flows(server, last, "after " .. case.what)
+      server:stop()
+    end)
+  end
+end)
+
 describe("A broker that accepts a connection and sends nothing", function()
   it("is left for the next one after amqp_connect_timeout_sec", function()
     local port = ports.free()
@@ -107,6 +152,32 @@ describe("A broker", function()
     traffic_flows(server, second, "after")
     server:stop()
   end)
+
+  -- From before: it is down.
+  for _, case in ipairs {
+    { what = "a broker further on", before = {}, between = { closed_port } },
+    { what = "the last of four", before = { closed_port }, between = { closed_port } },
+    { what = "one behind brokers that say nothing", before = {}, between = { silent_port, closed_port } },
+  } do
+    it("that dies is replaced by " .. case.what .. " when those in between are down", function()
+      one:start_again()
+      local last, urls = kazoo.shared_rabbit(), {}
+      for _, port in ipairs(case.before) do urls[#urls + 1] = port() end
+      urls[#urls + 1] = one.url
+      for _, port in ipairs(case.between) do urls[#urls + 1] = port() end
+      urls[#urls + 1] = last.url
+      local server = start {
+        mod_init = subscribe "f-further", params = { amqp_connection = urls, amqp_connect_timeout_sec = 1 },
+      }
+      await_all_at(server, one, 10)
+      traffic_flows(server, one, "before")
+      one:kill9()
+      await_all_at(server, last, 15)
+      server:wait_log('consuming from queue "f%-further" .*:' .. last.port)
+      traffic_flows(server, last, "after")
+      server:stop()
+    end)
+  end
 
   -- Closes the connection of one process alone.
   local function close_connection(broker, role)

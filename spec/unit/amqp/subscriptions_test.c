@@ -110,7 +110,7 @@ static void one_that_costs_the_connection_stays_out_of_the_next(void)
 		(amqp_connection_close_t){.reply_code = 503, .reply_text = amqp_cstring_bytes("unknown type")});
 	send_said(&s);
 	CHECK(kb_amqp.consume->subscribe(s.b, config, 0) == KB_BROKER_LOST);
-	CHECK(s.b->subscriptions[0].offence.pause_ms == 30000 && s.b->once_more);
+	CHECK(s.b->subscriptions[0].offence.pause_ms == 30000 && s.b->failover.once_more);
 	CHECK_TEXT(heard(&s), "2 CHANNEL_OPEN\n2 QUEUE_DECLARE q\n0 CONNECTION_CLOSE_OK\n");
 	close(s.peer);
 	kb_amqp_subscriptions_clear(s.b);

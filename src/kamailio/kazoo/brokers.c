@@ -41,7 +41,7 @@ static struct kb_broker_config config_of(
 {
 	static struct kb_amqp_options options; /* a process has one connection */
 	const struct kz_settings *s = kz_settings();
-	options = (struct kb_amqp_options){.common_address = kz_zone(zone)->address};
+	options = (struct kb_amqp_options){.lead = kz_zone(zone)->lead};
 	return (struct kb_broker_config){.urls = kz_zone(zone)->urls,
 		.n_urls = kz_zone(zone)->n_urls,
 		.client_name = name,

@@ -69,16 +69,16 @@ static bool add(size_t i)
 	return !wrong;
 }
 
-static bool share_addresses(void)
+static bool share_leads(void)
 {
-	_Atomic uint32_t *shared =
+	_Atomic uint64_t *shared =
 		mmap(NULL, n_zones * sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (shared == MAP_FAILED) {
 		LM_ERR("cannot allocate shared memory for %zu zones: %s\n", n_zones, strerror(errno));
 		return false;
 	}
 	for (size_t i = 0; i < n_zones; i++)
-		zones[i].address = &shared[i];
+		zones[i].lead = &shared[i];
 	return true;
 }
 
@@ -94,7 +94,7 @@ bool kz_zones_check(void)
 		if (!add(i))
 			return false;
 	if (zones[KZ_PRIMARY].n_urls > 0)
-		return share_addresses();
+		return share_leads();
 	LM_ERR("amqp_primary_zone: no amqp_connection in zone \"%s\"\n", kz_settings()->primary_zone);
 	return false;
 }

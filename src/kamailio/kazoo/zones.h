@@ -18,7 +18,7 @@ struct kz_zone {
 	char server_id_prefix[KZ_ZONE_NAME_BYTES + 16]; /* consumer://NAME/ */
 	const char *urls[KZ_URLS_MAX];                  /* failover list */
 	size_t n_urls;
-	_Atomic uint32_t *address; /* index of the address that its processes are connected to, in memory that they share */
+	_Atomic uint64_t *lead; /* to the address where its processes are, in memory that they share (amqp/broker.h) */
 };
 
 /* In mod_init, after kz_settings_check(): sorts the addresses. False and a log line. */
