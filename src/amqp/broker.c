@@ -56,8 +56,9 @@ static void lead_others(struct kb_broker *b)
 static enum kb_broker_result follow_others(struct kb_broker *b)
 {
 	const struct kb_amqp_address *there = &b->addresses[kb_amqp_failover_there(&b->failover, lead_of(b))];
-	char why[400];
-	snprintf(why, sizeof why, "moved to %.255s:%d", there->host, there->port);
+	char host_port[300], why[400];
+	kb_amqp_address_print(there, host_port, sizeof host_port);
+	snprintf(why, sizeof why, "moved to %s", host_port);
 	kb_log(KB_LOG_NOTICE, "amqp: connection to %s %s to join the other connections of the zone", b->address, why);
 	kb_traffic_state(b->config->traffic, KB_CONNECTION_CLOSED, b->address, why);
 	drop(b);
@@ -69,19 +70,20 @@ static enum kb_broker_result amqp_connect(struct kb_broker *b)
 	drop(b);
 	kb_amqp_failover_next(&b->failover, lead_of(b));
 	const struct kb_amqp_address *a = address_of(b);
-	snprintf(b->address, sizeof b->address, "%s:%d", a->host, a->port);
+	kb_amqp_address_print(a, b->address, sizeof b->address);
 	kb_traffic_state(b->config->traffic, KB_CONNECTION_CONNECTING, b->address, NULL);
 	const char *why = kb_amqp_link_open(&b->link, a, b->config);
 	if (!why && (b->config->role & KB_ROLE_PUBLISH))
 		why = kb_amqp_publishing_open(b);
 	if (why) {
-		kb_log(KB_LOG_ERROR, "amqp: cannot connect to %s vhost %s as user %s: %s", b->address, a->vhost, a->user, why);
+		kb_log(KB_LOG_ERROR, "amqp: cannot connect to %s vhost %s as %s: %s", b->address, a->vhost,
+			kb_amqp_address_login(a), why);
 		kb_traffic_state(b->config->traffic, KB_CONNECTION_CLOSED, b->address, why);
 		drop(b);
 		return KB_BROKER_LOST;
 	}
 	lead_others(b);
-	kb_log(KB_LOG_NOTICE, "amqp: connected to %s vhost %s as user %s (%s)", b->address, a->vhost, a->user,
+	kb_log(KB_LOG_NOTICE, "amqp: connected to %s vhost %s as %s (%s)", b->address, a->vhost, kb_amqp_address_login(a),
 		b->config->client_name);
 	return KB_BROKER_OK;
 }

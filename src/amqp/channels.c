@@ -15,7 +15,7 @@ bool kb_amqp_channels_subscription(const struct kb_broker *b, amqp_channel_t cha
 	return channel >= FIRST_SUBSCRIPTION && *index < b->n_subscriptions;
 }
 
-static amqp_channel_t highest(const struct kb_broker *b)
+amqp_channel_t kb_amqp_channels_highest(const struct kb_broker *b)
 {
 	int agreed = amqp_get_channel_max(b->link.connection);
 	return (amqp_channel_t)(agreed > 0 ? agreed : WITHOUT_LIMIT);
@@ -24,7 +24,7 @@ static amqp_channel_t highest(const struct kb_broker *b)
 /* Above those of subscriptions. */
 static size_t left(const struct kb_broker *b)
 {
-	size_t others = KB_AMQP_CHANNELS_PUBLISH + b->n_subscriptions, all = highest(b);
+	size_t others = KB_AMQP_CHANNELS_PUBLISH + b->n_subscriptions, all = kb_amqp_channels_highest(b);
 	return all > others ? all - others : 0;
 }
 
@@ -35,16 +35,17 @@ size_t kb_amqp_channels_for_requests(const struct kb_broker *b)
 
 amqp_channel_t kb_amqp_channels_of_request(const struct kb_broker *b, size_t index)
 {
-	return (amqp_channel_t)(highest(b) - index);
+	return (amqp_channel_t)(kb_amqp_channels_highest(b) - index);
 }
 
 bool kb_amqp_channels_request(const struct kb_broker *b, amqp_channel_t channel, size_t *index)
 {
-	*index = (size_t)(highest(b) - channel);
-	return channel <= highest(b) && *index < KB_AMQP_REQUEST_CHANNELS;
+	*index = (size_t)(kb_amqp_channels_highest(b) - channel);
+	return channel <= kb_amqp_channels_highest(b) && *index < KB_AMQP_REQUEST_CHANNELS;
 }
 
 amqp_channel_t kb_amqp_channels_of_lookup(const struct kb_broker *b)
 {
-	return left(b) > KB_AMQP_REQUEST_CHANNELS ? (amqp_channel_t)(highest(b) - KB_AMQP_REQUEST_CHANNELS) : 0;
+	return left(b) > KB_AMQP_REQUEST_CHANNELS ? (amqp_channel_t)(kb_amqp_channels_highest(b) - KB_AMQP_REQUEST_CHANNELS)
+											  : 0;
 }

@@ -17,6 +17,10 @@ struct kb_broker;
 
 enum { KB_AMQP_CHANNELS_PUBLISH = 1 };
 
+/* The highest one that the broker and the address allow. */
+amqp_channel_t kb_amqp_channels_highest(const struct kb_broker *b);
+
+/* It may be above the highest. */
 amqp_channel_t kb_amqp_channels_of_subscription(size_t index);
 
 /* False when the channel is not one of a subscription. */

@@ -112,6 +112,17 @@ static enum kb_broker_result offended(struct kb_broker *b, struct kb_amqp_subscr
 	return kb_amqp_connection_lost(b, o->why);
 }
 
+/* On a channel that is not allowed it would cost the connection. */
+static enum kb_broker_result without_channel(struct kb_broker *b, struct kb_amqp_subscription *sub)
+{
+	char why[100];
+	snprintf(why, sizeof why, "the connection may have %u channels only", kb_amqp_channels_highest(b));
+	sub->pause_ms = longer(sub->pause_ms, RESUBSCRIBE_MS, RESUBSCRIBE_MAX_MS);
+	log_failed(sub, sub->pause_ms, why);
+	end(b, sub, sub->pause_ms, why);
+	return KB_BROKER_INVALID;
+}
+
 static bool is_paused(const struct kb_amqp_subscription *sub)
 {
 	return sub->offence.until > kb_clock_ms();
@@ -121,6 +132,8 @@ static enum kb_broker_result start(struct kb_broker *b, struct kb_amqp_subscript
 {
 	struct kb_amqp_declared declared;
 	amqp_channel_t channel = channel_of(b, sub);
+	if (channel > kb_amqp_channels_highest(b))
+		return without_channel(b, sub);
 	if (kb_amqp_connection_checked(b, kb_amqp_link_flush_all(&b->link)) != KB_BROKER_OK)
 		return KB_BROKER_LOST;
 	bool active = kb_amqp_topology_declare(b->link.connection, channel, sub->s, &declared);

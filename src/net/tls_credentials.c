@@ -8,14 +8,16 @@
 /* The error message about a failure names `parameter` and `file`. */
 struct pem {
 	const char *parameter, *file;
+	const char *password; /* of a key; NULL: none is given */
 	gnutls_datum_t text;
 };
 
-static const char *reason_of(int code)
+static const char *reason_of(const struct pem *pem, int code)
 {
 	switch (code) {
 	case GNUTLS_E_FILE_ERROR: return errno ? strerror(errno) : "cannot be read";
-	case GNUTLS_E_DECRYPTION_FAILED: return "private keys with a passphrase are not supported";
+	case GNUTLS_E_DECRYPTION_FAILED:
+		return pem->password ? "wrong passphrase" : "private keys with a passphrase are not supported";
 	case GNUTLS_E_CERTIFICATE_KEY_MISMATCH: return "does not match the certificate";
 	case GNUTLS_E_BASE64_UNEXPECTED_HEADER_ERROR:
 	case GNUTLS_E_NO_CERTIFICATE_FOUND: return "no PEM certificate found";
@@ -26,7 +28,7 @@ static const char *reason_of(int code)
 
 static bool file_error(const struct pem *pem, int code, char *error, size_t size)
 {
-	snprintf(error, size, "TLS: %s %.120s: %s", pem->parameter, pem->file, reason_of(code));
+	snprintf(error, size, "TLS: %s %.120s: %s", pem->parameter, pem->file, reason_of(pem, code));
 	return false;
 }
 
@@ -61,14 +63,16 @@ static bool load_authorities(
 static int read_key(struct pem *pem, gnutls_x509_privkey_t key)
 {
 	int code = read_pem(pem);
-	/* Without a passphrase: the library would prompt for one. */
-	return code < 0 ? code : gnutls_x509_privkey_import2(key, &pem->text, GNUTLS_X509_FMT_PEM, NULL, 0);
+	/* Without one, the library is not to prompt for a passphrase. */
+	return code < 0 ? code : gnutls_x509_privkey_import2(key, &pem->text, GNUTLS_X509_FMT_PEM, pem->password, 0);
 }
 
 static bool load_key(gnutls_certificate_credentials_t to, const struct kb_tls_options *options,
 	gnutls_x509_crt_t *chain, unsigned n, char *error, size_t size)
 {
-	struct pem pem = {options->key_name, options->key_file ? options->key_file : options->cert_file, {0}};
+	struct pem pem = {.parameter = options->key_name,
+		.file = options->key_file ? options->key_file : options->cert_file,
+		.password = options->key_password};
 	gnutls_x509_privkey_t key = NULL;
 	int code = gnutls_x509_privkey_init(&key);
 	if (code >= 0)

@@ -9,6 +9,7 @@ struct kb_tls_options {
 	const char *ca_file;       /* authorities in PEM; NULL: those that the system trusts */
 	const char *cert_file;     /* our certificate in PEM, by which the broker verifies us; NULL: none */
 	const char *key_file;      /* its key in PEM; NULL: in cert_file */
+	const char *key_password;  /* of the key; NULL: it has none */
 	const char *expected_name; /* the name that the broker's certificate must be for; NULL: the host of the address */
 	bool any_peer;             /* the broker's certificate is not verified */
 	bool any_name;             /* it is verified, but not the name in it */

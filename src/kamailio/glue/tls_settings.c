@@ -5,17 +5,16 @@
 #include "net/tls_options.h"
 
 bool kb_tls_settings_check(
-	const struct kb_tls_options *tls, const char *prefix, const char *verify_peer, const char *verify_name)
+	const struct kb_tls_options *tls, const char *prefix, const char *any_peer, const char *any_name)
 {
 	const char *wrong = kb_tls_options_check(tls);
 	if (wrong)
 		LM_ERR("%s: %s\n", prefix, wrong);
 	if (tls->any_peer)
-		LM_WARN(
-			"%s is 0: broker certificates are not verified, passwords and messages can be intercepted\n", verify_peer);
+		LM_WARN("%s: broker certificates are not verified, passwords and messages can be intercepted\n", any_peer);
 	else if (tls->any_name)
-		LM_WARN("%s is 0: host names are not verified, any certificate of the CA is accepted as that of a broker\n",
-			verify_name);
+		LM_WARN(
+			"%s: host names are not verified, any certificate of the CA is accepted as that of a broker\n", any_name);
 	return !wrong;
 }
 

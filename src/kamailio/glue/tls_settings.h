@@ -6,10 +6,10 @@
 
 #include "net/tls_options.h"
 
-/* In mod_init. False and a log line when a file cannot be used. Warns when verification is off; the other arguments are
- * the names of the parameters for log lines. */
+/* In mod_init. False and a log line when a file cannot be used. Warns when verification is off; the other arguments say
+ * for log lines what has switched it off, such as "tls_verify_peer is 0". */
 bool kb_tls_settings_check(
-	const struct kb_tls_options *tls, const char *prefix, const char *verify_peer, const char *verify_name);
+	const struct kb_tls_options *tls, const char *prefix, const char *any_peer, const char *any_name);
 
 /* NULL for "", with which a configuration unsets a file. */
 const char *kb_tls_settings_file(const char *name);

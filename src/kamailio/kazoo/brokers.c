@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "amqp/address.h"
 #include "amqp/broker.h"
 #include "amqp/reply_queue.h"
 #include "bus/consumer.h"
@@ -150,19 +151,40 @@ static void consumer_main(void *argument)
 
 /* -- starting -- */
 
-static bool any_tls(void)
+/* What of the verification is off, and by what: a bit for each. */
+static unsigned reason_of(const struct kb_amqp_address_options *o, const struct kb_tls_options *tls)
 {
-	for (size_t i = 0; i < kz_settings()->n_urls; i++)
-		if (strstr(kz_settings()->urls[i], "amqps://"))
-			return true;
-	return false;
+	if (tls->any_peer)
+		return o->verify == KB_AMQP_VERIFY_NONE ? 1 : 2;
+	if (tls->any_name)
+		return o->any_name ? 4 : 8;
+	return 0;
 }
 
-/* Only called when an address uses TLS. */
+static bool check_tls_of(const struct kb_amqp_address *address, unsigned *warned)
+{
+	const struct kb_tls_options all = tls_of_settings();
+	struct kb_tls_options tls = kb_amqp_address_tls(address, &all);
+	unsigned reason = reason_of(&address->options, &tls);
+	if (*warned & reason)
+		tls.any_peer = tls.any_name = false; /* one warning is enough */
+	*warned |= reason;
+	return kb_tls_settings_check(&tls, "amqps", reason == 1 ? "verify=verify_none" : "amqps_verify_peer is 0",
+		reason == 4 ? "server_name_indication=disable" : "amqps_verify_hostname is 0");
+}
+
+/* Whether the files can be used that addresses with TLS name, or the parameters for them. */
 static bool check_tls(void)
 {
-	struct kb_tls_options tls = tls_of_settings();
-	return kb_tls_settings_check(&tls, "amqps", "amqps_verify_peer", "amqps_verify_hostname");
+	unsigned warned = 0;
+	bool good = true;
+	for (size_t i = 0; good && i < kz_settings()->n_urls; i++) {
+		struct kb_amqp_address address;
+		if (!kb_amqp_address_parse(kz_settings()->urls[i], &address) && address.tls)
+			good = check_tls_of(&address, &warned);
+		kb_amqp_address_free(&address);
+	}
+	return good;
 }
 
 bool kz_brokers_check(void)
@@ -174,7 +196,7 @@ bool kz_brokers_check(void)
 		LM_ERR(
 			"amqp_connection: \"%s\" is invalid, see the line above\n", kb_settings_without_password(config.urls[bad]));
 	kb_amqp.close(broker);
-	return broker && (!any_tls() || check_tls());
+	return broker && check_tls();
 }
 
 int kz_brokers_processes(void)

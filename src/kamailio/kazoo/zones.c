@@ -50,6 +50,12 @@ static bool is_zone_name(struct kb_slice name)
 	return name.n > 0 && name.n < KZ_ZONE_NAME_BYTES && !memchr(name.p, '/', name.n);
 }
 
+static void warn(const char *url, const struct kb_amqp_address *address)
+{
+	if (address->options.warning[0])
+		LM_WARN("amqp_connection: \"%s\": %s\n", kb_settings_without_password(url), address->options.warning);
+}
+
 static bool add(size_t i)
 {
 	const struct kz_settings *s = kz_settings();
@@ -64,6 +70,7 @@ static bool add(size_t i)
 	} else {
 		struct kz_zone *zone = zone_named(name);
 		zone->urls[zone->n_urls++] = s->urls[i];
+		warn(s->urls[i], &address);
 	}
 	kb_amqp_address_free(&address);
 	return !wrong;

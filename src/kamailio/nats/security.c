@@ -65,7 +65,7 @@ static bool check_tls(const struct kb_tls_options *tls)
 		LM_ERR("tls_key_file is set but tls_cert_file is not\n");
 		return false;
 	}
-	if (!kb_tls_settings_check(tls, "nats", "tls_verify_peer", "tls_verify_hostname"))
+	if (!kb_tls_settings_check(tls, "nats", "tls_verify_peer is 0", "tls_verify_hostname is 0"))
 		return false;
 	warn_of_readers(tls->key_file ? "tls_key_file" : "tls_cert_file", tls->key_file ? tls->key_file : tls->cert_file);
 	return true;
