@@ -38,8 +38,8 @@ local function environment(self)
   }
 end
 
-local function write_configuration(self, extra)
-  files.write(self.folder .. "/enabled_plugins", "[].\n")
+local function write_configuration(self, extra, plugins)
+  files.write(self.folder .. "/enabled_plugins", ("[%s].\n"):format(table.concat(plugins or {}, ",")))
   files.write(self.folder .. "/rabbitmq.conf", table.concat({
     ("listeners.tcp.local = %s:%d"):format(self.host, self.port),
     "log.console = true",
@@ -91,8 +91,8 @@ local function become_member(self, first)
   }, "\n")
 end
 
--- start{conf = "more lines of rabbitmq.conf", join = another one, whose cluster it joins, network = one of
--- support.network, at whose far end it runs}. A joined one is to be stopped before the one that it joined.
+-- start{conf = "more lines of rabbitmq.conf", plugins = their names, join = another one, whose cluster it joins, network =
+-- one of support.network, at whose far end it runs}. A joined one is to be stopped before the one that it joined.
 function rabbit.start(options)
   options = options or {}
   local self = setmetatable({ host = "127.0.0.1", port = ports.free(), network = options.network }, Rabbit)
@@ -106,7 +106,7 @@ function rabbit.start(options)
   self.url = ("amqp://guest:guest@%s:%d"):format(self.host, self.port)
   self.folder, self.link = files.new_folder_for("rabbitmq", "rabbitmq")
   if options.join then conf = conf .. "\n" .. become_member(self, options.join) end
-  write_configuration(self, conf)
+  write_configuration(self, conf, options.plugins)
   if not options.join then spawn_epmd(self) end
   spawn_server(self)
   await_ready(self)
@@ -175,6 +175,16 @@ function Rabbit:list(what, ...)
     rows[row[columns[1]]] = row
   end
   return rows
+end
+
+-- How many lines of such a list are these columns.
+function Rabbit:count(what, columns)
+  local names, values, count = {}, {}, 0
+  for i, column in ipairs(columns) do names[i], values[i] = column[1], column[2] end
+  for line in self:ctl(what, unpack(names)):gmatch("[^\n]+") do
+    if line == table.concat(values, "\t") then count = count + 1 end
+  end
+  return count
 end
 
 -- rabbitmqctl without waiting for it.

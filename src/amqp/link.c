@@ -8,46 +8,14 @@
 #include <sys/socket.h>
 #include <time.h>
 #include "amqp/frames.h"
-#include "amqp/reason.h"
+#include "amqp/login.h"
 #include "core/clock.h"
 
 enum {
-	FRAME_MAX = 131072,    /* what librabbitmq and RabbitMQ agree on by default */
 	COMPACT_AT = 64 * 1024 /* bytes already sent at the front of `out` that are worth moving the rest for */
 };
 
 /* -- connecting -- */
-
-static amqp_table_entry_t text_entry(const char *key, const char *value)
-{
-	amqp_table_entry_t entry = {.key = amqp_cstring_bytes(key)};
-	entry.value.kind = AMQP_FIELD_KIND_UTF8;
-	entry.value.value.bytes = amqp_cstring_bytes(value);
-	return entry;
-}
-
-static amqp_table_entry_t flag_entry(const char *key)
-{
-	amqp_table_entry_t entry = {.key = amqp_cstring_bytes(key)};
-	entry.value.kind = AMQP_FIELD_KIND_BOOLEAN;
-	entry.value.value.boolean = 1;
-	return entry;
-}
-
-static amqp_rpc_reply_t log_in(
-	struct kb_amqp_link *link, const struct kb_amqp_address *a, const struct kb_broker_config *config)
-{
-	amqp_table_entry_t capabilities[] = {flag_entry("publisher_confirms"), flag_entry("basic.nack"),
-		flag_entry("consumer_cancel_notify"), flag_entry("connection.blocked"),
-		flag_entry("authentication_failure_close")};
-	amqp_table_entry_t properties[] = {text_entry("product", "kemibus"),
-		text_entry("connection_name", config->client_name), {.key = amqp_cstring_bytes("capabilities")}};
-	properties[2].value.kind = AMQP_FIELD_KIND_TABLE;
-	properties[2].value.value.table = (amqp_table_t){sizeof capabilities / sizeof *capabilities, capabilities};
-	amqp_table_t table = {sizeof properties / sizeof *properties, properties};
-	return amqp_login_with_properties(link->connection, a->vhost, AMQP_DEFAULT_MAX_CHANNELS, FRAME_MAX,
-		config->heartbeat_s, &table, AMQP_SASL_METHOD_PLAIN, a->user, a->password);
-}
 
 /* Puts TLS between the library's socket and the broker. */
 static const char *add_tls(
@@ -75,32 +43,36 @@ static int left_ms(const struct kb_amqp_link *link, uint64_t before)
 	return left > 0 ? (int)left : 1;
 }
 
-const char *kb_amqp_link_open(
-	struct kb_amqp_link *link, const struct kb_amqp_address *address, const struct kb_broker_config *config)
+/* The TCP connection, and TLS over it. */
+static const char *connect_to(struct kb_amqp_link *link, const struct kb_amqp_address *address,
+	const struct kb_broker_config *config, int64_t before)
 {
-	struct timeval timeout = time_of(config->connect_timeout_ms);
-	link->timeout_ms = config->connect_timeout_ms;
+	struct timeval timeout = time_of(left_ms(link, before));
 	link->connection = amqp_new_connection();
 	amqp_socket_t *socket = link->connection ? amqp_tcp_socket_new(link->connection) : NULL;
 	if (!socket)
 		return "out of memory";
-	amqp_set_rpc_timeout(link->connection, &timeout);
-	int64_t before = kb_clock_ms();
 	int status = amqp_socket_open_noblock(socket, address->host, address->port, &timeout);
 	if (status != AMQP_STATUS_OK)
 		return amqp_error_string2(status);
-	const char *why = address->tls ? add_tls(link, socket, address->host, &config->tls, left_ms(link, before)) : NULL;
+	struct kb_tls_options tls = kb_amqp_address_tls(address, &config->tls);
+	return address->tls ? add_tls(link, socket, address->host, &tls, left_ms(link, before)) : NULL;
+}
+
+const char *kb_amqp_link_open(
+	struct kb_amqp_link *link, const struct kb_amqp_address *address, const struct kb_broker_config *config)
+{
+	int own_ms = address->options.connect_timeout_ms;
+	link->timeout_ms = own_ms ? own_ms : config->connect_timeout_ms;
+	int64_t before = kb_clock_ms();
+	const char *why = connect_to(link, address, config, before);
 	if (why)
 		return why;
-	timeout = time_of(left_ms(link, before));
-	amqp_set_handshake_timeout(link->connection, &timeout);
-	amqp_rpc_reply_t reply = log_in(link, address, config);
-	if (reply.reply_type != AMQP_RESPONSE_NORMAL)
-		return kb_amqp_link_reason(link, kb_amqp_reason_of(reply));
-	/* The heartbeat is agreed with the broker; from here on it is ours, not the library's. */
-	link->heartbeat_s = amqp_get_heartbeat(link->connection);
-	amqp_tune_connection(
-		link->connection, amqp_get_channel_max(link->connection), amqp_get_frame_max(link->connection), 0);
+	why = kb_amqp_login(link->connection, address, config, before + link->timeout_ms, &link->heartbeat_s);
+	if (why)
+		return kb_amqp_link_reason(link, why);
+	struct timeval timeout = time_of(link->timeout_ms);
+	amqp_set_rpc_timeout(link->connection, &timeout);
 	link->out_at = link->alive_at = kb_clock_ms();
 	return NULL;
 }

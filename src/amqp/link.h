@@ -1,8 +1,8 @@
 /*
- * One AMQP connection: made and logged in by librabbitmq, written to by us.
+ * One AMQP connection: made by librabbitmq, written to by us.
  *
- * The library makes connections, declares topology and decodes frames. What we send between those calls are frames of
- * our own in `out` (frames.h), so `out` is flushed before the library writes; heartbeats are ours too, because the
+ * The library makes TCP connections, declares topology and decodes frames. What we send between those calls are frames
+ * of our own in `out` (frames.h), so `out` is flushed before the library writes; heartbeats are ours too, because the
  * library would send them right into a half-written frame.
  */
 #ifndef KB_AMQP_LINK_H

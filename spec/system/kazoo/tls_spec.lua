@@ -3,6 +3,7 @@ local amqp = require "support.amqp"
 local certificates = require "support.certificates"
 local files = require "support.files"
 local kazoo = require "support.kazoo"
+local module = require "support.module"
 local ports = require "support.ports"
 local process = require "support.process"
 local rabbits = require "support.rabbit"
@@ -20,7 +21,11 @@ describe("amqps", function()
     cert, key = authority:issue("client", {})
     local server_cert, server_key = authority:issue("server", { san = "IP:127.0.0.1" })
     port = ports.free()
-    rabbit = rabbits.start { conf = table.concat({
+    rabbit = rabbits.start { plugins = { "rabbitmq_auth_mechanism_ssl" }, conf = table.concat({
+      "auth_mechanisms.1 = PLAIN",
+      "auth_mechanisms.2 = EXTERNAL",
+      "auth_mechanisms.3 = AMQPLAIN",
+      "ssl_cert_login_from = common_name",
       "listeners.ssl.local = 127.0.0.1:" .. port,
       "ssl_options.cacertfile = " .. authority.file,
       "ssl_options.certfile = " .. server_cert,
@@ -180,6 +185,97 @@ describe("amqps", function()
     server:await_connected()
     assert.equal(0, server:count_log("amqps_verify"))
     server:stop()
+  end)
+
+  -- An address with these query parameters, without any parameter of TLS.
+  local function start_with(query, host, params)
+    local words = {}
+    for name, value in pairs(query) do words[#words + 1] = name .. "=" .. value end
+    local address = url(host) .. "?" .. table.concat(words, "&")
+    return start { params = module.merged({ amqp_connection = address, amqps_ca_cert = false, amqps_cert = false,
+      amqps_key = false }, params) }
+  end
+
+  it("has files of an address of its own", function()
+    local server = start_with { cacertfile = authority.file, certfile = cert, keyfile = key }
+    server:await_connected()
+    server:stop()
+  end)
+
+  it("has files of an address of its own instead of those of the parameters", function()
+    local other = certificates.authority "other"
+    local params = { amqps_ca_cert = other.file, amqps_cert = other:issue("stranger", {}) }
+    params.amqps_key = params.amqps_cert:gsub("pem$", "key")
+    local server = start_with({ cacertfile = authority.file, certfile = cert, keyfile = key }, nil, params)
+    server:await_connected()
+    server:stop()
+    other:remove()
+  end)
+
+  it("has a key with a passphrase, which no log line shows", function()
+    local secret = authority:encrypt(key)
+    local server = start_with { cacertfile = authority.file, certfile = cert, keyfile = secret, password = "secret" }
+    server:await_connected()
+    server:stop()
+    local started, log = kazoo.try_start { params = {
+      amqp_connection = ("%s?certfile=%s&keyfile=%s&password=wr0ng"):format(url(), cert, secret),
+    } }
+    assert.is_nil(started)
+    assert.matches("ERROR.*amqps: TLS: keyfile .*secret: wrong passphrase", log)
+    assert.is_nil(log:find("wr0ng", 1, true))
+  end)
+
+  it("has its verification set by an address", function()
+    local files_of_ours = { certfile = cert, keyfile = key }
+    local server = start_with { verify = "verify_none", certfile = cert, keyfile = key }
+    server:await_connected()
+    assert.equal(1, server:count_log("WARN.*verify=verify_none: broker certificates are not verified"))
+    server:stop()
+
+    server = start_with(module.merged(files_of_ours, { verify = "verify_peer" }), nil, { amqps_verify_peer = 0 })
+    server:wait_log "TLS: broker certificate rejected: unknown authority CN=ca"
+    assert.equal(0, server:count_log "amqps_verify_peer")
+    server:stop()
+
+    local known = module.merged(files_of_ours, { cacertfile = authority.file })
+    server = start_with(module.merged(known, { server_name_indication = "disable" }), "localhost")
+    server:await_connected()
+    assert.equal(1, server:count_log("WARN.*server_name_indication=disable: host names are not verified"))
+    server:stop()
+
+    server = start_with(module.merged(known, { server_name_indication = "127.0.0.1" }), "localhost")
+    server:await_connected()
+    server:stop()
+
+    server = start_with(module.merged(known, { server_name_indication = "elsewhere" }), nil, { amqps_verify_hostname = 0 })
+    server:wait_log "TLS: broker certificate rejected: hostname mismatch, not issued for elsewhere"
+    server:stop()
+  end)
+
+  it("logs in by the certificate with auth_mechanism=external, or by the next mechanism that the broker offers", function()
+    rabbit:ctl("add_user", "client", "not used")
+    rabbit:ctl("set_permissions", "client", ".*", ".*", ".*")
+    local address = ("amqps://127.0.0.1:%d?auth_mechanism=external"):format(port)
+    local server = start { mod_init = mod_init, params = { amqp_connection = address } }
+    server:await_connected()
+    assert.equal(3, server:count_log "connected to .* vhost / as the user of its certificate")
+    assert.equal(3, rabbit:count("list_connections", { { "user", "client" }, { "auth_mechanism", "EXTERNAL" } }))
+    local queue = client:tap("tx", "out.#")
+    assert.equal(1, server:publish("tx", "out.x", "{'by' : 'certificate'}"))
+    assert.equal("certificate", cjson.decode(client:get(queue).payload).by)
+    server:stop()
+
+    local plain = rabbit.url .. "?auth_mechanism=external"
+    server = start { params = { amqp_connection = plain } }
+    server:wait_log "cannot connect to .*: the broker does not offer the authentication mechanism EXTERNAL, only: %u+ "
+    server:stop()
+
+    for _, mechanism in ipairs { "PLAIN", "AMQPLAIN" } do
+      server = start { params = { amqp_connection = plain .. "&auth_mechanism=" .. mechanism } }
+      server:await_connected()
+      assert.equal(3, rabbit:count("list_connections", { { "user", "guest" }, { "auth_mechanism", mechanism } }))
+      server:stop()
+    end
   end)
 
   it("stops the start when a file cannot be used, and names it", function()
