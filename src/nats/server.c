@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include "net/tcp.h"
 
 enum { DEFAULT_PORT = 4222 };
@@ -21,8 +22,8 @@ static const char *read_scheme(const char *url, struct kb_nats_server *server, c
 	const char *end = strstr(url, "://");
 	if (!end)
 		return url;
-	server->tls = end - url == 3 && strncmp(url, "tls", 3) == 0;
-	if (!server->tls && !(end - url == 4 && strncmp(url, "nats", 4) == 0)) {
+	server->tls = end - url == 3 && strncasecmp(url, "tls", 3) == 0;
+	if (!server->tls && !(end - url == 4 && strncasecmp(url, "nats", 4) == 0)) {
 		*what = "the scheme must be nats:// or tls://";
 		return NULL;
 	}

@@ -50,9 +50,10 @@ describe("the addresses of nats", function()
 
   it("are tried one after the other, at the start and when a server is lost", function()
     local first, second = nats_server.start(), nats_server.start()
-    local dead = "nats://127.0.0.1:" .. ports.free()
+    local function down() return "nats://127.0.0.1:" .. ports.free() end
+    local dead = down()
     local server = nats.start {
-      params = { nats_url = { dead, first.url, second.url }, num_publish_workers = 1 },
+      params = { nats_url = { dead, down(), first.url, down(), down(), second.url }, num_publish_workers = 1 },
     }
     local client = nats_client.connect { port = first.port }
     client:sub("order")

@@ -29,6 +29,9 @@ static void reads_addresses(void)
 		{"nats://u:p@ss:w/rd@host:1", "host", 1, "u", "p@ss:w/rd", false},
 		{"nats://u%41:p%42@host", "host", 4222, "u%41", "p%42", false},
 		{"tls://[::1]:7", "::1", 7, NULL, NULL, true},
+		{"NATS://host", "host", 4222, NULL, NULL, false},
+		{"Tls://host", "host", 4222, NULL, NULL, true},
+		{"nats://caf\xc3\xa9:50%@host", "host", 4222, "caf\xc3\xa9", "50%", false},
 		{"nats://u:p@[fe80::1%eth0]", "fe80::1%eth0", 4222, "u", "p", false},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -49,7 +52,7 @@ static void reads_addresses(void)
 
 static void refuses_what_is_no_address(void)
 {
-	static const char *const wrong[] = {"http://host", "TLS://host", "nats://host:port", "nats://host:0",
+	static const char *const wrong[] = {"http://host", "TLSS://host", "nats://host:port", "nats://host:0",
 		"nats://host:65536", "nats://host:-1", "nats://host:1x", "nats://a,nats://b", "nats://a b", "nats://[::1",
 		"nats://[]", "nats://[::1]x", "nats://a:1:2", "://host", "nats://u:secret@ho st", "nats://[a\nb::1]",
 		"nats://[host]"};
