@@ -123,6 +123,19 @@ static void one_that_costs_the_connection_stays_out_of_the_next(void)
 	end(&s);
 }
 
+/* To open it would cost the connection. */
+static void one_without_a_channel_is_refused_before_the_broker_is_asked(void)
+{
+	struct scene s;
+	begin(&s);
+	amqp_tune_connection(s.b->link.connection, SCENE_FIRST, SCENE_FRAME_MAX, 0);
+	CHECK(kb_amqp.consume->subscribe(s.b, s.b->subscriptions[1].s, 1) == KB_BROKER_INVALID);
+	CHECK_TEXT(heard(&s), "");
+	CHECK_TEXT(told(&s), "ended 1: the connection may have 2 channels only\n");
+	CHECK(s.b->subscriptions[1].pause_ms == 2000 && s.b->link.connection);
+	end(&s);
+}
+
 static void one_that_starts_says_how_many_wait(void)
 {
 	struct scene s;
@@ -175,6 +188,7 @@ int main(void)
 	one_that_is_cancelled_starts_again_when_its_channel_is_closed();
 	one_that_is_refused_waits_longer_each_time();
 	one_that_costs_the_connection_stays_out_of_the_next();
+	one_without_a_channel_is_refused_before_the_broker_is_asked();
 	one_that_starts_says_how_many_wait();
 	messages_that_wait_are_counted_once_at_a_time();
 	a_count_ends_with_its_subscription();
