@@ -8,6 +8,10 @@
 
 #define FORM "must have the form amqp://user:password@host:port/vhost"
 
+static const char bad_user[] = FORM ": user or password have a % that is not one of %01 to %FF, a percent sign is %25";
+static const char bad_port[] = FORM ": the port must be a number from 0 to 65535";
+static const char bad_vhost[] = FORM ": the vhost has a % that is not one of %01 to %FF, a percent sign is %25";
+
 enum { PORT = 5672, TLS_PORT = 5671, LOGIN_BYTES = 300 };
 
 /* -- what comes before the authority -- */
@@ -55,9 +59,8 @@ static const char *read_vhost(char *text, struct kb_amqp_address *a)
 	if (!text)
 		return NULL;
 	if (strchr(text, '/'))
-		return "has more than one part behind the host: a slash in the name of a vhost is %2F";
-	return kb_amqp_percent_decode(text) ? NULL
-										: "has a % in the vhost that is not one of %01 to %FF: a percent sign is %25";
+		return FORM ": a slash in the name of a vhost is %2F";
+	return kb_amqp_percent_decode(text) ? NULL : bad_vhost;
 }
 
 /* Returns what is behind the user. A password may have an `@` of its own: the host begins behind the last. */
@@ -97,7 +100,7 @@ static const char *read_bracketed(char *text, struct kb_amqp_address *a)
 	if (!rest || !text[0] || (rest[0] && rest[0] != ':'))
 		return FORM ", with an IPv6 address in brackets";
 	kb_amqp_percent_decode(text);
-	return read_port(rest[0] ? rest + 1 : NULL, a) ? NULL : "has a port that is not a number from 0 to 65535";
+	return read_port(rest[0] ? rest + 1 : NULL, a) ? NULL : bad_port;
 }
 
 static const char *read_host(char *text, struct kb_amqp_address *a)
@@ -107,16 +110,15 @@ static const char *read_host(char *text, struct kb_amqp_address *a)
 	char *port = cut(text, ':');
 	a->host = text[0] ? text : "localhost";
 	if (!kb_amqp_percent_decode(text))
-		return "has a % in the host that is not one of %01 to %FF";
-	return read_port(port, a) ? NULL : "has a port that is not a number from 0 to 65535";
+		return FORM ": the host has a % that is not one of %01 to %FF";
+	return read_port(port, a) ? NULL : bad_port;
 }
 
 static const char *read_authority(char *text, struct kb_amqp_address *a)
 {
 	bool good;
 	text = read_user(text, a, &good);
-	return good ? read_host(text, a)
-				: "has a % in user or password that is not one of %01 to %FF: a percent sign is %25";
+	return good ? read_host(text, a) : bad_user;
 }
 
 /* A `/`, `?` or `#` of a password that is not encoded ends what comes before the `@`: nothing of the rest may be shown
@@ -129,10 +131,10 @@ static bool hides_password(const char *authority, const char *query)
 static const char *read_parts(char *text, struct kb_amqp_address *a)
 {
 	if (strchr(text, '#'))
-		return "has a #, which is %23 in user, password, vhost and query";
+		return FORM ": a # is %23 in each part";
 	char *query = cut(text, '?'), *vhost = cut(text, '/');
 	if (hides_password(text, query))
-		return "has a ? before the @: it is %3F in user and password, and an @ behind it is %40";
+		return FORM ": a ? in user or password is %3F, an @ in the query is %40";
 	const char *why = read_authority(text, a);
 	why = why ? why : read_vhost(vhost, a);
 	return why ? why : kb_amqp_address_options_read(query, a->tls, &a->options);
