@@ -32,17 +32,37 @@ static int open_wakes(struct kb_replies *replies, size_t n)
 	return 0;
 }
 
+/* Memory that takes pages when they are first written to. A process that locks all of its memory (mlock_pages) takes
+ * all pages of a new mapping at once, unless it may not access them yet. */
+static char *reserve(size_t bytes)
+{
+	char *memory = mmap(NULL, bytes, PROT_NONE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (memory == MAP_FAILED)
+		return NULL;
+	if (mprotect(memory, bytes, PROT_READ | PROT_WRITE) == 0)
+		return memory;
+	int failed = errno;
+	munmap(memory, bytes);
+	errno = failed;
+	return NULL;
+}
+
+/* A core dump without the replies: the kernel would take all their pages to write them. */
 static int map(struct kb_replies *replies, size_t shares)
 {
 	size_t head = aligned(sizeof *replies->shared + shares * sizeof(struct kb_wake)),
-		   slots = replies->n * sizeof(struct kb_reply_slot), total = head + slots + replies->n * replies->stride;
-	char *memory = mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (memory == MAP_FAILED)
+		   claims = shares * replies->claims_stride, slots = replies->n * sizeof(struct kb_reply_slot),
+		   page = (size_t)sysconf(_SC_PAGESIZE), before = (head + claims + slots + page - 1) / page * page,
+		   total = before + replies->n * replies->stride;
+	char *memory = reserve(total);
+	if (!memory)
 		return -errno;
+	(void)madvise(memory + before, total - before, MADV_DONTDUMP);
 	replies->total = total;
 	replies->shared = (void *)memory;
-	replies->slots = (void *)(memory + head);
-	replies->contents = memory + head + slots;
+	replies->claims = memory + head;
+	replies->slots = (void *)(memory + head + claims);
+	replies->contents = memory + before;
 	return open_wakes(replies, shares);
 }
 
@@ -51,7 +71,12 @@ struct kb_replies *kb_replies_create(size_t n, size_t sync, size_t shares, size_
 	struct kb_replies *replies = malloc(sizeof *replies);
 	if (!replies)
 		return NULL;
-	*replies = (struct kb_replies){.n = n, .sync = sync, .bytes = bytes, .stride = aligned(bytes), .most = n};
+	*replies = (struct kb_replies){.n = n,
+		.sync = sync,
+		.bytes = bytes,
+		.stride = aligned(bytes),
+		.most = n,
+		.claims_stride = kb_reply_claims_stride(n - sync, shares)};
 	int failed = map(replies, shares);
 	if (!failed)
 		return replies;
@@ -81,19 +106,9 @@ size_t kb_replies_room(const struct kb_replies *replies)
 	return replies->bytes;
 }
 
-size_t kb_replies_first_claimable(const struct kb_replies *replies)
+bool kb_replies_next_claimed(const struct kb_replies *replies, size_t share, size_t *at, size_t *slot)
 {
-	return replies->sync;
-}
-
-size_t kb_replies_claimable(const struct kb_replies *replies)
-{
-	return replies->n - replies->sync;
-}
-
-size_t kb_replies_shares(const struct kb_replies *replies)
-{
-	return replies->shares;
+	return kb_reply_claims_next(replies, share, at, slot);
 }
 
 struct kb_wake *kb_replies_wake(struct kb_replies *replies, size_t share)
@@ -103,9 +118,10 @@ struct kb_wake *kb_replies_wake(struct kb_replies *replies, size_t share)
 
 size_t kb_replies_in_flight(const struct kb_replies *replies)
 {
-	size_t count = 0;
-	for (size_t i = 0; i < replies->n; i++)
-		count += atomic_load_explicit(&replies->slots[i].hash, memory_order_relaxed) != 0;
+	size_t count = 0, slot;
+	struct kb_reply_walk walk = {0};
+	while (kb_reply_claims_walk(replies, &walk, &slot))
+		count += atomic_load_explicit(&replies->slots[slot].hash, memory_order_relaxed) != 0;
 	return count;
 }
 
@@ -126,43 +142,54 @@ static bool take(struct kb_reply_slot *s)
 	return kb_reply_slot_change(s, KB_REPLY_WAITING, KB_REPLY_FILLING);
 }
 
-static void give_back(struct kb_reply_slot *s)
+static void change_taken(struct kb_replies *replies, struct kb_reply_slot *s, uint32_t to)
 {
-	if (!kb_reply_slot_change(s, KB_REPLY_FILLING, KB_REPLY_WAITING))
-		atomic_store(&s->state, KB_REPLY_FREE); /* abandoned meanwhile */
+	if (!kb_reply_slot_change(s, KB_REPLY_FILLING, to))
+		kb_reply_slot_release(replies, (size_t)(s - replies->slots)); /* abandoned meanwhile */
+}
+
+static void give_back(struct kb_replies *replies, struct kb_reply_slot *s)
+{
+	change_taken(replies, s, KB_REPLY_WAITING);
 }
 
 static void finish(struct kb_replies *replies, struct kb_reply_slot *s, enum kb_reply_state state)
 {
-	if (!kb_reply_slot_change(s, KB_REPLY_FILLING, state))
-		atomic_store(&s->state, KB_REPLY_FREE); /* abandoned meanwhile */
+	change_taken(replies, s, state);
 	wake_owner(replies, s);
 }
 
 /* Compares the hashes first, and the ids only in a slot that is taken. */
-static bool take_if(struct kb_reply_slot *s, struct kb_slice id, uint64_t hash)
+static bool take_if(struct kb_replies *replies, size_t slot, struct kb_slice id, uint64_t hash)
 {
+	struct kb_reply_slot *s = &replies->slots[slot];
 	if (atomic_load_explicit(&s->hash, memory_order_relaxed) != hash || !take(s))
 		return false;
 	if (kb_slice_equal(kb_slice(s->id, s->id_size), id))
 		return true;
-	give_back(s);
+	give_back(replies, s);
 	return false;
 }
 
-/* The slot that waits for this id, taken; NULL: none does. All slots are searched only while there is an id that does
- * not name its slot. */
+static struct kb_reply_slot *search(struct kb_replies *replies, struct kb_slice id, uint64_t hash)
+{
+	struct kb_reply_walk walk = {0};
+	size_t slot;
+	while (kb_reply_claims_walk(replies, &walk, &slot))
+		if (take_if(replies, slot, id, hash))
+			return &replies->slots[slot];
+	return NULL;
+}
+
+/* The slot that waits for this id, taken; NULL: none does. Slots are searched only while there is an id that does not
+ * name its slot. */
 static struct kb_reply_slot *take_by_id(struct kb_replies *replies, struct kb_slice id)
 {
 	uint64_t hash = kb_slice_hash(id);
 	size_t named = kb_reply_id_slot(id);
-	if (named < replies->n && take_if(&replies->slots[named], id, hash))
+	if (named < replies->n && take_if(replies, named, id, hash))
 		return &replies->slots[named];
-	size_t n = atomic_load(&replies->shared->nameless) ? replies->n : 0;
-	for (size_t i = 0; i < n; i++)
-		if (take_if(&replies->slots[i], id, hash))
-			return &replies->slots[i];
-	return NULL;
+	return atomic_load(&replies->shared->nameless) ? search(replies, id, hash) : NULL;
 }
 
 bool kb_replies_take(struct kb_replies *replies, struct kb_slice id, struct kb_reply_room *room)
@@ -193,22 +220,26 @@ bool kb_replies_end(struct kb_replies *replies, struct kb_slice id, enum kb_repl
 void kb_replies_end_all_to(struct kb_replies *replies, struct kb_slice to, enum kb_reply_state state)
 {
 	uint64_t hash = kb_slice_hash(to);
-	for (size_t i = 0; i < replies->n; i++) {
-		struct kb_reply_slot *s = &replies->slots[i];
+	struct kb_reply_walk walk = {0};
+	size_t slot;
+	while (kb_reply_claims_walk(replies, &walk, &slot)) {
+		struct kb_reply_slot *s = &replies->slots[slot];
 		if (atomic_load(&s->to) != hash || !take(s))
 			continue;
 		if (atomic_load(&s->to) == hash)
 			finish(replies, s, state);
 		else
-			give_back(s); /* the next request has the slot by now */
+			give_back(replies, s); /* the next request has the slot by now */
 	}
 }
 
 void kb_replies_lose(struct kb_replies *replies)
 {
-	for (size_t i = 0; i < replies->n; i++)
-		if (kb_reply_slot_change(&replies->slots[i], KB_REPLY_WAITING, KB_REPLY_LOST))
-			wake_owner(replies, &replies->slots[i]);
+	struct kb_reply_walk walk = {0};
+	size_t slot;
+	while (kb_reply_claims_walk(replies, &walk, &slot))
+		if (kb_reply_slot_change(&replies->slots[slot], KB_REPLY_WAITING, KB_REPLY_LOST))
+			wake_owner(replies, &replies->slots[slot]);
 }
 
 /* -- open or closed -- */

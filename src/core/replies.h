@@ -24,10 +24,10 @@
 #include "core/slice.h"
 #include "core/wake.h"
 
-/* n slots for replies of at most `bytes` each in shared memory; pages are taken when first used. Each of the first
- * `sync` slots belongs to one process, which waits in kb_reply_wait(). The others are for any process to claim, and are
- * divided into `shares` shares, at least one, each of a process that ends them: a reply in one of them signals
- * kb_replies_wake() of its share. Call before any fork. NULL and errno on failure. */
+/* n slots for replies of at most `bytes` each in shared memory; pages are taken when first used, and the lowest slots
+ * are used first. Each of the first `sync` slots belongs to one process, which waits in kb_reply_wait(). The others are
+ * for any process to claim, and are divided into `shares` shares, at least one, each of a process that ends them: a
+ * reply in one of them signals kb_replies_wake() of its share. Call before any fork. NULL and errno on failure. */
 struct kb_replies *kb_replies_create(size_t n, size_t sync, size_t shares, size_t bytes);
 void kb_replies_destroy(struct kb_replies *replies); /* NULL is fine; the owner process only */
 
@@ -37,13 +37,9 @@ void kb_replies_limit(struct kb_replies *replies, size_t most);
 /* Bytes of the longest reply. */
 size_t kb_replies_room(const struct kb_replies *replies);
 
-/* The slots that kb_reply_claim() hands out. */
-size_t kb_replies_first_claimable(const struct kb_replies *replies);
-size_t kb_replies_claimable(const struct kb_replies *replies);
-
-/* The claimable slots of a share are its first one and then every kb_replies_shares()th; claiming takes the shares in
- * turn. */
-size_t kb_replies_shares(const struct kb_replies *replies);
+/* The slots of a share that kb_reply_claim() has handed out and that are not ended, one after the other, from *at = 0
+ * on; claiming takes the shares in turn. False: there are no more. */
+bool kb_replies_next_claimed(const struct kb_replies *replies, size_t share, size_t *at, size_t *slot);
 
 /* Signalled by the end of requests in claimed slots of this share. */
 struct kb_wake *kb_replies_wake(struct kb_replies *replies, size_t share);

@@ -1,6 +1,7 @@
 #include "core/reply.h"
 
 #include <linux/futex.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -8,7 +9,11 @@
 #include "core/reply_id.h"
 #include "core/reply_slots.h"
 
-enum { FILL_PATIENCE_MS = 50 /* filling takes microseconds, unless the process is stopped in the middle */ };
+enum {
+	FILL_PATIENCE_MS = 50, /* filling takes microseconds, unless the process is stopped in the middle */
+	KEPT_SLOTS = 1024,     /* whose memory stays, for the next requests */
+	KEPT_BYTES = 64 * 1024 /* of each of them */
+};
 
 /* -- claiming -- */
 
@@ -37,16 +42,15 @@ long kb_reply_claim_own(struct kb_replies *replies, size_t slot)
 
 long kb_reply_claim(struct kb_replies *replies)
 {
-	size_t n = replies->n - replies->sync, first = atomic_fetch_add(&replies->shared->next_claim, 1);
+	long slot;
 	if (!enter(replies))
 		return KB_REPLY_TOO_MANY;
-	for (size_t i = 0; i < n; i++) {
-		size_t slot = replies->sync + (first + i) % n;
-		if (kb_reply_slot_change(&replies->slots[slot], KB_REPLY_FREE, KB_REPLY_CLAIMED))
-			return (long)slot;
-	}
-	leave(replies);
-	return KB_REPLY_TOO_MANY;
+	do /* a slot with a state that no process has written stays out of use */
+		slot = kb_reply_claims_take(replies);
+	while (slot >= 0 && !kb_reply_slot_change(&replies->slots[slot], KB_REPLY_FREE, KB_REPLY_CLAIMED));
+	if (slot < 0)
+		leave(replies);
+	return slot >= 0 ? slot : KB_REPLY_TOO_MANY;
 }
 
 /* -- from begin to end -- */
@@ -129,19 +133,42 @@ static void forget_id(struct kb_replies *replies, struct kb_reply_slot *s)
 		atomic_fetch_sub(&replies->shared->nameless, 1);
 }
 
+/* The process of a slot may go on reading its reply. Others give back what a long one took, and the highest slots,
+ * which are in use only while much is in flight, all of it. Memory that cannot be given back is only kept. */
+static void trim(struct kb_replies *replies, size_t slot)
+{
+	size_t kept = slot - replies->sync < KEPT_SLOTS ? KEPT_BYTES : 0;
+	size_t size = slot < replies->sync ? 0 : atomic_exchange(&replies->slots[slot].reply_size, 0);
+	if (size <= kept || size > replies->bytes)
+		return;
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), content = (uintptr_t)kb_reply_slot_content(replies, slot);
+	uintptr_t start = (content + kept + page - 1) & ~(page - 1), end = (content + replies->stride) & ~(page - 1);
+	if (start < end)
+		(void)madvise((void *)start, end - start, MADV_REMOVE);
+}
+
+/* True when the slot belongs to this process alone from now on; otherwise the requester releases it. */
+static bool give_up(struct kb_reply_slot *s)
+{
+	uint32_t state;
+	do
+		state = atomic_load(&s->state);
+	while (!kb_reply_slot_change(s, state, state == KB_REPLY_FILLING ? KB_REPLY_ABANDONED : KB_REPLY_CLAIMED));
+	return state != KB_REPLY_FILLING;
+}
+
 /* No other process can claim the slot until it is FREE: so a slot that is being filled is given up here and not before.
  */
 void kb_reply_end(struct kb_replies *replies, size_t slot)
 {
 	struct kb_reply_slot *s = kb_reply_slot(replies, slot);
-	uint32_t state, next;
 	leave(replies);
 	forget_id(replies, s);
 	atomic_store(&s->handed_over, false);
-	do {
-		state = atomic_load(&s->state);
-		next = state == KB_REPLY_FILLING ? KB_REPLY_ABANDONED : KB_REPLY_FREE;
-	} while (!kb_reply_slot_change(s, state, next));
+	if (give_up(s)) {
+		trim(replies, slot);
+		kb_reply_slot_release(replies, slot);
+	}
 }
 
 /* -- handing over -- */

@@ -6,6 +6,7 @@
 #include "core/line.h"
 #include "core/assert.h"
 #include "core/reply.h"
+#include "core/reply_claims.h"
 #include "core/stats.h"
 #include "core/wake.h"
 
@@ -37,7 +38,7 @@ struct kb_replies_shared {
 	struct kb_line closed_because; /* empty: no broker is connected */
 	_Atomic size_t begun;          /* requests that were claimed and not ended */
 	_Atomic size_t nameless;       /* slots of that kind */
-	_Atomic size_t next_claim;     /* where the next search for a free slot starts */
+	_Atomic size_t next_share;     /* which the next request is claimed in */
 	struct kb_wake wakes[];        /* one for each share */
 };
 
@@ -48,6 +49,8 @@ struct kb_replies {
 	size_t most;          /* requests in flight */
 	size_t total;         /* bytes of shared memory, which starts with: */
 	struct kb_replies_shared *shared;
+	char *claims; /* reply_claims.c */
+	size_t claims_stride;
 	struct kb_reply_slot *slots;
 	char *contents;
 };
@@ -61,6 +64,14 @@ static inline struct kb_reply_slot *kb_reply_slot(const struct kb_replies *repli
 static inline char *kb_reply_slot_content(const struct kb_replies *replies, size_t slot)
 {
 	return replies->contents + slot * replies->stride;
+}
+
+/* Puts an ended request's slot at the disposal of the next one. */
+static inline void kb_reply_slot_release(struct kb_replies *replies, size_t slot)
+{
+	atomic_store(&replies->slots[slot].state, KB_REPLY_FREE);
+	if (slot >= replies->sync)
+		kb_reply_claims_give_back(replies, slot);
 }
 
 static inline bool kb_reply_slot_change(struct kb_reply_slot *s, uint32_t from, uint32_t to)

@@ -198,8 +198,9 @@ static bool look_at(const struct kb_resumer *r, size_t slot)
 static bool look_at_all(const struct kb_resumer *r)
 {
 	bool waiting = false;
-	for (size_t i = r->share; i < kb_replies_claimable(r->replies); i += kb_replies_shares(r->replies))
-		waiting |= look_at(r, kb_replies_first_claimable(r->replies) + i);
+	size_t at = 0, slot;
+	while (kb_replies_next_claimed(r->replies, r->share, &at, &slot))
+		waiting |= look_at(r, slot);
 	return waiting;
 }
 
