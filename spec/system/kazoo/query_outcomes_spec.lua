@@ -219,7 +219,7 @@ describe("kazoo_async_query", function()
     client = amqp.client(broker)
     client:exchange("qx", "topic")
     server = kazoo.start {
-      rabbit = broker, params = { amqp_query_timeout_sec = 20, amqp_max_channels = 100 },
+      rabbit = broker, params = { amqp_query_timeout_sec = 20 },
       mod_init = [[ kazoo_subscribe("ex", "topic", "e-q", "#"); ]],
       request_route = queries.async_route .. [[
         event_route[kazoo:consumer-event] {

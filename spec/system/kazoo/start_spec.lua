@@ -144,6 +144,7 @@ describe("Kamailio starts", function()
     }
     local server = kazoo.start { params = params }
     assert.equal(1, server:count_log "NOTICE: .*parameter pua_mode has no effect")
+    assert.equal(1, server:count_log "NOTICE: .*amqp_max_channels: .*amqp_max_requests limits the requests in flight")
     for _, name in ipairs { "db_url", "presentity_table" } do
       assert.equal(1, server:count_log("WARNING: .*presence is not supported in this version, parameter " .. name .. " "))
     end

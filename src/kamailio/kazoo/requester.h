@@ -18,7 +18,7 @@ const char *kz_requester_prefix(void);
 /* The reply address (Server-ID, reply_to) of the connection as it is now; empty before kz_requester_init(). */
 struct kb_slice kz_requester_address(void);
 
-/* The log line of a request that amqp_max_channels refuses. */
+/* The log line of a request that amqp_max_requests refuses. */
 void kz_requester_log_too_many(const char *function);
 
 #endif

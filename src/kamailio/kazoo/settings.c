@@ -32,7 +32,7 @@ static struct kz_settings settings = {
 	.waitframe_timeout = {0, 100000},
 	.connect_timeout_sec = 5,
 	.heartbeats = 10,
-	.max_channels = NOT_SET,
+	.max_requests = 65536,
 	.query_timeout_sec = 2,
 	.outbox_bytes = 16 * 1024 * 1024,
 	.inbox_bytes = 4 * 1024 * 1024,
@@ -67,6 +67,17 @@ static int set_escape(modparam_t type, void *value)
 	return 0;
 }
 
+static int set_missing(modparam_t type, void *value)
+{
+	(void)type;
+	const char *text = value;
+	settings.json_missing_is_null = strcmp(text, "null") == 0;
+	if (settings.json_missing_is_null || strcmp(text, "empty") == 0)
+		return 0;
+	LM_ERR("json_missing: \"%s\" must be \"empty\" or \"null\"\n", text);
+	return -1;
+}
+
 /* Parameters of the stock module that have no effect here: accepted, with one log line each. The core passes the value
  * of a parameter to its function but not its name, so each has a function of its own. */
 #define ACCEPT(name, say)                                                                                              \
@@ -86,6 +97,10 @@ static int set_escape(modparam_t type, void *value)
 #define WITHOUT_PRESENCE(name)                                                                                         \
 	ACCEPT(name, LM_WARN("presence is not supported in this version, parameter " #name                                 \
 						 " has no effect (docs/kazoo/README.md)\n"))
+ACCEPT(amqp_max_channels,
+	LM_NOTICE(
+		"amqp_max_channels: channels are opened as they are needed, and none in advance; amqp_max_requests limits the "
+		"requests in flight\n"))
 WITHOUT_PRESENCE(db_url)
 WITHOUT_PRESENCE(presentity_table)
 WITHOUT_EFFECT(amqp_timer_process_interval)
@@ -134,7 +149,8 @@ param_export_t kz_parameters[] = {
 	{"amqp_connect_timeout_sec", PARAM_INT, &settings.connect_timeout_sec},
 	{"amqp_connect_timeout_micro", PARAM_INT, &settings.connect_timeout_micro},
 	{"amqp_heartbeats", PARAM_INT, &settings.heartbeats},
-	{"amqp_max_channels", PARAM_INT, &settings.max_channels},
+	ACCEPTED_INT(amqp_max_channels),
+	{"amqp_max_requests", PARAM_INT, &settings.max_requests},
 	{"amqp_query_timeout_sec", PARAM_INT, &settings.query_timeout_sec},
 	{"amqp_query_timeout_micro", PARAM_INT, &settings.query_timeout_micro},
 	{"amqp_query_timeout_avp", PARAM_STRING, &settings.query_timeout_avp},
@@ -142,6 +158,7 @@ param_export_t kz_parameters[] = {
 	{"amqp_outbox_size", PARAM_INT, &settings.outbox_bytes},
 	{"amqp_inbox_size", PARAM_INT, &settings.inbox_bytes},
 	{"json_escape_char", PARAM_STRING | PARAM_USE_FUNC, (void *)set_escape},
+	{"json_missing", PARAM_STRING | PARAM_USE_FUNC, (void *)set_missing},
 	{"consume_messages_on_reconnect", PARAM_INT, &settings.consume_messages_on_reconnect},
 	{"single_consumer_on_reconnect", PARAM_INT, &settings.single_consumer_on_reconnect},
 	{"amqp_consumer_ack_timeout_sec", PARAM_INT, &settings.ack_timeout.sec},
@@ -214,16 +231,6 @@ static bool is_process_count(const char *name, int value)
 	return value == NOT_SET || kb_settings_in_range(name, value, 1, WORKERS_MAX);
 }
 
-/* The default depends on the number of processes, which is not known yet. */
-static bool settle_max_channels(void)
-{
-	bool set = settings.max_channels != NOT_SET;
-	if (set && !kb_settings_in_range("amqp_max_channels", settings.max_channels, 1, 65536))
-		return false;
-	settings.max_channels = set ? settings.max_channels : 0;
-	return true;
-}
-
 bool kz_settings_check(void)
 {
 	if (!settings.node_hostname || !settings.node_hostname[0]) {
@@ -244,7 +251,7 @@ bool kz_settings_check(void)
 		   timeout_in_range("amqp_waitframe_timeout", settings.waitframe_timeout) &&
 		   is_timeout("amqp_connect_timeout",
 			   (struct kz_timeout){settings.connect_timeout_sec, settings.connect_timeout_micro}) &&
-		   settle_max_channels() &&
+		   kb_settings_in_range("amqp_max_requests", settings.max_requests, 1, 1048576) &&
 		   is_timeout(
 			   "amqp_query_timeout", (struct kz_timeout){settings.query_timeout_sec, settings.query_timeout_micro}) &&
 		   flags_in_range() && kb_settings_in_range("amqp_publish_wait", settings.publish_wait_ms, 0, 3600000) &&

@@ -36,11 +36,12 @@ struct kz_settings {
 	struct kz_timeout ack_timeout, interprocess_timeout, waitframe_timeout;
 	int connect_timeout_sec, connect_timeout_micro;
 	int heartbeats;
-	int max_channels; /* requests in flight at once; 0: not set */
+	int max_requests; /* in flight at once */
 	int query_timeout_sec, query_timeout_micro;
 	char *query_timeout_avp, *result_avp;
 	int outbox_bytes, inbox_bytes;
 	char json_escape;
+	bool json_missing_is_null; /* what {kz.json} gives for what is missing or null; false: the empty text */
 };
 
 const struct kz_settings *kz_settings(void);

@@ -64,8 +64,8 @@ static int refuse(const struct kb_request *r)
 static void log_too_many(const char *function)
 {
 	static struct kb_log_limit too_many;
-	kb_log_limited(&too_many, KB_LOG_ERROR, "%s: request refused, too many requests in flight (nats_async_requests=%d)",
-		function, kn_settings()->async_requests);
+	kb_log_limited(&too_many, KB_LOG_ERROR,
+		"%s: request refused, too many requests in flight (nats_async_requests=%zu)", function, kn_requester_most());
 }
 
 static const struct kb_request_kind kind = {.replies = kn_requester_replies,

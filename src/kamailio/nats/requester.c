@@ -12,6 +12,7 @@
 #include "core/uuid.h"
 #include "kamailio/glue/kemi.h"
 #include "kamailio/glue/process.h"
+#include "kamailio/glue/request_slots.h"
 #include "kamailio/glue/route_calls.h"
 #include "kamailio/glue/script.h"
 #include "kamailio/nats/broker.h"
@@ -29,6 +30,7 @@ enum {
 static bool is_wanted, is_suspending;
 static struct kb_outbox *outbox;
 static struct kb_replies *replies;
+static size_t most; /* requests for which transactions are suspended */
 static char inbox[KN_INBOX_BYTES];
 
 struct kb_outbox *kn_requester_outbox(void)
@@ -39,6 +41,11 @@ struct kb_outbox *kn_requester_outbox(void)
 struct kb_replies *kn_requester_replies(void)
 {
 	return replies;
+}
+
+size_t kn_requester_most(void)
+{
+	return most;
 }
 
 const char *kn_requester_inbox(void)
@@ -58,7 +65,8 @@ static bool routes_send_requests(void)
 bool kn_requester_init(bool suspending)
 {
 	char id[KB_UUID_SHORT_CHARS];
-	size_t processes = (size_t)get_max_procs(), suspended = suspending ? (size_t)kn_settings()->async_requests : 0;
+	size_t processes = (size_t)get_max_procs();
+	most = (size_t)kn_settings()->async_requests;
 	is_suspending = suspending;
 	is_wanted = suspending || routes_send_requests();
 	if (!is_wanted)
@@ -66,10 +74,11 @@ bool kn_requester_init(bool suspending)
 	kb_uuid_make_short(id);
 	snprintf(inbox, sizeof inbox, "%s.%.*s", kn_settings()->inbox_prefix, (int)sizeof id, id);
 	outbox = kb_outbox_create(processes, (size_t)kn_settings()->outbox_bytes, 1);
-	replies = kb_replies_create(processes + suspended, processes, (size_t)kn_settings()->async_workers, REPLY_MAX);
-	if (!outbox || !replies)
-		LM_ERR("nats_async_requests: cannot allocate shared memory for %zu requests: %s\n", processes + suspended,
-			strerror(errno));
+	replies = suspending ? kb_request_slots_create(
+							   "nats_async_requests", &most, (size_t)kn_settings()->async_workers, REPLY_MAX)
+						 : kb_replies_create(processes, processes, 1, REPLY_MAX);
+	if (!outbox || (!replies && !suspending))
+		LM_ERR("nats_outbox_size: cannot allocate shared memory for requests: %s\n", strerror(errno));
 	kb_counts_add_outbox(outbox);
 	kb_counts_set_replies(replies);
 	return outbox && replies;

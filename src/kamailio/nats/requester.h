@@ -24,4 +24,7 @@ struct kb_replies *kn_requester_replies(void);
 enum { KN_INBOX_BYTES = KN_INBOX_PREFIX_MAX + 1 + KB_UUID_SHORT_CHARS + 1 };
 const char *kn_requester_inbox(void);
 
+/* How many requests of nats_request_async may be in flight. */
+size_t kn_requester_most(void);
+
 #endif

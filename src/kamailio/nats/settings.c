@@ -17,7 +17,7 @@ static struct kn_settings settings = {
 	.max_pings_out = 2,
 	.outbox_bytes = 16 * 1024 * 1024,
 	.request_timeout_ms = 2000,
-	.async_requests = 256,
+	.async_requests = 65536,
 	.async_workers = 4,
 	.inbox_prefix = "_INBOX",
 	.tls_verify_peer = 1,
@@ -174,6 +174,6 @@ bool kn_settings_check(void)
 		   kb_settings_in_range("nats_max_pings_out", settings.max_pings_out, 1, 100) &&
 		   kb_settings_in_range("nats_outbox_size", settings.outbox_bytes, 65536, 1 << 30) &&
 		   kb_settings_in_range("nats_request_timeout", settings.request_timeout_ms, 1, KN_TIMEOUT_MAX_MS) &&
-		   kb_settings_in_range("nats_async_requests", settings.async_requests, 1, 65536) &&
+		   kb_settings_in_range("nats_async_requests", settings.async_requests, 1, 1048576) &&
 		   kb_settings_in_range("nats_async_workers", settings.async_workers, 1, 64) && check_inbox();
 }

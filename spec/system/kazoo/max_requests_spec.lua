@@ -6,7 +6,7 @@ local queries = require "support.queries"
 
 local start_call, answer = queries.start_call, queries.answer
 
-describe("amqp_max_channels", function()
+describe("amqp_max_requests", function()
   local broker, client, questions, server
 
   setup(function()
@@ -31,13 +31,13 @@ describe("amqp_max_channels", function()
   end
 
   it("bounds the requests of kazoo_query: one more fails at once and is logged, until another has its reply", function()
-    start { amqp_max_channels = 2, amqp_query_timeout_sec = 20 }
+    start { amqp_max_requests = 2, amqp_query_timeout_sec = 20 }
     local calls = { start_call(server, "ask", '{"n":1}'), start_call(server, "ask", '{"n":2}') }
     local asked = client:consume(questions, { count = 2 })
     local began = socket.gettime()
     assert.equal(-1, (start_call(server, "ask", '{"n":3}')()))
     assert.is_true(socket.gettime() - began < 10)
-    server:wait_log("ERROR.*kazoo_query: request refused, too many requests in flight %(amqp_max_channels=2%)")
+    server:wait_log("ERROR.*kazoo_query: request refused, too many requests in flight %(amqp_max_requests=2%)")
     assert.equal(0, server:count_log("lost before the reply"))
     assert.matches("kazoo:queries_refused = 1\n", server:rpc("stats.get_statistics", "kazoo:"))
     answer_all(calls, asked)
@@ -46,7 +46,7 @@ describe("amqp_max_channels", function()
     end
   end)
 
-  it("is at least the number of processes when it is not set", function()
+  it("is beyond the number of processes when it is not set", function()
     server = kazoo.start {
       rabbit = broker, routes = queries.routes, children = 70,
       params = { amqp_query_timeout_sec = 20, amqp_outbox_size = 65536, amqp_inbox_size = 65536 },
