@@ -72,8 +72,50 @@ describe("kazoo_async_query", function()
     status, reason = final(invite("async.empty", { failure = "" }))
     assert.equal(500, status)
     assert.not_equal("Not asked", reason)
-    assert.equal(0, server:count_log("does not exist"))
+    assert.equal(0, server:count_log("nor route"))
     assert.equal(504, (final(invite("async.empty", { answer = "" })))) -- the other one runs
+  end)
+
+  -- No configuration has an exit behind the call.
+  it("ends the script when the request is in flight", function()
+    server = kazoo.start {
+      rabbit = broker, params = { amqp_query_timeout_sec = 20 },
+      request_route = queries.async_route:gsub("exit;\n}", [[
+        xlog("L_NOTICE", "went on with $rU\n");
+        t_reply("480", "Went on");
+      }]], 1):gsub("if %(!(kazoo_async_query%b())%)", "if (%1 != 1)"),
+    }
+    server:await_connected()
+    local questions = client:tap("qx", "async.end")
+    local phone = invite("async.end")
+    answer(client, client:get(questions), "replied")
+    local status, reason = final(phone)
+    assert.equal("480 replied", status .. " " .. reason)
+    assert.equal(0, server:count_log("went on"))
+    assert.equal(500, (final(invite("async.end", { answer = "MISSING" }))))
+    assert.equal(1, server:count_log("went on with async.end"))
+  end)
+
+  it("continues in a route[NAME] where there is none for replies or failures", function()
+    server = kazoo.start {
+      rabbit = broker, params = { amqp_query_timeout_sec = 1 },
+      request_route = queries.async_route .. [[
+        route[ANSWER] { t_reply("486", "The wrong route"); }
+        route[COMMON] { t_reply("481", "$(kzR{kz.json,text})"); }
+        route[COMMON_FAILURE] { if ($kzR == $null) t_reply("503", "No answer, in common"); }
+      ]],
+    }
+    server:await_connected()
+    local questions = client:tap("qx", "async.common")
+    local wanted = { ANSWER = "480 yes", COMMON = "481 yes" }
+    for _, route in ipairs { "ANSWER", "COMMON" } do
+      local phone = invite("async.common", { answer = route })
+      answer(client, client:get(questions), "yes")
+      local status, reason = final(phone)
+      assert.equal(wanted[route], status .. " " .. reason)
+    end
+    local status, reason = final(invite("async.common", { failure = "COMMON_FAILURE" }))
+    assert.equal("503 No answer, in common", status .. " " .. reason)
   end)
 
   it("continues in the error route when no reply comes in time", function()
@@ -98,16 +140,16 @@ describe("kazoo_async_query", function()
     start()
     assert.equal(500, (final(invite("async.none", { answer = "MISSING" }))))
     assert.equal(500, (final(invite("async.none", { failure = "MISSING" }))))
-    assert.is_truthy(server:log():find("failure_route[MISSING] does not exist", 1, true))
+    assert.is_truthy(server:log():find("neither failure_route[MISSING] nor route[MISSING] exists", 1, true))
   end)
 
-  it("has at most amqp_max_channels requests in flight, and logs a refusal", function()
-    start { amqp_max_channels = 2 }
+  it("has at most amqp_max_requests requests in flight, and logs a refusal", function()
+    start { amqp_max_requests = 2 }
     local questions = client:tap("qx", "bound.*")
     local first, second = invite("bound.a"), invite("bound.b")
     client:consume(questions, { count = 2 })
     assert.equal(500, (final(invite("bound.c"))))
-    assert.is_truthy(server:log():find("too many requests in flight (amqp_max_channels=2)", 1, true))
+    assert.is_truthy(server:log():find("too many requests in flight (amqp_max_requests=2)", 1, true))
     assert.equal(504, (final(first)))
     assert.equal(504, (final(second)))
   end)
@@ -226,8 +268,8 @@ describe("kazoo_async_query", function()
     own:stop()
   end)
 
-  it("keeps 500 requests in flight", function()
-    start { amqp_max_channels = 600, amqp_query_timeout_sec = 60 }
+  it("keeps 500 requests in flight, whatever amqp_max_channels", function()
+    start { amqp_max_channels = 25, amqp_query_timeout_sec = 60 }
     local questions = client:tap("qx", "many.*")
     local phones, asked = {}, {}
     -- A socket holds some hundred datagrams and drops the rest, which nobody sends again. So the next few requests go
@@ -323,21 +365,21 @@ failure_route[FAILURE] {
     is_refused("none", "'")
     server:wait_log("kazoo_async_query: payload refused")
     is_refused("none", "", "MISSING")
-    server:wait_log("kazoo_async_query: onreply_route%[MISSING%] does not exist")
+    server:wait_log("kazoo_async_query: neither onreply_route%[MISSING%] nor route%[MISSING%] exists")
     is_refused("none", ("b"):rep(40000))
     server:wait_log("kazoo_async_query: message of 40%d+ bytes refused: amqp_outbox_size allows")
     nothing_is_left()
     assert.matches("kazoo:queries_refused = 3\n", server:rpc("stats.get_statistics", "kazoo:"))
   end)
 
-  it("when amqp_max_channels are in flight, and leaves a retransmitted SIP request alone", function()
-    start { amqp_max_channels = 1, amqp_query_timeout_sec = 20 }
+  it("when amqp_max_requests are in flight, and leaves a retransmitted SIP request alone", function()
+    start { amqp_max_requests = 1, amqp_query_timeout_sec = 20 }
     server:await_connected()
     local questions = client:tap("qx", "refused.*")
     local phone, text = request("refused.first")
     local question = client:get(questions)
     is_refused("refused.second")
-    server:wait_log("kazoo_async_query: request refused, too many requests in flight %(amqp_max_channels=1%)")
+    server:wait_log("kazoo_async_query: request refused, too many requests in flight %(amqp_max_requests=1%)")
     for _ = 1, 2 do phone:send(text) end
     is_refused("refused.third")
     nothing_is_left(1)

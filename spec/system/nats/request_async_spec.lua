@@ -102,8 +102,20 @@ describe("nats_request_async", function()
     start()
     assert.equal("500 Not asked: refused", final(invite("nobody", { answer = "MISSING" })))
     assert.equal("500 Not asked: refused", final(invite("nobody", { failure = "MISSING" })))
-    server:wait_log("nats_request_async: onreply_route%[MISSING%] does not exist")
-    server:wait_log("nats_request_async: failure_route%[MISSING%] does not exist")
+    server:wait_log("nats_request_async: neither onreply_route%[MISSING%] nor route%[MISSING%] exists")
+    server:wait_log("nats_request_async: neither failure_route%[MISSING%] nor route%[MISSING%] exists")
+  end)
+
+  it("continues in a route[NAME] where there is none for replies or failures", function()
+    start({}, { request_route = async_routes .. [[
+      route[COMMON] { t_reply("481", "$natsAnswer"); }
+      route[COMMON_FAILURE] { t_reply("503", "$natsError"); }
+    ]] })
+    client:sub("common")
+    local phone = invite("common", { answer = "COMMON", ms = 10000 })
+    client:pub(assert(client:next(5)).reply, "answer")
+    assert.equal("481 answer", final(phone))
+    assert.equal("503 no responders", final(invite("nobody", { failure = "COMMON_FAILURE" })))
   end)
 
   it("sends one request for a SIP request that is retransmitted, and leaves the transaction to it", function()

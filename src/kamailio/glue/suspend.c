@@ -51,19 +51,27 @@ bool kb_suspend_is_loaded(const char *function)
 	return check_trans != NULL;
 }
 
-static bool find_route(
-	const char *function, struct route_list *list, const char *kind, struct kb_slice name, int *index)
+static int index_in(struct route_list *list, char *name)
+{
+	int index = route_lookup(list, name);
+	return index >= 0 && list->rlist[index] ? index : -1;
+}
+
+static bool find_route(const char *function, struct route_list *list, const char *kind, struct kb_slice name,
+	struct kb_resume_route *route)
 {
 	char text[256];
-	*index = -1;
+	*route = (struct kb_resume_route){.index = -1};
 	if (name.n == 0)
 		return true;
 	snprintf(text, sizeof text, "%.*s", (int)(name.n < sizeof text ? name.n : sizeof text - 1), name.p);
-	*index = route_lookup(list, text);
-	if (*index >= 0 && list->rlist[*index])
-		return true;
-	kb_log(KB_LOG_ERROR, "%s: %s[%s] does not exist", function, kind, text);
-	return false;
+	route->index = index_in(list, text);
+	route->is_common = route->index < 0;
+	if (route->is_common)
+		route->index = index_in(&main_rt, text);
+	if (route->index < 0)
+		kb_log(KB_LOG_ERROR, "%s: neither %s[%s] nor route[%s] exists", function, kind, text, text);
+	return route->index >= 0;
 }
 
 bool kb_suspend_find_routes(
@@ -91,7 +99,7 @@ bool kb_suspend_find_callbacks(
 {
 	if (!sr_kemi_eng_get())
 		return kb_suspend_find_routes(function, on_reply, on_failure, s);
-	s->on_reply = s->on_failure = -1;
+	s->on_reply.index = s->on_failure.index = -1;
 	return name_callback(function, on_reply, s->reply_callback) &&
 		   name_callback(function, on_failure, s->failure_callback);
 }
@@ -144,9 +152,11 @@ void kb_suspend_cancel(const struct kb_suspended *s)
 /* -- going on -- */
 
 /* Also what another process has written is no index beyond the routes that there are. */
-static struct action *actions_of(const struct route_list *list, int route)
+static struct action *actions_of(const struct route_list *list, const struct kb_resume_route *route)
 {
-	return route >= 0 && !kb_fails(route < list->idx) ? list->rlist[route] : NULL;
+	if (route->is_common)
+		list = &main_rt;
+	return route->index >= 0 && !kb_fails(route->index < list->idx) ? list->rlist[route->index] : NULL;
 }
 
 static void resume(const struct kb_resumer *r, struct kb_suspended *s, bool replied)
@@ -159,7 +169,7 @@ static void resume(const struct kb_resumer *r, struct kb_suspended *s, bool repl
 		result = tm.t_continue_cb(s->index, s->label, &name, &parameter);
 	} else {
 		struct action *actions =
-			replied ? actions_of(&onreply_rt, s->on_reply) : actions_of(&failure_rt, s->on_failure);
+			replied ? actions_of(&onreply_rt, &s->on_reply) : actions_of(&failure_rt, &s->on_failure);
 		result = tm.t_continue(s->index, s->label, actions);
 	}
 	if (result < 0) /* its caller has hung up, for one */

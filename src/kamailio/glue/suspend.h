@@ -11,14 +11,19 @@
 
 enum { KB_CALLBACK_BYTES = 56 };
 
+struct kb_resume_route {
+	int index;     /* -1: none */
+	int is_common; /* whether it is among the route[NAME]s, not those for replies or failures */
+};
+
 /* The note of a request (kb_reply_hand_over()): the transaction that its end continues. */
 struct kb_suspended {
 	unsigned int index, label;
-	int64_t started_us;                     /* kb_clock_us() */
-	int on_reply, on_failure;               /* routes of kamailio.cfg; -1: none */
-	char reply_callback[KB_CALLBACK_BYTES]; /* or functions of a KEMI script; "": none */
+	int64_t started_us;                          /* kb_clock_us() */
+	struct kb_resume_route on_reply, on_failure; /* routes of kamailio.cfg */
+	char reply_callback[KB_CALLBACK_BYTES];      /* or functions of a KEMI script; "": none */
 	char failure_callback[KB_CALLBACK_BYTES];
-	char about[KB_REPLY_NOTE_MAX - 2 * KB_CALLBACK_BYTES - 6 * 4]; /* where the request went, for log lines */
+	char about[KB_REPLY_NOTE_MAX - 2 * KB_CALLBACK_BYTES - 8 * 4]; /* where the request went, for log lines */
 };
 
 /* In child_init(PROC_INIT): whether transactions may be suspended, because a route calls one of these functions, or a
@@ -29,7 +34,8 @@ bool kb_suspend_init(const char *function, const char *const names[], bool *want
 /* Whether kb_suspend_init() has found the functions of tm: false and a log line when not. */
 bool kb_suspend_is_loaded(const char *function);
 
-/* Finds onreply_route[on_reply] and failure_route[on_failure]; an empty name is no route. False and a log line. */
+/* Finds onreply_route[on_reply] and failure_route[on_failure], or else the route[NAME] of that name, as configurations
+ * for earlier versions have them; an empty name is no route. False and a log line. */
 bool kb_suspend_find_routes(
 	const char *function, struct kb_slice on_reply, struct kb_slice on_failure, struct kb_suspended *s);
 

@@ -8,6 +8,9 @@
 #include "kamailio/kazoo/requester.h"
 #include "kamailio/kazoo/settings.h"
 
+/* What kamailio.cfg gets instead of a 1: it ends the script, as configurations for Debian's module count on. */
+enum { IN_FLIGHT = 0 };
+
 static const char function[] = "kazoo_async_query";
 
 /* -- the processes -- */
@@ -63,7 +66,8 @@ int kz_async_query6(struct sip_msg *msg, char *exchange, char *routing_key, char
 		!kz_message_get(msg, function, "error route", on_failure, &failure_route) ||
 		!kb_suspend_find_routes(function, reply_route, failure_route, &s))
 		return kz_request_refuse();
-	return request(msg, &p, &s);
+	int outcome = request(msg, &p, &s);
+	return outcome > 0 ? IN_FLIGHT : outcome;
 }
 
 int kz_async_query5(

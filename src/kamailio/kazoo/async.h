@@ -14,6 +14,7 @@ bool kz_async_init(void);
 int kz_async_processes(void);
 bool kz_async_fork(void);
 
+/* 0 when the request is in flight, which ends the script, or a negative outcome; the form for KEMI: 1 or negative. */
 int kz_async_query5(
 	struct sip_msg *msg, char *exchange, char *routing_key, char *payload, char *on_reply, char *on_failure);
 int kz_async_query6(struct sip_msg *msg, char *exchange, char *routing_key, char *payload, char *on_reply,
