@@ -162,15 +162,16 @@ describe("A hostile text in a function of the script", function()
 
   local lines = {
     json = "kazoo_json: the payload is not a JSON object: no json%?ERROR: forged",
-    keys = 'kazoo_json_keys: no object at "no json%?ERROR: forged%?%?"',
+    keys = "kazoo_json_keys: the payload is not a JSON object: no json%?ERROR: forged",
     payload = "kazoo_publish: payload refused, .*: no json%?ERROR: forged",
     key = 'kazoo_publish: routing key "consumer://no json%?ERROR: forged',
     headers = 'kazoo_publish: header "no json%?ERROR: forged',
     properties = 'kazoo_publish: property "no json%?ERROR: forged',
   }
+  local results = { json = 1, keys = 1 } -- what is no JSON has no fields
   for route, line in pairs(lines) do
     it("forges no line of the log in " .. route, function()
-      assert.equal(-1, (server:call(route, { body = forged })))
+      assert.equal(results[route] or -1, (server:call(route, { body = forged })))
       server:wait_log(line)
       assert.is_nil(server:log():find("\nERROR: forged", 1, true))
     end)

@@ -5,20 +5,25 @@
 #include "kamailio/glue/script.h"
 #include "kamailio/kazoo/settings.h"
 
-int kz_json(struct sip_msg *msg, char *json, char *field, char *target)
+/* As in Debian's module, a payload that is no JSON has no fields, which is no failure. */
+static void tell_unreadable(const char *function, struct kb_slice text)
 {
 	static struct kb_log_limit unreadable;
+	if (kb_json_get(text, kb_slice(NULL, 0), 0).type != KB_JSON_OBJECT)
+		kb_log_limited(
+			&unreadable, KB_LOG_ERROR, "%s: the payload is not a JSON object: %.*s", function, KB_SLICE_FMT(text));
+}
+
+int kz_json(struct sip_msg *msg, char *json, char *field, char *target)
+{
 	struct kb_slice text, path;
 	pv_value_t value;
 	if (!kb_script_get(msg, "kazoo_json", "json_payload", json, &text) ||
 		!kb_script_get(msg, "kazoo_json", "field", field, &path))
 		return -1;
 	struct kb_json_value found = kb_json_get(text, path, kz_settings()->json_escape);
-	if (found.type == KB_JSON_NONE && kb_json_get(text, kb_slice(NULL, 0), 0).type != KB_JSON_OBJECT) {
-		kb_log_limited(
-			&unreadable, KB_LOG_ERROR, "kazoo_json: the payload is not a JSON object: %.*s", KB_SLICE_FMT(text));
-		return -1;
-	}
+	if (found.type == KB_JSON_NONE)
+		tell_unreadable("kazoo_json", text);
 	kb_script_set_json(msg, &value, found);
 	return kb_script_assign(msg, (pv_spec_t *)target, &value);
 }
@@ -48,6 +53,10 @@ int kz_json_keys(struct sip_msg *msg, char *json, char *field, char *target)
 		return -1;
 	struct kb_json_value object = kb_json_get(text, path, kz_settings()->json_escape);
 	struct keys keys = {msg, (pv_spec_t *)target, false};
+	if (object.type == KB_JSON_NONE)
+		tell_unreadable("kazoo_json_keys", text);
+	if (object.type == KB_JSON_NONE || object.type == KB_JSON_NULL)
+		return 1;
 	if (object.type != KB_JSON_OBJECT || !kb_json_each(object.raw, add_key, &keys)) {
 		kb_log_limited(&no_object, KB_LOG_ERROR, "kazoo_json_keys: no object at \"%.*s\" in %.*s", KB_SLICE_FMT(path),
 			KB_SLICE_FMT(text));

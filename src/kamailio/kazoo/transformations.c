@@ -26,26 +26,41 @@ static struct kb_slice text_of(struct sip_msg *msg, tr_param_t *path, pv_elem_t 
 	return kb_str_to_slice(&value);
 }
 
+/* A number also where it stands beside a text. What is no array counts as 0, which leaves a string empty, as in
+ * Debian's module. */
+static int set_count(struct sip_msg *msg, pv_value_t *value, struct kb_json_value found)
+{
+	pv_get_sintval(msg, NULL, value, (int)kb_json_count(found));
+	if (found.type == KB_JSON_ARRAY)
+		return 0;
+	value->rs = (str){"", 0};
+	value->flags &= ~PV_VAL_STR;
+	return 0;
+}
+
 static int apply_json(struct sip_msg *msg, tr_param_t *path, int subtype, pv_value_t *value)
 {
 	pv_elem_t *elements;
 	struct kb_slice text = kb_str_to_slice(&value->rs);
 	struct kb_json_value found = kb_json_get(text, text_of(msg, path, &elements), kz_settings()->json_escape);
-	if (subtype == TR_JSON)
-		return kb_script_set_json(msg, value, found);
-	struct kb_buf *count = kb_script_result();
-	size_t items = kb_json_count(found);
-	kb_buf_printf(count, "%zu", items);
-	kb_script_set_text(value, kb_buf_slice(count));
-	value->ri = (int)items;
-	value->flags |= PV_VAL_INT;
-	return 0;
+	if (subtype == TR_JSON_COUNT)
+		return set_count(msg, value, found);
+	bool missing = found.type == KB_JSON_NONE || found.type == KB_JSON_NULL;
+	if (missing && !kz_settings()->json_missing_is_null)
+		return kb_script_set_text(value, kb_slice("", 0));
+	return kb_script_set_json(msg, value, found);
+}
+
+/* A transformation that fails is empty in a string and null elsewhere, as Debian's module has it. */
+static int of_null(int subtype)
+{
+	return subtype == TR_JSON && kz_settings()->json_missing_is_null ? 0 : -1;
 }
 
 static int apply(struct sip_msg *msg, tr_param_t *path, int subtype, pv_value_t *value)
 {
 	if (value->flags & PV_VAL_NULL)
-		return subtype == TR_JSON_COUNT ? pv_get_sintval(msg, NULL, value, 0) : 0;
+		return of_null(subtype);
 	if (!(value->flags & PV_VAL_STR))
 		value->rs.s = sint2str(value->ri, &value->rs.len);
 	if (subtype != TR_ENCODE)
