@@ -41,7 +41,8 @@ static const char *read_user(const char *at, const char *end, struct kb_nats_ser
 		return at;
 	const char *colon = memchr(at, ':', (size_t)(host - at));
 	server->user = part(at, colon ? colon : host - 1);
-	server->password = colon ? strndup(colon + 1, (size_t)(host - 1 - (colon + 1))) : NULL; /* "" is one, too */
+	size_t n = colon ? (size_t)(host - 1 - (colon + 1)) : 0;
+	server->password = colon && (server->user || n) ? strndup(colon + 1, n) : NULL; /* of a user, "" is one, too */
 	return host;
 }
 

@@ -29,6 +29,7 @@ static void reads_addresses(void)
 		{"nats://u:p@ss:w/rd@host:1", "host", 1, "u", "p@ss:w/rd", false},
 		{"nats://u%41:p%42@host", "host", 4222, "u%41", "p%42", false},
 		{"tls://[::1]:7", "::1", 7, NULL, NULL, true},
+		{"nats://:@host", "host", 4222, NULL, NULL, false},
 		{"NATS://host", "host", 4222, NULL, NULL, false},
 		{"Tls://host", "host", 4222, NULL, NULL, true},
 		{"nats://caf\xc3\xa9:50%@host", "host", 4222, "caf\xc3\xa9", "50%", false},
