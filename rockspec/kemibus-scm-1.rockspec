@@ -25,7 +25,7 @@ build = {
     ["kemibus.core"] = {
       sources = {
         "src/rock/core.c", "src/rock/ring.c", "src/core/buf.c", "src/core/json.c", "src/core/json_rewrite.c",
-        "src/core/json_copy.c", "src/core/json_scan.c", "src/core/headers.c", "src/core/message.c", "src/core/number.c", "src/core/ring.c",
+        "src/core/json_copy.c", "src/core/json_scan.c", "src/core/json_unique.c", "src/core/headers.c", "src/core/message.c", "src/core/number.c", "src/core/ring.c",
         "src/core/assert.c", "src/core/log.c", "src/core/routing_key.c", "src/core/uuid.c",
       },
       defines = { "_GNU_SOURCE" },

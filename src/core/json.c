@@ -5,9 +5,9 @@
 
 /* -- values -- */
 
-static enum kb_json_type type_of(char first)
+static enum kb_json_type type_of(struct kb_slice raw)
 {
-	switch (first) {
+	switch (raw.p[0]) {
 	case '{': return KB_JSON_OBJECT;
 	case '[': return KB_JSON_ARRAY;
 	case '"':
@@ -17,7 +17,10 @@ static enum kb_json_type type_of(char first)
 	case 'f':
 	case 'F': return KB_JSON_FALSE;
 	case 'n':
-	case 'N': return KB_JSON_NULL;
+	case 'N':
+	case 'i':
+	case 'I': return KB_JSON_NULL;
+	case '-': return raw.n > 1 && (raw.p[1] | 32) == 'i' ? KB_JSON_NULL : KB_JSON_NUMBER;
 	default: return KB_JSON_NUMBER;
 	}
 }
@@ -27,7 +30,8 @@ static bool read_value(struct kb_json_scan *s, struct kb_json_value *value)
 	const char *from = s->p;
 	if (!kb_json_copy_value(s, NULL))
 		return false;
-	*value = (struct kb_json_value){type_of(*from), kb_slice(from, (size_t)(s->p - from))};
+	value->raw = kb_slice(from, (size_t)(s->p - from));
+	value->type = type_of(value->raw);
 	return true;
 }
 

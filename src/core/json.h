@@ -1,9 +1,10 @@
 /*
  * JSON as text: checking and looking up, without building a tree; json_rewrite.h edits it.
  *
- * Read leniently, as scripts write it: strings and keys in single quotes, control characters inside strings, a comma
- * before a closing bracket, literals in any case, numbers with leading zeros. Written strictly (RFC 8259), without
- * blanks: bytes that are not UTF-8 become U+FFFD. Nesting is bounded by KB_JSON_DEPTH_MAX, lengths only by the caller.
+ * Read leniently, as json-c reads it and scripts write it: strings and keys in single quotes, control characters inside
+ * strings, comments, a comma before a closing bracket, literals in any case, NaN and Infinity, numbers such as 007, 1.
+ * and 2e, anything behind the value. Written strictly (RFC 8259), without blanks: bytes that are not UTF-8 become
+ * U+FFFD, NaN and Infinity null. Nesting is bounded by KB_JSON_DEPTH_MAX, lengths only by the caller.
  */
 #ifndef KB_CORE_JSON_H
 #define KB_CORE_JSON_H

@@ -1,5 +1,7 @@
 #include "core/json_copy.h"
 
+#include "core/json_unique.h"
+
 static void emit(struct kb_buf *out, const char *bytes, size_t n)
 {
 	if (out)
@@ -115,7 +117,7 @@ static bool copy_string(struct kb_json_scan *s, struct kb_buf *out)
 
 /* -- numbers and literals -- */
 
-/* Without leading zeros. */
+/* Without leading zeros, and with the digits that a point lacks. */
 static bool copy_number(struct kb_json_scan *s, struct kb_buf *out)
 {
 	struct kb_json_number number;
@@ -126,7 +128,13 @@ static bool copy_number(struct kb_json_scan *s, struct kb_buf *out)
 		number.whole++;
 	if (negative)
 		emit(out, "-", 1);
-	emit(out, number.whole, (size_t)(s->p - number.whole));
+	if (number.whole == number.whole_end)
+		emit(out, "0", 1);
+	const char *point = number.whole_end + (number.bare_point ? 1 : 0);
+	emit(out, number.whole, (size_t)(point - number.whole));
+	if (number.bare_point)
+		emit(out, "0", 1);
+	emit(out, point, (size_t)(number.end - point));
 	return true;
 }
 
@@ -160,32 +168,68 @@ bool kb_json_copy_key(struct kb_json_scan *s, struct kb_buf *out, struct kb_slic
 	return true;
 }
 
-static bool copy_items(struct kb_json_scan *s, char close, struct kb_buf *out)
+static bool copy_items(struct kb_json_scan *s, struct kb_buf *out)
 {
 	for (bool first = true;; first = false) {
-		struct kb_slice key;
-		enum kb_json_step step = kb_json_scan_next(s, close, first);
+		enum kb_json_step step = kb_json_scan_next(s, ']', first);
 		if (step != KB_JSON_ITEM)
 			return step == KB_JSON_CLOSED;
 		if (!first)
 			emit(out, ",", 1);
-		if (close == '}' && !kb_json_copy_key(s, out, &key))
-			return false;
 		if (!kb_json_copy_value(s, out))
 			return false;
 	}
 }
 
+static bool copy_members(struct kb_json_scan *s, struct kb_buf *out, struct kb_json_unique *keys)
+{
+	for (bool first = true;; first = false) {
+		struct kb_slice key;
+		enum kb_json_step step = kb_json_scan_next(s, '}', first);
+		if (step != KB_JSON_ITEM)
+			return step == KB_JSON_CLOSED;
+		if (!first)
+			emit(out, ",", 1);
+		if (!kb_json_copy_key(s, out, &key))
+			return false;
+		if (out)
+			kb_json_unique_note(keys, key, s->escaped);
+		if (!kb_json_copy_value(s, out))
+			return false;
+	}
+}
+
+static bool copy_object(struct kb_json_scan *s, struct kb_buf *out)
+{
+	struct kb_json_unique keys;
+	size_t from = out ? out->n : 0;
+	keys.n = 0;
+	keys.suspect = false;
+	emit(out, "{", 1);
+	if (!copy_members(s, out, &keys))
+		return false;
+	emit(out, "}", 1);
+	if (keys.suspect)
+		kb_json_unique_keep_last(s, out, from);
+	return true;
+}
+
+static bool copy_array(struct kb_json_scan *s, struct kb_buf *out)
+{
+	emit(out, "[", 1);
+	if (!copy_items(s, out))
+		return false;
+	emit(out, "]", 1);
+	return true;
+}
+
 static bool copy_container(struct kb_json_scan *s, struct kb_buf *out)
 {
-	char close = *s->p == '{' ? '}' : ']';
 	if (s->depth == KB_JSON_DEPTH_MAX)
 		return kb_json_scan_fail(s, "nested too deeply");
 	s->depth++;
-	emit(out, s->p++, 1);
-	if (!copy_items(s, close, out))
+	if (!(*s->p++ == '{' ? copy_object(s, out) : copy_array(s, out)))
 		return false;
-	emit(out, &close, 1);
 	s->depth--;
 	return true;
 }

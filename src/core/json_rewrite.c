@@ -1,12 +1,14 @@
 #include "core/json_rewrite.h"
 
 #include "core/json_copy.h"
+#include "core/json_unique.h"
 
 struct rewrite {
 	const struct kb_json_edit *edits;
 	size_t n_edits;
 	bool present[KB_JSON_EDITS_MAX];
 	size_t written; /* members in the result so far */
+	struct kb_json_unique keys;
 };
 
 static const struct kb_json_edit *edit_for(const struct rewrite *r, struct kb_slice raw_key, bool escaped)
@@ -57,6 +59,7 @@ static bool rewrite_member(struct kb_json_scan *s, struct rewrite *r, struct kb_
 	if (!kb_json_copy_key(s, out, &raw))
 		return false;
 	const struct kb_json_edit *edit = edit_for(r, raw, s->escaped);
+	kb_json_unique_note(&r->keys, raw, s->escaped);
 	size_t value_at = out->n;
 	if (!kb_json_copy_value(s, out))
 		return false;
@@ -88,6 +91,7 @@ static void append_edits(struct rewrite *r, struct kb_buf *out)
 
 static bool rewrite_object(struct kb_json_scan *s, struct rewrite *r, struct kb_buf *out)
 {
+	size_t from = out->n;
 	kb_json_scan_blanks(s);
 	if (s->p == s->end || *s->p != '{')
 		return kb_json_scan_fail(s, "not a JSON object");
@@ -105,9 +109,11 @@ static bool rewrite_object(struct kb_json_scan *s, struct rewrite *r, struct kb_
 	}
 	kb_json_scan_blanks(s);
 	if (s->p != s->end)
-		return kb_json_scan_fail(s, "unexpected text after the JSON object");
+		kb_json_scan_lose(s, "text behind the object ignored", s->p);
 	append_edits(r, out);
 	kb_buf_append_byte(out, '}');
+	if (r->keys.suspect)
+		kb_json_unique_keep_last(s, out, from);
 	return out->failed ? kb_json_scan_fail(s, "out of memory") : true;
 }
 
@@ -115,11 +121,14 @@ bool kb_json_rewrite(struct kb_slice text, const struct kb_json_edit *edits, siz
 	struct kb_json_error *error)
 {
 	struct kb_json_scan s = kb_json_scan_of(text);
-	struct rewrite r = {.edits = edits, .n_edits = n_edits < KB_JSON_EDITS_MAX ? n_edits : KB_JSON_EDITS_MAX};
+	struct rewrite r;
 	size_t before = out->n;
-	if (rewrite_object(&s, &r, out))
-		return true;
-	out->n = before;
-	*error = s.error;
-	return false;
+	memset(&r, 0, offsetof(struct rewrite, keys.seen));
+	r.edits = edits;
+	r.n_edits = n_edits < KB_JSON_EDITS_MAX ? n_edits : KB_JSON_EDITS_MAX;
+	bool good = rewrite_object(&s, &r, out);
+	if (!good)
+		out->n = before;
+	*error = good ? s.lost : s.error;
+	return good;
 }

@@ -23,8 +23,9 @@ struct kb_json_edit {
 
 enum { KB_JSON_EDITS_MAX = 16 };
 
-/* Appends `text`, which must be one JSON object, to `out` as strict JSON with the edits made. On failure fills *error
- * and leaves `out` as it was. */
+/* Appends `text`, which must begin with a JSON object, to `out` as strict JSON with the edits made; of equal keys the
+ * last stays. On failure fills *error and leaves `out` as it was. On success *error says what was left out of the text,
+ * the first such thing and its place: a comment, NaN, equal keys, what comes behind the object. NULL: nothing. */
 bool kb_json_rewrite(struct kb_slice text, const struct kb_json_edit *edits, size_t n_edits, struct kb_buf *out,
 	struct kb_json_error *error);
 

@@ -15,6 +15,40 @@ bool kb_json_scan_fail(struct kb_json_scan *s, const char *what)
 	return false;
 }
 
+void kb_json_scan_lose(struct kb_json_scan *s, const char *what, const char *at)
+{
+	if (!s->lost.what)
+		s->lost = (struct kb_json_error){what, (size_t)(at - s->start)};
+}
+
+/* -- comments -- */
+
+/* The byte behind the comment that begins at p; NULL: none does, or it has no end. */
+static const char *comment_end(const char *p, const char *end)
+{
+	if (end - p < 2 || (p[1] != '/' && p[1] != '*'))
+		return NULL;
+	if (p[1] == '/')
+		return memchr(p, '\n', (size_t)(end - p));
+	for (p += 2; end - p >= 2; p++)
+		if (p[0] == '*' && p[1] == '/')
+			return p + 2;
+	return NULL;
+}
+
+void kb_json_scan_comments(struct kb_json_scan *s)
+{
+	while (s->p < s->end && *s->p == '/') {
+		const char *behind = comment_end(s->p, s->end);
+		if (!behind)
+			return;
+		kb_json_scan_lose(s, "comment removed", s->p);
+		s->p = behind;
+		while (s->p < s->end && kb_json_scan_is_blank(*s->p))
+			s->p++;
+	}
+}
+
 /* -- structure -- */
 
 enum kb_json_step kb_json_scan_next(struct kb_json_scan *s, char close, bool first)
@@ -124,38 +158,69 @@ static size_t skip_digits(struct kb_json_scan *s)
 	return (size_t)(s->p - from);
 }
 
+static bool skip_fraction(struct kb_json_scan *s, struct kb_json_number *number)
+{
+	bool bare_whole = number->whole == number->whole_end;
+	if (!kb_json_scan_take(s, '.') || skip_digits(s) > 0)
+		return true;
+	if (bare_whole)
+		return kb_json_scan_fail(s, "number without digits");
+	number->bare_point = true;
+	return s->strict ? kb_json_scan_fail(s, "number without digits after the decimal point") : true;
+}
+
+static bool skip_exponent(struct kb_json_scan *s, struct kb_json_number *number)
+{
+	number->end = s->p;
+	if (!kb_json_scan_take(s, 'e') && !kb_json_scan_take(s, 'E'))
+		return true;
+	if (!kb_json_scan_take(s, '+'))
+		kb_json_scan_take(s, '-');
+	if (skip_digits(s) > 0)
+		number->end = s->p;
+	else if (s->strict)
+		return kb_json_scan_fail(s, "number without digits in its exponent");
+	return true;
+}
+
 bool kb_json_scan_number(struct kb_json_scan *s, struct kb_json_number *number)
 {
-	kb_json_scan_take(s, '-');
+	bool negative = kb_json_scan_take(s, '-'), before_point;
 	number->whole = s->p;
-	if (skip_digits(s) == 0)
+	number->bare_point = false;
+	before_point = negative && !s->strict && s->p < s->end && *s->p == '.';
+	if (skip_digits(s) == 0 && !before_point)
 		return kb_json_scan_fail(s, "number without digits");
 	number->whole_end = s->p;
-	if (kb_json_scan_take(s, '.') && skip_digits(s) == 0)
-		return kb_json_scan_fail(s, "number without digits after the decimal point");
-	if (kb_json_scan_take(s, 'e') || kb_json_scan_take(s, 'E')) {
-		if (!kb_json_scan_take(s, '+'))
-			kb_json_scan_take(s, '-');
-		if (skip_digits(s) == 0)
-			return kb_json_scan_fail(s, "number without digits in its exponent");
-	}
-	return true;
+	return skip_fraction(s, number) && skip_exponent(s, number);
+}
+
+/* JSON has no such numbers: null stands for them, as in JavaScript. */
+static const struct {
+	struct kb_slice word;
+	enum kb_json_type type;
+	bool lenient;
+} literals[] = {{{"true", 4}, KB_JSON_TRUE, false}, {{"false", 5}, KB_JSON_FALSE, false},
+	{{"null", 4}, KB_JSON_NULL, false}, {{"NaN", 3}, KB_JSON_NULL, true}, {{"Infinity", 8}, KB_JSON_NULL, true},
+	{{"-Infinity", 9}, KB_JSON_NULL, true}};
+
+static bool is_literal(const struct kb_json_scan *s, size_t i)
+{
+	struct kb_slice word = literals[i].word;
+	if ((size_t)(s->end - s->p) < word.n || (s->strict && literals[i].lenient))
+		return false;
+	return (s->strict ? strncmp(s->p, word.p, word.n) : strncasecmp(s->p, word.p, word.n)) == 0;
 }
 
 enum kb_json_type kb_json_scan_literal(struct kb_json_scan *s)
 {
-	static const struct {
-		struct kb_slice word;
-		enum kb_json_type type;
-	} literals[] = {{{"true", 4}, KB_JSON_TRUE}, {{"false", 5}, KB_JSON_FALSE}, {{"null", 4}, KB_JSON_NULL}};
-	for (size_t i = 0; i < 3; i++) {
-		struct kb_slice word = literals[i].word;
-		if ((size_t)(s->end - s->p) < word.n)
+	for (size_t i = 0; i < sizeof literals / sizeof *literals; i++) {
+		if (!is_literal(s, i))
 			continue;
-		if ((s->strict ? strncmp(s->p, word.p, word.n) : strncasecmp(s->p, word.p, word.n)) == 0) {
-			s->p += word.n;
-			return literals[i].type;
-		}
+		if (literals[i].lenient)
+			kb_json_scan_lose(s, "NaN or Infinity replaced with null", s->p);
+		s->p += literals[i].word.n;
+		return literals[i].type;
 	}
 	return KB_JSON_NONE;
 }

@@ -1,21 +1,22 @@
 /*
  * Moving through JSON text: what all readers of JSON here have in common.
  *
- * Lenient, unless the scan is strict: a quote in single quotes may be escaped, half of a surrogate pair becomes U+FFFD,
- * literals are in any case. What a reader makes of the text, and which structure it accepts, is its own.
+ * Lenient, unless the scan is strict: comments count as blanks, a quote in single quotes may be escaped, half of a
+ * surrogate pair becomes U+FFFD, literals are in any case, NaN and Infinity are null. What a reader makes of the text,
+ * and which structure it accepts, is its own.
  */
 #ifndef KB_CORE_JSON_SCAN_H
 #define KB_CORE_JSON_SCAN_H
 
 #include "core/json.h"
 
-/* A position in the text, and the first thing found wrong with it. */
+/* A position in the text, the first thing found wrong with it, and the first thing in it that a copy loses. */
 struct kb_json_scan {
 	const char *start, *p, *end;
 	int depth;
 	bool strict;
 	bool escaped; /* an escape was passed since this was cleared */
-	struct kb_json_error error;
+	struct kb_json_error error, lost;
 };
 
 struct kb_json_scan kb_json_scan_of(struct kb_slice text);
@@ -23,10 +24,23 @@ struct kb_json_scan kb_json_scan_of(struct kb_slice text);
 /* Notes what is wrong at s->p, unless something was before; always false. */
 bool kb_json_scan_fail(struct kb_json_scan *s, const char *what);
 
+/* Notes what a copy of the text lacks from `at` on, unless something was lost before. */
+void kb_json_scan_lose(struct kb_json_scan *s, const char *what, const char *at);
+
+/* Moves past the comment at s->p and the blanks and comments behind it; stays when it is not a complete comment. */
+void kb_json_scan_comments(struct kb_json_scan *s);
+
+static inline bool kb_json_scan_is_blank(char c)
+{
+	return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
+
 static inline void kb_json_scan_blanks(struct kb_json_scan *s)
 {
-	while (s->p < s->end && (*s->p == ' ' || *s->p == '\n' || *s->p == '\t' || *s->p == '\r'))
+	while (s->p < s->end && kb_json_scan_is_blank(*s->p))
 		s->p++;
+	if (s->p < s->end && *s->p == '/' && !s->strict)
+		kb_json_scan_comments(s);
 }
 
 /* Moves past c; false when it is not there. */
@@ -88,19 +102,24 @@ size_t kb_json_scan_escape(struct kb_json_scan *s, char to[4]);
 /* -- numbers and literals -- */
 
 struct kb_json_number {
-	const char *whole, *whole_end; /* the digits before a point or exponent, leading zeros included */
+	const char *whole, *whole_end; /* the digits before a point or exponent, leading zeros included; may be none */
+	const char *end;               /* where an exponent without digits begins, else behind the number */
+	bool bare_point;               /* no digit comes behind the point */
 };
 
-/* Moves past the number at s->p. False when it is not a number; s->error says why. */
+/* Moves past the number at s->p. False when it is not a number; s->error says why. Unless the scan is strict, digits
+ * may lack behind a point and in an exponent. */
 bool kb_json_scan_number(struct kb_json_scan *s, struct kb_json_number *number);
 
-/* True at a byte that a number begins with. */
+/* True at a byte that a number begins with; -Infinity is a literal. */
 static inline bool kb_json_scan_at_number(const struct kb_json_scan *s)
 {
-	return s->p < s->end && (*s->p == '-' || (*s->p >= '0' && *s->p <= '9'));
+	if (s->p < s->end && *s->p == '-')
+		return s->strict || s->end - s->p < 2 || (s->p[1] | 32) != 'i';
+	return s->p < s->end && *s->p >= '0' && *s->p <= '9';
 }
 
-/* Moves past true, false or null: its type, or KB_JSON_NONE. */
+/* Moves past true, false or null, which NaN and Infinity are too: its type, or KB_JSON_NONE. */
 enum kb_json_type kb_json_scan_literal(struct kb_json_scan *s);
 
 #endif

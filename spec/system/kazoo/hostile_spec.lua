@@ -15,7 +15,14 @@ local payloads = {
   { "blanks", " \r\n\t ", "dropped" },
   { "NUL bytes alone", ("\0"):rep(100), "dropped" },
   { "NUL bytes between JSON", '{"a":1,\0"b":2}', "dropped" },
-  { "NUL bytes after JSON", '{"a":1}\0', "dropped" },
+  { "NUL bytes after JSON", '{"a":1}\0\0', "default" },
+  { "a comment without an end", '{"a":1 /*' .. ("*"):rep(100000), "dropped" },
+  { "100,000 comments", "{" .. ("/**/"):rep(100000) .. '"a":1}', "default" },
+  { "10,000 different keys, twice", (function()
+      local members = {}
+      for i = 1, 20000 do members[i] = ('"%d":%d'):format(i % 10000, i) end
+      return "{" .. table.concat(members, ",") .. "}"
+    end)(), "default" },
   { "NUL bytes in a string", '{"Event-Category":"nul\0byte","a":"x\0y"}', "default" },
   { "an escaped NUL in a key field", '{"Event-Category":"nul\\u0000byte","Event-Name":"\\u0000"}', "default" },
   { "keys of 600 characters", ('{"%s":1}'):format(("k"):rep(600)), "default" },

@@ -22,7 +22,16 @@ describe("kemibus.core JSON", function()
         '{"a":"\239\191\189","b":"\239\191\189x","c":"\239\191\189\239\191\189"}',
       [ [[{"a":"\ud83d\ude00 \u00E9"}]] ] = [[{"a":"\ud83d\ude00 \u00E9"}]],
       ['{"a":"é😀"}'] = '{"a":"é😀"}',
-      [ [[{"a":1,"a":2}]] ] = [[{"a":1,"a":2}]],
+      [ [[{"a":1,"a":2,"b":3}]] ] = [[{"a":2,"b":3}]],
+      [ [[{"a":1,"\u0061":2,"b":{"c":1,"d":[{"e":1,"e":[2]}],"c":3}}]] ] = [[{"\u0061":2,"b":{"d":[{"e":[2]}],"c":3}}]],
+      [ [[{"":1,'':2,"\"}":"x","\u0022}":"y","a":{"b":"{\"a\":1}"},"a":"}"}]] ] = [[{"":2,"\u0022}":"y","a":"}"}]],
+      [ [[/*c*/{/**/"a"/***/:// line
+        /*"*/1/*,*/, // and
+        "b":[/**/1,2/* // */]}// end]] ] = [[{"a":1,"b":[1,2]}]],
+      [ [[{"a":"/*c*/","b":"//"}]] ] = [[{"a":"/*c*/","b":"//"}]],
+      [ [[{"a":NaN,"b":[nan,Infinity,-Infinity,-INFINITY]}]] ] = [[{"a":null,"b":[null,null,null,null]}]],
+      [ [[{"a":1.,"b":-.5,"c":2e,"d":-2.5E+,"e":01.e3}]] ] = [[{"a":1.0,"b":-0.5,"c":2,"d":-2.5,"e":1.0e3}]],
+      ['{"a":1}x'] = '{"a":1}', ['{"a":1}{"b":2}'] = '{"a":1}', ['{"a":1}\0'] = '{"a":1}', ['{"a":1}]'] = '{"a":1}',
       ["{\"a\":\"\127\"}"] = "{\"a\":\"\127\"}",
     }) do
       it(("writes %q strictly"):format(text), function()
@@ -33,10 +42,10 @@ describe("kemibus.core JSON", function()
 
     for _, text in ipairs({
       "", " ", "[]", "[{}]", "1", "-", "null", "true", '"x"', "'x'", "x", "{", "}", "{{}}", "{]", '{"a"}', '{"a":}', "{,}",
-      '{"a":1,,"b":2}', '{"a":1 "b":2}', "{a:1}", "{1:2}", '{"a":1}x', '{"a":1}{}', '{"a":"', '{"a":"\\', '{"a":"\\u12',
-      '{"a":"\\x"}', '{"a":"\\u12g4"}', "{'a':'\\u'}", '{"a":-}', '{"a":1.}', '{"a":1e}', '{"a":1e+}', '{"a":.5}',
-      '{"a":+1}', '{"a":0x10}', '{"a":NaN}', '{"a":tru}', '{"a":truex}', '{"a":[1}', '{"a":[}', "\0", "{\0}", '{"a":1\0}',
-      "\239\187\191{}", '{"a":1}\0', "{'a\":1}", "{\"a\\\0\":1}",
+      '{"a":1,,"b":2}', '{"a":1 "b":2}', "{a:1}", "{1:2}", '{"a":"', '{"a":"\\', '{"a":"\\u12',
+      '{"a":"\\x"}', '{"a":"\\u12g4"}', "{'a':'\\u'}", '{"a":-}', '{"a":-.}', '{"a":-.e1}', '{"a":.5}', '{"a":-NaN}',
+      '{"a":inf}', "{/}", "{/*", "{/*/}", '{"a":1/*}', '{"a":1 // }', '/ {"a":1}', '{"a":+1}', '{"a":0x10}', '{"a":tru}',
+      '{"a":truex}', '{"a":[1}', '{"a":[}', "\0", "{\0}", "\239\187\191{}", "{'a\":1}", "{\"a\\\0\":1}",
     }) do
       it(("refuses %q with a reason and a place"):format(text), function()
         local strict, reason, at = core.rewrite(text)
@@ -53,6 +62,17 @@ describe("kemibus.core JSON", function()
       assert.equal("nested too deeply", select(2, core.rewrite(nested(20000))))
       assert.equal("nested too deeply", select(2, core.rewrite(('{"a":'):rep(20000))))
       assert.equal("nested too deeply", select(2, core.rewrite(("{'a':["):rep(20000))))
+    end)
+
+    it("keeps the last of equal keys among many", function()
+      local first, last = {}, {}
+      for i = 1, 1000 do
+        first[i] = ('"a long key with the number %d and an end":%d'):format(i, -i)
+        last[i] = ('"a long key with the number %d and an end":%d'):format(i, i)
+      end
+      local wanted = "{" .. table.concat(last, ",") .. "}"
+      assert.equal(wanted, core.rewrite("{" .. table.concat(first, ",") .. "," .. table.concat(last, ",") .. "}"))
+      assert.equal(wanted, core.rewrite(wanted))
     end)
 
     it("takes fields of any length", function()

@@ -217,6 +217,15 @@ int kz_message_send(const char *function, const struct kb_message *m)
 	return accepted(function, m, kb_outbox_put(outbox, ring_for(m), m)) ? 1 : -1;
 }
 
+/* Once a second for what goes out otherwise than it was written. */
+static void warn_of_mended(const char *function, struct kb_slice payload, const struct kb_json_error *mended)
+{
+	static struct kb_log_limit limit;
+	if (mended->what)
+		kb_log_limited(&limit, KB_LOG_WARNING, "%s: payload mended, %s at byte %zu: %.*s", function, mended->what,
+			mended->at, KB_SLICE_FMT(payload));
+}
+
 static bool build(const char *function, struct kb_slice exchange, struct kb_slice routing_key, struct kb_slice payload,
 	struct kb_slice headers, struct kz_message_sender sender, struct kb_message *m)
 {
@@ -239,6 +248,7 @@ static bool build(const char *function, struct kb_slice exchange, struct kb_slic
 			KB_SLICE_FMT(payload));
 		return false;
 	}
+	warn_of_mended(function, payload, &error);
 	*m = (struct kb_message){.exchange = exchange,
 		.key = routing_key,
 		.headers = kb_buf_slice(&header_list),
