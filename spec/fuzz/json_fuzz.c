@@ -105,7 +105,7 @@ static void makes_edits(struct kb_slice text)
 		{KB_SLICE_LITERAL("d"), word, false, KB_JSON_PREFIX}};
 	struct kb_buf out = {0};
 	struct kb_json_error error;
-	bool had = kb_json_member(text, edits[0].key).type != KB_JSON_NONE;
+	bool had = kb_json_member(text, edits[0].key).type > KB_JSON_NULL;
 	if (kb_json_rewrite(text, edits, sizeof edits / sizeof *edits, &out, &error)) {
 		struct kb_slice edited = kb_buf_slice(&out);
 		decoded(edited);

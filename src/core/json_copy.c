@@ -190,10 +190,11 @@ static bool copy_members(struct kb_json_scan *s, struct kb_buf *out, struct kb_j
 			return step == KB_JSON_CLOSED;
 		if (!first)
 			emit(out, ",", 1);
+		size_t at = out ? out->n : 0;
 		if (!kb_json_copy_key(s, out, &key))
 			return false;
 		if (out)
-			kb_json_unique_note(keys, key, s->escaped);
+			kb_json_unique_note(keys, out, at, s->escaped);
 		if (!kb_json_copy_value(s, out))
 			return false;
 	}

@@ -45,9 +45,14 @@ static bool put_prefix(struct kb_buf *out, size_t at, struct kb_slice prefix)
 	return true;
 }
 
+static bool is_null(const struct kb_buf *out, size_t value_at)
+{
+	return !out->failed && kb_slice_equal(kb_slice(out->p + value_at, out->n - value_at), KB_SLICE_LITERAL("null"));
+}
+
 static bool keeps_member(const struct kb_json_edit *edit, struct kb_buf *out, size_t value_at)
 {
-	return !edit || edit->rule == KB_JSON_ADD_IF_ABSENT ||
+	return !edit || (edit->rule == KB_JSON_ADD_IF_ABSENT && !is_null(out, value_at)) ||
 		   (edit->rule == KB_JSON_PREFIX && put_prefix(out, value_at, edit->value));
 }
 
@@ -56,16 +61,18 @@ static bool rewrite_member(struct kb_json_scan *s, struct rewrite *r, struct kb_
 	struct kb_slice raw;
 	size_t before = out->n;
 	begin_member(r, out);
+	size_t key_at = out->n;
 	if (!kb_json_copy_key(s, out, &raw))
 		return false;
 	const struct kb_json_edit *edit = edit_for(r, raw, s->escaped);
-	kb_json_unique_note(&r->keys, raw, s->escaped);
+	kb_json_unique_note(&r->keys, out, key_at, s->escaped);
 	size_t value_at = out->n;
 	if (!kb_json_copy_value(s, out))
 		return false;
-	if (edit)
+	bool keeps = keeps_member(edit, out, value_at);
+	if (edit && keeps)
 		r->present[edit - r->edits] = true;
-	if (!keeps_member(edit, out, value_at)) {
+	if (!keeps) {
 		out->n = before;
 		r->written--;
 	}

@@ -6,7 +6,7 @@
 #include "core/json.h"
 
 enum kb_json_rule {
-	KB_JSON_ADD_IF_ABSENT, /* append unless the object has the key, whatever its value */
+	KB_JSON_ADD_IF_ABSENT, /* append unless the object has the key, with a value other than null */
 	KB_JSON_SET,           /* drop what the object has under the key, then append */
 	KB_JSON_REMOVE,        /* drop what the object has under the key */
 	KB_JSON_PREFIX /* put the value before what the object has there, when that is a string and not empty, else drop it

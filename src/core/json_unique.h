@@ -25,10 +25,12 @@ static inline uint32_t kb_json_unique_digest(struct kb_slice raw)
 	return (uint32_t)((mixed * 0xd6e8feb86659fd93u) >> 32);
 }
 
-/* Notes a key by its source, quotes and all; `escaped`: there is an escape in it. */
-static inline void kb_json_unique_note(struct kb_json_unique *u, struct kb_slice raw, bool escaped)
+/* Notes the key that was written last, colon and all, at `at`; `escaped`: there was an escape in it. */
+static inline void kb_json_unique_note(struct kb_json_unique *u, const struct kb_buf *out, size_t at, bool escaped)
 {
-	uint32_t digest = kb_json_unique_digest(raw);
+	if (out->failed)
+		return;
+	uint32_t digest = kb_json_unique_digest(kb_slice(out->p + at, out->n - at));
 	bool equal = escaped || u->n == KB_JSON_UNIQUE_FEW;
 	for (uint32_t i = 0; i < u->n; i++)
 		equal |= u->seen[i] == digest;

@@ -87,8 +87,8 @@ static size_t read_edits(lua_State *L, int index, struct kb_json_edit edits[KB_J
 /*
  * rewrite(text [, edits]) -> strict JSON | nil, message, offset
  *
- * text: one JSON object, read leniently. edits: a list of { key, value, number = boolean, rule = "add" (if absent, the
- * default), "set" or "remove" }, fields by name. offset: where in the text, from 0.
+ * text: one JSON object, read leniently. edits: a list of { key, value, number = boolean, rule = "add" (if absent or
+ * null, the default), "set" or "remove" }, fields by name. offset: where in the text, from 0.
  */
 static int json_rewrite(lua_State *L)
 {

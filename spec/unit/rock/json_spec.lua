@@ -23,6 +23,8 @@ describe("kemibus.core JSON", function()
       [ [[{"a":"\ud83d\ude00 \u00E9"}]] ] = [[{"a":"\ud83d\ude00 \u00E9"}]],
       ['{"a":"é😀"}'] = '{"a":"é😀"}',
       [ [[{"a":1,"a":2,"b":3}]] ] = [[{"a":2,"b":3}]],
+      [ [[{"a":1,'a':2}]] ] = [[{"a":2}]],
+      ['{"\255":1,"\254":2,"\31":3,"\\u001f":4}'] = '{"\239\191\189":2,"\\u001f":4}',
       [ [[{"a":1,"\u0061":2,"b":{"c":1,"d":[{"e":1,"e":[2]}],"c":3}}]] ] = [[{"\u0061":2,"b":{"d":[{"e":[2]}],"c":3}}]],
       [ [[{"":1,'':2,"\"}":"x","\u0022}":"y","a":{"b":"{\"a\":1}"},"a":"}"}]] ] = [[{"":2,"\u0022}":"y","a":"}"}]],
       [ [[/*c*/{/**/"a"/***/:// line
@@ -89,7 +91,7 @@ describe("kemibus.core JSON", function()
       it("adds what is absent", function()
         assert.equal('{"a":"b"}', edit("{}", { key = "a", value = "b" }))
         assert.equal('{"x":1,"a":"b"}', edit('{"x":1}', { key = "a", value = "b" }))
-        assert.equal('{"a":null}', edit("{'a':null}", { key = "a", value = "b" }))
+        assert.equal('{"a":"b"}', edit("{'a':null}", { key = "a", value = "b" }))
         assert.equal('{"\\u0061":1}', edit('{"\\u0061":1}', { key = "a", value = "b" }))
         assert.equal('{"a":5}', edit("{}", { key = "a", value = "5", number = true }))
       end)
