@@ -8,7 +8,7 @@
 #include "core/json.h"
 #include "kamailio/kazoo/description_values.h"
 
-/* The description being read, and the subscription being made from it. */
+/* The description being read, and the subscription being made from it. A field that is null counts as absent. */
 struct reading {
 	struct kz_description_place at;
 	struct kb_subscription *s;
@@ -31,6 +31,8 @@ static bool read_exchange_definition(void *context, struct kb_slice field, struc
 {
 	struct reading *r = context;
 	struct kb_exchange *e = r->exchange;
+	if (value.type == KB_JSON_NULL)
+		return true;
 	if (IS("name") || IS("exchange"))
 		e->name = kz_description_values_name(&r->at, field, value);
 	else if (IS("type"))
@@ -54,6 +56,8 @@ static bool read_queue_definition(void *context, struct kb_slice field, struct k
 {
 	struct reading *r = context;
 	struct kb_queue *q = &r->s->queue;
+	if (value.type == KB_JSON_NULL)
+		return true;
 	if (IS("name") || IS("queue"))
 		q->name = kz_description_values_name(&r->at, field, value);
 	else if (IS("durable"))
@@ -94,25 +98,40 @@ static struct kb_exchange_binding *new_binding(struct kb_subscription *s)
 	return more;
 }
 
-static bool read_source(void *context, struct kb_slice field, struct kb_json_value value)
+/* As in Debian's module, a source without a routing key in a string, or in an array of them, is left out. */
+static bool has_routing(struct kb_json_value source)
 {
-	struct reading inner, *r = context;
+	struct kb_json_value routing = kb_json_member(source.raw, KB_SLICE_LITERAL("routing"));
+	return routing.type == KB_JSON_STRING || kb_json_count(routing) > 0;
+}
+
+static bool read_source_of(struct reading *r, struct kb_slice name, struct kb_json_value value)
+{
+	struct reading inner = *r;
 	char within[300];
 	struct kb_exchange_binding *binding = new_binding(r->s);
 	if (!binding)
-		return kz_description_values_refuse(&r->at, field, value, "shorter: out of memory");
-	binding->source.name = kz_description_values_copy_name(field);
+		return kz_description_values_refuse(&r->at, name, value, "shorter: out of memory");
+	binding->source.name = kz_description_values_copy_name(name);
 	if (!binding->source.name)
-		return kz_description_values_refuse(&r->at, field, value, "under a name of at most 255 bytes");
-	inner = *r;
-	snprintf(within, sizeof within, "exchange-bindings.%.*s.", KB_SLICE_FMT(field));
+		return kz_description_values_refuse(&r->at, name, value, "under a name of at most 255 bytes");
+	snprintf(within, sizeof within, "exchange-bindings.%.*s.", KB_SLICE_FMT(name));
 	inner.at.within = within;
 	inner.exchange = &binding->source;
 	inner.routing = (struct kz_description_names){&binding->routing, &binding->n_routing};
-	if (!kb_json_each(value.raw, read_source_field, &inner) && !inner.at.failed)
-		kz_description_values_refuse(&inner.at, KB_SLICE_LITERAL("(itself)"), value, "an object");
+	kb_json_each(value.raw, read_source_field, &inner);
 	r->at.failed = inner.at.failed;
 	return !r->at.failed;
+}
+
+static bool read_source(void *context, struct kb_slice name, struct kb_json_value value)
+{
+	struct reading *r = context;
+	if (value.type == KB_JSON_OBJECT && has_routing(value))
+		return read_source_of(r, name, value);
+	r->at.within = "exchange-bindings.";
+	kz_description_values_warn(&r->at, name, value, "no binding: it has no routing");
+	return true;
 }
 
 /* -- the fields at the top -- */
@@ -159,6 +178,8 @@ static bool read_field(void *context, struct kb_slice field, struct kb_json_valu
 {
 	struct reading *r = context;
 	struct kb_subscription *s = r->s;
+	if (value.type == KB_JSON_NULL)
+		return true;
 	if (IS("exchange"))
 		s->exchange.name = kz_description_values_name(&r->at, field, value);
 	else if (IS("type"))
@@ -184,20 +205,20 @@ static void read_part(struct reading *r, const char *name, const char *within,
 	bool (*each)(void *context, struct kb_slice key, struct kb_json_value value))
 {
 	struct kb_json_value part = kb_json_member(r->at.json, kb_slice_from(name));
-	if (r->at.failed || part.type == KB_JSON_NONE)
+	if (r->at.failed || part.type <= KB_JSON_NULL)
 		return;
+	if (part.type != KB_JSON_OBJECT) {
+		kz_description_values_warn(&r->at, kb_slice_from(name), part, "an object without fields");
+		return;
+	}
 	r->at.within = within;
-	bool is_object = part.type == KB_JSON_OBJECT;
-	if (is_object)
-		kb_json_each(part.raw, each, r);
+	kb_json_each(part.raw, each, r);
 	r->at.within = "";
-	if (!is_object)
-		kz_description_values_refuse(&r->at, kb_slice_from(name), part, "an object");
 }
 
 static bool has(const struct reading *r, const char *name)
 {
-	return kb_json_member(r->at.json, kb_slice_from(name)).type != KB_JSON_NONE;
+	return kb_json_member(r->at.json, kb_slice_from(name)).type > KB_JSON_NULL;
 }
 
 /* An exchange or queue with a definition takes its flags from there, with their defaults. The flags at the top apply
@@ -229,18 +250,26 @@ static void check_bindings(struct reading *r)
 		char field[300];
 		snprintf(field, sizeof field, "exchange-bindings.%s.type", b->source.name);
 		require(r, field, b->source.type[0] || b->source.passive);
-		snprintf(field, sizeof field, "exchange-bindings.%s.routing", b->source.name);
-		require(r, field, b->n_routing > 0);
 	}
 }
 
 /* A worker key turns consistent-worker on, unless the description turns it off. */
 static void settle_worker_key(struct reading *r)
 {
-	if (r->consistent_worker)
-		require(r, "consistent-worker-key", r->worker_key && r->worker_key[0]);
-	if (r->worker_key && r->worker_key[0] && (r->consistent_worker || !r->said_consistent_worker))
+	bool has_key = r->worker_key && r->worker_key[0];
+	if (r->consistent_worker && !has_key)
+		LM_WARN("kazoo_subscribe: consistent-worker has no effect for queue \"%s\" without consistent-worker-key\n",
+			r->s->queue.name);
+	if (has_key && (r->consistent_worker || !r->said_consistent_worker))
 		r->s->worker_key = r->worker_key;
+}
+
+/* Exchanges of the types fanout and headers have no use for a routing key. */
+static void bind_with_empty_key(struct reading *r)
+{
+	struct kb_json_value absent = {KB_JSON_NONE, {NULL, 0}};
+	if (r->s->n_routing == 0 && !r->at.failed)
+		kz_description_values_names(&r->at, KB_SLICE_LITERAL("routing"), absent, r->routing);
 }
 
 /* Without acknowledgements these fields have no effect. */
@@ -274,7 +303,7 @@ bool kz_description_read(struct kb_slice json, struct kb_subscription *s)
 	read_part(&r, "exchange-bindings", "exchange-bindings.", read_source);
 	require(&r, "exchange", s->exchange.name[0]);
 	require(&r, "type", s->exchange.type[0]);
-	require(&r, "routing", s->n_routing > 0);
+	bind_with_empty_key(&r);
 	check_bindings(&r);
 	settle_worker_key(&r);
 	warn_of_no_ack(s);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "core/json_rewrite.h"
 #include "core/number.h"
@@ -27,28 +28,73 @@ const char *kz_description_values_copy_name(struct kb_slice text)
 	return good ? strndup(text.n ? text.p : "", text.n) : NULL;
 }
 
+void kz_description_values_warn(
+	const struct kz_description_place *p, struct kb_slice field, struct kb_json_value value, const char *read_as)
+{
+	LM_WARN("kazoo_subscribe: %s%.*s: %.*s is read as %s, in %.*s\n", p->within, KB_SLICE_FMT(field),
+		KB_SLICE_FMT(value.raw), read_as, KB_SLICE_FMT(p->json));
+}
+
+static bool is_container(struct kb_json_value value)
+{
+	return value.type == KB_JSON_ARRAY || value.type == KB_JSON_OBJECT;
+}
+
 const char *kz_description_values_name(
 	struct kz_description_place *p, struct kb_slice field, struct kb_json_value value)
 {
 	struct kb_buf text = {0};
+	if (value.type == KB_JSON_NULL)
+		return "";
 	kb_json_text(value, &text);
-	const char *name =
-		value.type == KB_JSON_STRING && !text.failed ? kz_description_values_copy_name(kb_buf_slice(&text)) : NULL;
+	const char *name = text.failed ? NULL : kz_description_values_copy_name(kb_buf_slice(&text));
 	kb_buf_free(&text);
 	if (!name)
 		kz_description_values_refuse(p, field, value, "a string of at most 255 bytes");
+	else if (is_container(value))
+		kz_description_values_warn(p, field, value, "the text of it");
 	return name ? name : "";
+}
+
+/* As json-c makes a number of text, and the word true, which it takes for 0. */
+static bool is_true_text(const char *text, bool *understood)
+{
+	char *end;
+	bool yes = strcasecmp(text, "true") == 0;
+	long long whole = strtoll(text, &end, 10);
+	*understood = yes || end > text || !text[0] || strcasecmp(text, "false") == 0;
+	return yes || whole != 0;
+}
+
+static bool flag_of_text(struct kz_description_place *p, struct kb_slice field, struct kb_json_value value)
+{
+	char text[32] = "";
+	struct kb_buf whole = {0};
+	bool understood;
+	kb_json_text(value, &whole);
+	snprintf(text, sizeof text, "%.*s", (int)whole.n, whole.p ? whole.p : "");
+	kb_buf_free(&whole);
+	bool yes = is_true_text(text, &understood);
+	if (!understood)
+		kz_description_values_warn(p, field, value, "false");
+	return yes;
+}
+
+static bool is_true_number(struct kb_slice raw)
+{
+	char text[64];
+	snprintf(text, sizeof text, "%.*s", (int)(raw.n < sizeof text ? raw.n : sizeof text - 1), raw.p);
+	double number = strtod(text, NULL);
+	return number >= 1 || number <= -1;
 }
 
 bool kz_description_values_flag(struct kz_description_place *p, struct kb_slice field, struct kb_json_value value)
 {
-	switch (value.type) {
-	case KB_JSON_TRUE: return true;
-	case KB_JSON_FALSE:
-	case KB_JSON_NULL: return false;
-	case KB_JSON_NUMBER: return !kb_slice_equal(value.raw, KB_SLICE_LITERAL("0"));
-	default: return kz_description_values_refuse(p, field, value, "an integer or a boolean");
-	}
+	if (value.type == KB_JSON_STRING)
+		return flag_of_text(p, field, value);
+	if (is_container(value))
+		kz_description_values_warn(p, field, value, "false");
+	return value.type == KB_JSON_TRUE || (value.type == KB_JSON_NUMBER && is_true_number(value.raw));
 }
 
 /* True when the broker layer can send it as an integer of 64 bits. */
@@ -60,11 +106,15 @@ static bool is_integer(struct kb_json_value value)
 
 uint16_t kz_description_values_count(struct kz_description_place *p, struct kb_slice field, struct kb_json_value value)
 {
-	uint64_t number;
-	if (value.type == KB_JSON_NUMBER && kb_number_read(value.raw, UINT16_MAX, &number))
-		return (uint16_t)number;
-	kz_description_values_refuse(p, field, value, "an integer between 0 and 65535");
-	return 0;
+	uint64_t number = 0;
+	struct kb_buf text = {0};
+	if (value.type != KB_JSON_NULL)
+		kb_json_text(value, &text);
+	bool good = value.type == KB_JSON_NULL || kb_number_read(kb_buf_slice(&text), UINT16_MAX, &number);
+	kb_buf_free(&text);
+	if (!good)
+		kz_description_values_refuse(p, field, value, "an integer between 0 and 65535");
+	return good ? (uint16_t)number : 0;
 }
 
 struct name_list {
@@ -73,26 +123,39 @@ struct name_list {
 	struct kz_description_names to;
 };
 
-static bool add_name(void *context, struct kb_slice key, struct kb_json_value value)
+static bool add_name(const struct name_list *list, struct kb_json_value value, const char *name)
 {
-	const struct name_list *list = context;
 	const char **more = realloc((void *)*list->to.names, (*list->to.n + 1) * sizeof *more);
-	(void)key;
 	if (!more)
 		return kz_description_values_refuse(list->place, list->field, value, "shorter: out of memory");
 	*list->to.names = more;
-	more[(*list->to.n)++] = kz_description_values_name(list->place, list->field, value);
+	more[(*list->to.n)++] = name;
 	return !list->place->failed;
+}
+
+static bool add_item(void *context, struct kb_slice key, struct kb_json_value value)
+{
+	const struct name_list *list = context;
+	(void)key;
+	if (value.type == KB_JSON_NULL) {
+		kz_description_values_warn(list->place, list->field, value, "no routing key");
+		return true;
+	}
+	return add_name(list, value, kz_description_values_name(list->place, list->field, value));
 }
 
 void kz_description_values_names(
 	struct kz_description_place *p, struct kb_slice field, struct kb_json_value value, struct kz_description_names to)
 {
 	struct name_list list = {p, field, to};
-	if (value.type == KB_JSON_ARRAY)
-		kb_json_each(value.raw, add_name, &list);
-	else
-		add_name(&list, field, value);
+	if (value.type == KB_JSON_ARRAY && kb_json_count(value) > 0) {
+		kb_json_each(value.raw, add_item, &list);
+		return;
+	}
+	bool is_text = value.type == KB_JSON_STRING;
+	if (!is_text && value.type != KB_JSON_NULL && value.type != KB_JSON_NONE && value.type != KB_JSON_ARRAY)
+		kz_description_values_warn(p, field, value, "the empty routing key");
+	add_name(&list, value, is_text ? kz_description_values_name(p, field, value) : "");
 }
 
 static bool check_argument(void *context, struct kb_slice name, struct kb_json_value value)

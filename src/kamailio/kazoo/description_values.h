@@ -1,6 +1,7 @@
-/* Reads single values of a subscription's description. A function that finds a wrong value calls
- * kz_description_values_refuse() and returns a harmless value; callers check `failed`. Strings are never freed:
- * subscriptions last as long as the server. */
+/* Reads single values of a subscription's description, as leniently as Debian's module (5.6.3), which takes text for
+ * numbers, numbers for text, and null for a field that is absent. Where that reading is hardly what was meant there is
+ * a warning. A function that finds a value of no use calls kz_description_values_refuse() and returns a harmless value;
+ * callers check `failed`. Strings are never freed: subscriptions last as long as the server. */
 #ifndef KB_KAMAILIO_KAZOO_DESCRIPTION_VALUES_H
 #define KB_KAMAILIO_KAZOO_DESCRIPTION_VALUES_H
 
@@ -24,17 +25,22 @@ bool kz_description_values_refuse(
  * a name. */
 const char *kz_description_values_copy_name(struct kb_slice text);
 
-/* A name; "" when it is wrong. */
+/* Logs a warning of the field, its value and how it is read. */
+void kz_description_values_warn(
+	const struct kz_description_place *p, struct kb_slice field, struct kb_json_value value, const char *read_as);
+
+/* A name: the contents of a string, the text of anything else. "" for null, and when it is wrong. */
 const char *kz_description_values_name(
 	struct kz_description_place *p, struct kb_slice field, struct kb_json_value value);
 
-/* A boolean, or a number that is 0 or not; null is false. */
+/* A boolean, or a number whose whole part is 0 or not, each as text too. Anything else is false. */
 bool kz_description_values_flag(struct kz_description_place *p, struct kb_slice field, struct kb_json_value value);
 
-/* An integer between 0 and 65535. */
+/* An integer between 0 and 65535, or its text. */
 uint16_t kz_description_values_count(struct kz_description_place *p, struct kb_slice field, struct kb_json_value value);
 
-/* Adds one name, or each name of an array, to a list that *n counts. */
+/* Adds one name, or each name of an array, to a list that *n counts. What is neither a string nor an array is the empty
+ * name, and so is an empty array. */
 struct kz_description_names {
 	const char *const **names;
 	size_t *n;
