@@ -63,11 +63,13 @@ local function part(text)
 end
 
 --- The names of the event routes for an AMQP event, the most specific first.
--- @tparam table event fields `key`, `subkey` (values, or nil) and `key_name`, `subkey_name` (names of the fields)
--- @treturn {string,...} three to five names
+-- @tparam table event fields `key`, `subkey` (values, or nil) and `key_name`, `subkey_name` (names of the fields); or
+--   `raw`, true for a message whose body is not a JSON object
+-- @treturn {string,...} three to five names, one of a raw message
 function routes.kazoo_names(event)
   local base = "kazoo:consumer-event"
   local names = {}
+  if event.raw then return { base .. "-raw" } end
   if event.key then
     local key = base .. "-" .. part(event.key)
     if event.subkey then names[1] = key .. "-" .. part(event.subkey) end

@@ -105,13 +105,21 @@ local function default_route(s, key, subkey)
   return index
 end
 
+local raw_event = { bus = host.bus, raw = true }
+
+-- The route of a message of AMQP whose body is no JSON object.
+local function raw_route()
+  local index = first_existing(route_names(raw_event))
+  return index == NO_ROUTE and UNREADABLE or index
+end
+
 -- payload: decoded, nil when it is no object (or for nats); key, subkey: of an event of the module's own, which has no
 -- subscription.
 local function route(payload, index, key, subkey)
   if not index then return default_route(own_events, key, subkey) end
   local s = subscriptions[index] or own_events
   if is_kazoo then
-    if not payload then return UNREADABLE end
+    if not payload then return raw_route() end
     key, subkey = event_key(payload, s.fields)
   end
   return default_route(s, key, subkey)
@@ -227,7 +235,7 @@ local function route_by_policy(payload, index, key, subkey)
     local found = named_route(s, payload, key, subkey)
     if found then return found end
   end
-  if is_kazoo and index and not payload then return UNREADABLE end
+  if is_kazoo and index and not payload then return raw_route() end
   return default_route(s, key, subkey)
 end
 

@@ -19,6 +19,10 @@ describe("kemibus.routes", function()
     end)
   end)
 
+  it("have one name for a raw message of AMQP", function()
+    assert.same({ base .. "-raw" }, routes.route_names({ bus = "kazoo", raw = true }))
+  end)
+
   describe("event_key", function()
     it("reads the two fields", function()
       assert.same({ "presence", "update" }, keys({ ["Event-Category"] = "presence", ["Event-Name"] = "update" }))

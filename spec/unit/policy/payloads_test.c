@@ -17,6 +17,16 @@ static void says_what_is_no_object(void)
 	kb_policy_close(policy);
 }
 
+static void runs_the_raw_route_for_what_is_no_object(void)
+{
+	struct kb_policy *policy = open_host("kazoo", NULL);
+	routes = "kazoo:consumer-event kazoo:consumer-event-raw";
+	CHECK(route_text(policy, 0, "{}") != route_text(policy, 0, ""));
+	CHECK(route_text(policy, 0, "[]") == route_text(policy, 0, "") && route_text(policy, 0, "") >= 0);
+	routes = "";
+	kb_policy_close(policy);
+}
+
 static void survives_nesting_without_end(void)
 {
 	static char text[40001];
@@ -85,6 +95,7 @@ int main(void)
 {
 	begin_scene();
 	says_what_is_no_object();
+	runs_the_raw_route_for_what_is_no_object();
 	survives_nesting_without_end();
 	asks_for_hostile_keys_as_they_are();
 	remembers_a_bounded_number_of_names();

@@ -67,9 +67,8 @@ static enum kb_outcome run_route(
 	struct worker *w, const struct kb_message *m, bool readable, const struct kb_json_error *error)
 {
 	if (has_callback()) {
-		if (!readable)
-			return discard_unreadable(w, m, error);
-		kb_event_route_run_callback(kz_settings()->event_callback, "kazoo:consumer-event");
+		kb_event_route_run_callback(
+			kz_settings()->event_callback, readable ? "kazoo:consumer-event" : "kazoo:consumer-event-raw");
 		return KB_DONE;
 	}
 	int route = kb_policy_route(w->policy, m, kz_delivery_payload());
