@@ -35,18 +35,17 @@ static bool assign_result(struct sip_msg *msg, pv_spec_t *variable)
 
 static bool assign_to_all(struct sip_msg *msg, pv_spec_t *target)
 {
-	bool to_result = !has_result_variable || assign_result(msg, &result_variable);
-	bool to_target = !target || assign_result(msg, target);
-	return to_result && to_target;
+	return (!has_result_variable || assign_result(msg, &result_variable)) && (!target || assign_result(msg, target));
 }
 
-/* However a query ends, all the variables have its reply, or none has an earlier one. */
+/* Without a reply, $kzR and the variable of amqp_result_avp are null, and the target keeps what it had, as in Debian's
+ * module. */
 static int show(struct sip_msg *msg, pv_spec_t *target, int outcome)
 {
-	if (assign_to_all(msg, target))
+	if (assign_to_all(msg, outcome == KZ_REPLIED ? target : NULL))
 		return outcome;
 	kz_request_forget_result();
-	assign_to_all(msg, target);
+	assign_to_all(msg, NULL);
 	return KZ_FAILED;
 }
 
