@@ -1,0 +1,218 @@
+-- examples/classic with its surroundings: phones, media servers, and the applications on the bus that it asks.
+local cjson = require "cjson"
+local socket = require "socket"
+local amqp = require "support.amqp"
+local files = require "support.files"
+local kamailio = require "support.kamailio"
+local ports = require "support.ports"
+local sip = require "support.sip"
+local wait = require "support.wait"
+
+local classic = {}
+local Site = {}
+Site.__index = Site
+
+-- Fields that are different in each message.
+local own = { ["Msg-ID"] = true, ["Server-ID"] = true, ["App-Version"] = true, ["Call-ID"] = true }
+
+local function dead_url() return ("amqp://guest:guest@127.0.0.1:%d"):format(ports.free()) end
+
+local function substitutions(values)
+  local lines = {}
+  for name, value in pairs(values) do lines[#lines + 1] = ('#!substdef "!%s!%s!g"'):format(name, value) end
+  return table.concat(lines, "\n") .. "\n"
+end
+
+-- The first two brokers of the three are dead.
+local function local_cfg(options)
+  local values = {
+    MY_HOSTNAME = options.hostname or "edge.example", MY_ADDRESS = "127.0.0.1:$PORT", MY_FOLDER = "$FOLDER",
+    MY_CONTROL = "unix:./ctl.sock", MY_AMQP_1 = dead_url(), MY_AMQP_2 = dead_url(), MY_AMQP_3 = options.rabbit.url,
+    MY_QUERY_TIMEOUT = 1500, MY_HEARTBEAT = 1,
+  }
+  for name, value in pairs(options.values or {}) do values[name] = value end
+  return substitutions(values)
+end
+
+-- The server has its queues, and one for replies.
+local function await_queues(self)
+  local last
+  wait.until_(function()
+    if not self.server:alive() then error("Kamailio has ended:\n" .. self.server:log(), 0) end
+    local consumers, replies = {}, false
+    for name, queue in pairs(self.rabbit:list("list_queues", "name", "consumers")) do
+      consumers[name] = tonumber(queue.consumers)
+      replies = replies or (name:find("kamailio@" .. self.hostname, 1, true) == 1 and consumers[name] > 0)
+    end
+    last = cjson.encode(consumers)
+    for _, name in ipairs { "nodes-" .. self.hostname, "registrar-flush-" .. self.hostname, "registrar-search" } do
+      if (consumers[name] or 0) == 0 then return nil, last end
+    end
+    return replies, last
+  end, 40, "the queues of " .. self.hostname)
+end
+
+-- start{rabbit, modules = "ours" or "stock", hostname, values = {MY_... = }}
+function classic.start(options)
+  local self = setmetatable({ rabbit = options.rabbit, hostname = options.hostname or "edge.example", phones = {} }, Site)
+  self.happened, self.names = {}, {}
+  self.client = amqp.client(options.rabbit)
+  self.client:exchange("callmgr", "topic")
+  self.client:exchange("frontier", "topic")
+  self.server = assert(kamailio.start {
+    copy_of = files.root .. "/examples/classic", modules = options.modules, files = { ["local.cfg"] = local_cfg(options) },
+    deadline = 40,
+  })
+  self.names[tostring(self.server.port)] = "kamailio"
+  await_queues(self)
+  return self
+end
+
+function Site:stop()
+  for _, phone in ipairs(self.phones) do phone:close() end
+  return self.server:stop()
+end
+
+-- What has this port is called by the name in what happened.
+function Site:phone(name)
+  local phone = sip.client(self.server.port)
+  self.phones[#self.phones + 1] = phone
+  self.names[tostring(phone.port)] = name
+  return phone
+end
+
+-- -- what happened, in a form that two runs can be compared by --
+
+local varies = {
+  { "branch=[^;\r\n]*", "branch=*" }, { "tag=[^;>\r\n]*", "tag=*" }, { 'nonce="[^"]*"', "nonce=*" },
+  { 'response="[^"]*"', "response=*" }, { "Call%-ID: [^\r\n]*", "Call-ID: *" }, { "expires=59%d", "expires=600" },
+}
+
+function Site:without_chance(text)
+  for _, pair in ipairs(varies) do text = text:gsub(pair[1], pair[2]) end
+  return (text:gsub("%f[%d](%d%d%d%d%d)%f[%D]", function(number) return self.names[number] end))
+end
+
+-- Adds a SIP message, or a JSON object as Lua has it, to what happened.
+function Site:note(what, message)
+  if type(message) == "table" then
+    local fields = {}
+    for name, value in pairs(message) do
+      if not own[name] then fields[#fields + 1] = ("%s=%s"):format(name, cjson.encode(value)) end
+    end
+    table.sort(fields)
+    message = table.concat(fields, "\n")
+  end
+  self.happened[#self.happened + 1] = what .. "\n" .. self:without_chance(message)
+end
+
+-- The final reply to what this phone has sent, noted.
+function Site:reply(phone, what, deadline)
+  local reply = assert(phone:await_reply(deadline or 5))
+  self:note(what, reply.text)
+  return reply.status
+end
+
+-- -- SIP --
+
+-- The value of an Authorization header for a challenge (RFC 2617, without qop).
+local function credentials(challenge, user, password, method, uri)
+  local realm, nonce = challenge:match('realm="([^"]*)"'), challenge:match('nonce="([^"]*)"')
+  local function md5(...)
+    return files.must_run(("printf %%s %s | md5sum"):format(files.quote(table.concat({ ... }, ":")))):match("^%x+")
+  end
+  local response = md5(md5(user, realm, password), nonce, md5(method, uri))
+  return ('Digest username="%s", realm="%s", nonce="%s", uri="%s", response="%s"'):format(
+    user, realm, nonce, uri, response)
+end
+
+-- Registers with a password: the client, which waits for a final reply now, and the reply before, which was a challenge.
+function Site:start_register(user, realm, password, fields)
+  local phone = self:phone(user)
+  local first = assert(phone:register(user, realm, fields))
+  self:note("challenge", first.text)
+  local challenge = assert((first.headers["www-authenticate"] or {})[1], first.text)
+  local uri = "sip:" .. realm
+  local full = {
+    method = "REGISTER", uri = uri, from = ("sip:%s@%s"):format(user, realm), to = ("sip:%s@%s"):format(user, realm),
+    contact = ("sip:%s@127.0.0.1:%d"):format(user, phone.port), expires = 600, cseq = 2,
+    headers = { "Authorization: " .. credentials(challenge, user, password, "REGISTER", uri) },
+  }
+  for name, value in pairs(fields or {}) do full[name] = value end
+  phone:start(full)
+  return phone, first
+end
+
+local function header_lines(request, name)
+  local lines = {}
+  for value in request:gmatch("\r\n(" .. name:gsub("%-", "%%-") .. ":[^\r\n]*)") do lines[#lines + 1] = value end
+  return table.concat(lines, "\r\n")
+end
+
+-- What a media server says to a request.
+local function reply_to(request, status, contact)
+  return ("SIP/2.0 %s\r\n%s\r\n%s%s\r\n%s;tag=media\r\n%s\r\n%s\r\nContact: <%s>\r\nContent-Length: 0\r\n\r\n"):format(
+    status, header_lines(request, "Via"),
+    request:find("\r\nRecord-Route:", 1, true) and header_lines(request, "Record-Route") .. "\r\n" or "",
+    header_lines(request, "From"), header_lines(request, "To"), header_lines(request, "Call-ID"),
+    header_lines(request, "CSeq"), contact)
+end
+
+-- Receives a request and replies: the text of the request. ACKs before it are passed over.
+function Site:serve(media, status)
+  local text
+  repeat
+    text = media:receive(5)
+    assert(text, "no request came to the media server on port " .. media.port)
+  until not text:find("^ACK ")
+  self:note("at the media server", text)
+  media:send(reply_to(text, status, "sip:media@127.0.0.1:" .. media.port))
+  return text
+end
+
+-- The same for the one of several that receives one: which.
+function Site:serve_any(media, status)
+  local by_socket, sockets = {}, {}
+  for i, client in ipairs(media) do
+    by_socket[client.udp], sockets[i] = client, client.udp
+  end
+  local ready = assert(socket.select(sockets, nil, 5))[1]
+  local chosen = assert(by_socket[ready], "no request came to a media server")
+  self:serve(chosen, status)
+  return chosen
+end
+
+-- -- the bus --
+
+-- The heartbeat of a node with these media servers, {name = SIP client}.
+function Site:heartbeat(node, media, expires)
+  local servers = {}
+  for name, client in pairs(media) do servers[name] = { SIP = "sip:127.0.0.1:" .. client.port } end
+  self.client:publish("nodes", "", cjson.encode {
+    ["Event-Category"] = "nodes", ["Event-Name"] = "advertise", Node = node, Expires = expires or 30000,
+    ["Media-Servers"] = servers,
+  })
+end
+
+function Site:await_log(pattern, times) return self.server:wait_log(pattern, 15, times) end
+
+function Site:tap(exchange, key) return self.client:tap(exchange, key) end
+
+-- The next request in this queue, replied to with these fields: its decoded payload.
+function Site:answer(queue, fields)
+  local question = self.client:get(queue, 5)
+  local asked = cjson.decode(question.payload)
+  local reply = { ["Msg-ID"] = asked["Msg-ID"] }
+  for name, value in pairs(fields) do reply[name] = value end
+  self.client:publish("targeted", asked["Server-ID"], cjson.encode(reply), { content_type = "application/json" })
+  self:note("asked of " .. question.exchange .. " " .. question.routing_key, asked)
+  return asked
+end
+
+-- The next message in this queue.
+function Site:published(queue)
+  local message = self.client:get(queue, 5)
+  self:note("published to " .. message.exchange .. " " .. message.routing_key, cjson.decode(message.payload))
+end
+
+return classic

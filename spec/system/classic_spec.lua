@@ -1,0 +1,151 @@
+-- examples/classic runs with Debian's kazoo.so and with ours: the same SIP messages, the same messages on the bus. Of the three
+-- brokers in its list, the first two are dead.
+--
+-- Debian 12's module crashes in kazoo_query, so examples/classic asks with kazoo_async_query alone.
+local classic = require "support.classic"
+local kazoo = require "support.kazoo"
+
+local stories = {}
+
+local password = { ["Event-Category"] = "directory", ["Event-Name"] = "authn_resp", ["Auth-Password"] = "secret" }
+
+local function register(site, user, fields)
+  local questions = site:tap("callmgr", "authn.req.#")
+  local phone = site:start_register(user, "example.com", "secret", fields)
+  site:answer(questions, password)
+  assert.equal(200, site:reply(phone, "registered"))
+  return phone
+end
+
+stories["registers phones by the passwords of an application"] = function(site)
+  local events = site:tap("registrar", "registration.success.#")
+  register(site, "alice")
+  site:published(events)
+  -- The password is known now.
+  local again = site:start_register("alice", "example.com", "secret")
+  assert.equal(200, site:reply(again, "refreshed"))
+  site:published(events)
+  local wrong = site:start_register("alice", "example.com", "guess")
+  assert.equal(401, site:reply(wrong, "wrong password"))
+  register(site, "alice", { expires = 0 }) -- which had it forgotten
+  site:published(events)
+end
+
+stories["refuses whom the application does not know"] = function(site)
+  local questions = site:tap("callmgr", "authn.req.#")
+  for _, answer in ipairs {
+    { ["Event-Category"] = "directory", ["Event-Name"] = "authn_err" },
+    { ["Event-Category"] = "directory", ["Event-Name"] = "authn_resp" },
+    { ["Event-Category"] = "directory", ["Event-Name"] = "authn_resp", ["Auth-Password"] = "" },
+  } do
+    local phone = site:start_register("mallory", "example.com", "secret")
+    site:answer(questions, answer)
+    assert.equal(403, site:reply(phone, "refused"))
+  end
+end
+
+stories["tells a phone when no application replies"] = function(site)
+  local phone = site:start_register("carol", "example.com", "secret")
+  assert.equal(504, site:reply(phone, "no reply"))
+  local other = site:phone("other")
+  other:start { method = "SUBSCRIBE", uri = "sip:carol@example.com" }
+  assert.equal(405, site:reply(other, "not for us"))
+  other:start { method = "OPTIONS", uri = "sip:127.0.0.1" }
+  assert.equal(200, site:reply(other, "alive"))
+end
+
+local function call(site, phone, realm)
+  phone:start {
+    method = "INVITE", uri = "sip:2000@" .. realm, from = "sip:alice@" .. realm,
+    contact = "sip:alice@127.0.0.1:" .. phone.port, cseq = 1,
+  }
+end
+
+stories["sends calls to the media servers that nodes advertise, as many as an application allows"] = function(site)
+  local questions = site:tap("frontier", "limits.#")
+  local media = site:phone("media")
+  local caller = site:phone("caller")
+  call(site, caller, "example.com")
+  site:answer(questions, { ["Rate-Limits"] = { Realm = { Minute = 3 } } })
+  assert.equal(480, site:reply(caller, "no media server"))
+
+  site:heartbeat("freeswitch@one", { fs1 = media })
+  site:await_log("media|added")
+  for _ = 1, 2 do
+    call(site, site:phone("caller"), "example.com")
+    site:serve(media, "200 OK")
+    assert.equal(200, site:reply(site.phones[#site.phones], "call"))
+  end
+  call(site, caller, "example.com")
+  assert.equal(429, site:reply(caller, "too many"))
+end
+
+stories["lets calls through when no application sets limits"] = function(site)
+  local media = site:phone("media")
+  site:heartbeat("freeswitch@one", { fs1 = media })
+  site:await_log("media|added")
+  local caller = site:phone("caller")
+  call(site, caller, "unanswered.example")
+  site:serve(media, "200 OK")
+  assert.equal(200, site:reply(caller, "call"))
+end
+
+stories["goes on to the next media server, and forgets one whose heartbeats end"] = function(site)
+  local questions = site:tap("frontier", "limits.#")
+  local first, second = site:phone("first"), site:phone("second")
+  site:heartbeat("freeswitch@one", { fs1 = first }, 4000)
+  site:await_log("media|added")
+  site:heartbeat("freeswitch@two", { fs2 = second })
+  site:await_log("media|added", 2)
+  local caller = site:phone("caller")
+  call(site, caller, "example.com")
+  site:answer(questions, {})
+  local failing = site:serve_any({ first, second }, "503 Full")
+  site:serve(failing == first and second or first, "200 OK")
+  assert.equal(200, site:reply(caller, "call"))
+
+  site:await_log("media|removed")
+  for _ = 1, 2 do
+    call(site, caller, "example.com")
+    site:answer(questions, {})
+    site:serve(second, "200 OK")
+    assert.equal(200, site:reply(caller, "call"))
+  end
+end
+
+stories["forgets a registration when told to, and says where phones are"] = function(site)
+  register(site, "alice")
+  local replies = site:tap("targeted", "spec-search")
+  local function search()
+    site.client:publish("registrar", "registration.search", [[{"Event-Category":"registration", "Event-Name":"search_req",
+      "Username":"alice", "Realm":"example.com", "Msg-ID":"m1", "Server-ID":"spec-search"}]])
+    site:published(replies)
+  end
+  search()
+  site.client:publish("registrar", "registration.flush.alice",
+    '{"Event-Category":"directory", "Event-Name":"reg_flush", "Username":"alice", "Realm":"example.com"}')
+  site:await_log("flush|alice@example.com is gone")
+  search()
+  -- Its password is forgotten too, so the application is asked again.
+  register(site, "alice")
+end
+
+describe("examples/classic", function()
+  local broker
+  setup(function() broker = kazoo.shared_rabbit() end)
+
+  for name, story in pairs(stories) do
+    it(name .. ", as with Debian's module", function()
+      local happened = {}
+      for _, which in ipairs { "stock", "ours" } do
+        local site = classic.start { rabbit = broker, modules = which }
+        local ok, problem = pcall(story, site)
+        happened[which] = site.happened
+        local ended = site:stop()
+        if not ok then error(("with the module %s: %s\n%s"):format(which, tostring(problem), site.server:log()), 0) end
+        assert.is_nil(ended.crash)
+      end
+      assert.same(happened.stock, happened.ours)
+    end)
+  end
+end)
