@@ -45,8 +45,8 @@ local function await_queues(self)
       replies = replies or (name:find("kamailio@" .. self.hostname, 1, true) == 1 and consumers[name] > 0)
     end
     last = cjson.encode(consumers)
-    for _, name in ipairs { "nodes-" .. self.hostname, "registrar-flush-" .. self.hostname, "registrar-search" } do
-      if (consumers[name] or 0) == 0 then return nil, last end
+    for _, name in ipairs { "nodes-", "registrar-", "registrar-search-" } do
+      if (consumers[name .. self.hostname] or 0) == 0 then return nil, last end
     end
     return replies, last
   end, 40, "the queues of " .. self.hostname)

@@ -1,5 +1,5 @@
--- examples/classic runs with Debian's kazoo.so and with ours: the same SIP messages, the same messages on the bus. Of the three
--- brokers in its list, the first two are dead.
+-- examples/classic runs with Debian's kazoo.so and with ours: the same SIP messages, the same messages on the bus. Of the
+-- three brokers in its list, the first two are dead.
 --
 -- Debian 12's module crashes in kazoo_query, so examples/classic asks with kazoo_async_query alone.
 local classic = require "support.classic"
@@ -27,7 +27,10 @@ stories["registers phones by the passwords of an application"] = function(site)
   site:published(events)
   local wrong = site:start_register("alice", "example.com", "guess")
   assert.equal(401, site:reply(wrong, "wrong password"))
-  register(site, "alice", { expires = 0 }) -- which had it forgotten
+  register(site, "alice") -- now the application is asked again
+  site:published(events)
+  local gone = site:start_register("alice", "example.com", "secret", { expires = 0 })
+  assert.equal(200, site:reply(gone, "gone"))
   site:published(events)
 end
 
@@ -54,7 +57,7 @@ stories["tells a phone when no application replies"] = function(site)
   assert.equal(200, site:reply(other, "alive"))
 end
 
-local function call(site, phone, realm)
+local function call(phone, realm)
   phone:start {
     method = "INVITE", uri = "sip:2000@" .. realm, from = "sip:alice@" .. realm,
     contact = "sip:alice@127.0.0.1:" .. phone.port, cseq = 1,
@@ -65,18 +68,18 @@ stories["sends calls to the media servers that nodes advertise, as many as an ap
   local questions = site:tap("frontier", "limits.#")
   local media = site:phone("media")
   local caller = site:phone("caller")
-  call(site, caller, "example.com")
+  call(caller, "example.com")
   site:answer(questions, { ["Rate-Limits"] = { Realm = { Minute = 3 } } })
   assert.equal(480, site:reply(caller, "no media server"))
 
   site:heartbeat("freeswitch@one", { fs1 = media })
   site:await_log("media|added")
   for _ = 1, 2 do
-    call(site, site:phone("caller"), "example.com")
+    call(site:phone("caller"), "example.com")
     site:serve(media, "200 OK")
     assert.equal(200, site:reply(site.phones[#site.phones], "call"))
   end
-  call(site, caller, "example.com")
+  call(caller, "example.com")
   assert.equal(429, site:reply(caller, "too many"))
 end
 
@@ -85,7 +88,7 @@ stories["lets calls through when no application sets limits"] = function(site)
   site:heartbeat("freeswitch@one", { fs1 = media })
   site:await_log("media|added")
   local caller = site:phone("caller")
-  call(site, caller, "unanswered.example")
+  call(caller, "unanswered.example")
   site:serve(media, "200 OK")
   assert.equal(200, site:reply(caller, "call"))
 end
@@ -98,7 +101,7 @@ stories["goes on to the next media server, and forgets one whose heartbeats end"
   site:heartbeat("freeswitch@two", { fs2 = second })
   site:await_log("media|added", 2)
   local caller = site:phone("caller")
-  call(site, caller, "example.com")
+  call(caller, "example.com")
   site:answer(questions, {})
   local failing = site:serve_any({ first, second }, "503 Full")
   site:serve(failing == first and second or first, "200 OK")
@@ -106,28 +109,67 @@ stories["goes on to the next media server, and forgets one whose heartbeats end"
 
   site:await_log("media|removed")
   for _ = 1, 2 do
-    call(site, caller, "example.com")
+    call(caller, "example.com")
     site:answer(questions, {})
     site:serve(second, "200 OK")
     assert.equal(200, site:reply(caller, "call"))
   end
 end
 
+local function search(site, replies)
+  site.client:publish("registrar", "registration.search.example%2Ecom", [[{"Event-Category":"registration",
+    "Event-Name":"search_req", "Username":"alice", "Realm":"example.com", "Msg-ID":"m1", "Server-ID":"spec-search"}]])
+  return site:published(replies)
+end
+
 stories["forgets a registration when told to, and says where phones are"] = function(site)
   register(site, "alice")
   local replies = site:tap("targeted", "spec-search")
-  local function search()
-    site.client:publish("registrar", "registration.search", [[{"Event-Category":"registration", "Event-Name":"search_req",
-      "Username":"alice", "Realm":"example.com", "Msg-ID":"m1", "Server-ID":"spec-search"}]])
-    site:published(replies)
-  end
-  search()
+  search(site, replies)
   site.client:publish("registrar", "registration.flush.alice",
     '{"Event-Category":"directory", "Event-Name":"reg_flush", "Username":"alice", "Realm":"example.com"}')
   site:await_log("flush|alice@example.com is gone")
-  search()
-  -- Its password is forgotten too, so the application is asked again.
-  register(site, "alice")
+  register(site, "alice") -- its password is forgotten too, so the application is asked again
+  site.client:publish("registrar", "registration.success.example%2Ecom.alice", [[{"Event-Category":"directory",
+    "Event-Name":"reg_success", "Username":"alice", "Realm":"example.com", "Proxy-Node":"other.example"}]])
+  site:await_log("moved|alice@example.com to other.example")
+end
+
+stories["sends calls of media servers to phones, also to those of other servers"] = function(site)
+  local media, elsewhere = site:phone("media"), site:phone("elsewhere")
+  site:heartbeat("freeswitch@one", { fs1 = media })
+  site:await_log("media|added")
+  local phone = register(site, "alice")
+  local function call_user(user)
+    media:start {
+      method = "INVITE", uri = ("sip:%s@example.com"):format(user), from = "sip:2000@example.com",
+      contact = "sip:2000@127.0.0.1:" .. media.port,
+    }
+  end
+  call_user("alice")
+  site:serve(phone, "200 OK")
+  assert.equal(200, site:reply(media, "a phone that is here"))
+
+  local questions = site:tap("registrar", "registration.search.#")
+  call_user("bob")
+  site:answer(questions, { Contact = "sip:bob@127.0.0.1:" .. elsewhere.port })
+  site:serve(elsewhere, "200 OK")
+  assert.equal(200, site:reply(media, "a phone that another server has"))
+  call_user("carol")
+  assert.equal(404, site:reply(media, "a phone that no server has"))
+end
+
+stories["tells other nodes of itself"] = function(site)
+  site:published(site:tap("nodes", ""))
+end
+
+stories["registers forty phones at once"] = function(site)
+  local questions = site:tap("callmgr", "authn.req.#")
+  local phones = {}
+  for i = 1, 40 do phones[i] = site:start_register("user" .. i, "example.com", "secret") end
+  for _ = 1, 40 do site:answer(questions, password) end
+  table.sort(site.happened)
+  for _, phone in ipairs(phones) do assert.equal(200, site:reply(phone, "registered")) end
 end
 
 describe("examples/classic", function()
