@@ -126,8 +126,8 @@ local function credentials(challenge, user, password, method, uri)
     user, realm, nonce, uri, response)
 end
 
--- Registers with a password: the client, which waits for a final reply now, and the reply before, which was a challenge.
-function Site:start_register(user, realm, password, fields)
+-- A phone whose REGISTER has been challenged, and the fields of the one that it sends next.
+function Site:challenged(user, realm, password, fields)
   local phone = self:phone(user)
   local first = assert(phone:register(user, realm, fields))
   self:note("challenge", first.text)
@@ -139,8 +139,14 @@ function Site:start_register(user, realm, password, fields)
     headers = { "Authorization: " .. credentials(challenge, user, password, "REGISTER", uri) },
   }
   for name, value in pairs(fields or {}) do full[name] = value end
+  return phone, full
+end
+
+-- Registers with a password: the phone, which waits for a final reply now.
+function Site:start_register(user, realm, password, fields)
+  local phone, full = self:challenged(user, realm, password, fields)
   phone:start(full)
-  return phone, first
+  return phone
 end
 
 local function header_lines(request, name)
@@ -150,7 +156,7 @@ local function header_lines(request, name)
 end
 
 -- What a media server says to a request.
-local function reply_to(request, status, contact)
+function classic.reply_to(request, status, contact)
   return ("SIP/2.0 %s\r\n%s\r\n%s%s\r\n%s;tag=media\r\n%s\r\n%s\r\nContact: <%s>\r\nContent-Length: 0\r\n\r\n"):format(
     status, header_lines(request, "Via"),
     request:find("\r\nRecord-Route:", 1, true) and header_lines(request, "Record-Route") .. "\r\n" or "",
@@ -166,7 +172,7 @@ function Site:serve(media, status)
     assert(text, "no request came to the media server on port " .. media.port)
   until not text:find("^ACK ")
   self:note("at the media server", text)
-  media:send(reply_to(text, status, "sip:media@127.0.0.1:" .. media.port))
+  media:send(classic.reply_to(text, status, "sip:media@127.0.0.1:" .. media.port))
   return text
 end
 
@@ -198,21 +204,60 @@ function Site:await_log(pattern, times) return self.server:wait_log(pattern, 15,
 
 function Site:tap(exchange, key) return self.client:tap(exchange, key) end
 
+local function reply_with(asked, fields)
+  local reply = { ["Msg-ID"] = asked["Msg-ID"] }
+  for name, value in pairs(fields) do reply[name] = value end
+  return cjson.encode(reply)
+end
+
 -- The next request in this queue, replied to with these fields: its decoded payload.
 function Site:answer(queue, fields)
   local question = self.client:get(queue, 5)
   local asked = cjson.decode(question.payload)
-  local reply = { ["Msg-ID"] = asked["Msg-ID"] }
-  for name, value in pairs(fields) do reply[name] = value end
-  self.client:publish("targeted", asked["Server-ID"], cjson.encode(reply), { content_type = "application/json" })
+  self.client:publish("targeted", asked["Server-ID"], reply_with(asked, fields), { content_type = "application/json" })
   self:note("asked of " .. question.exchange .. " " .. question.routing_key, asked)
   return asked
+end
+
+-- The same for many requests, which all wait until the last is there.
+function Site:answer_all(queue, count, fields)
+  local by_key, found = {}, 0
+  for _, question in ipairs(self.client:consume(queue, { count = count, deadline = 5 })) do
+    local asked = cjson.decode(question.payload)
+    local key = asked["Server-ID"]
+    by_key[key] = by_key[key] or {}
+    table.insert(by_key[key], reply_with(asked, fields))
+    found = found + 1
+  end
+  for key, replies in pairs(by_key) do self.client:publish_all("targeted", key, replies) end
+  return found
 end
 
 -- The next message in this queue.
 function Site:published(queue)
   local message = self.client:get(queue, 5)
   self:note("published to " .. message.exchange .. " " .. message.routing_key, cjson.decode(message.payload))
+end
+
+-- What the application that has the passwords says to a phone's request.
+classic.password = { ["Event-Category"] = "directory", ["Event-Name"] = "authn_resp", ["Auth-Password"] = "secret" }
+
+-- A phone that is registered with a password that the application is asked for.
+function Site:register(user)
+  local questions = self:tap("callmgr", "authn.req.#")
+  local phone = self:start_register(user, "example.com", "secret")
+  self:answer(questions, classic.password)
+  local status = self:reply(phone, "registered")
+  if status ~= 200 then error(("the REGISTER of %s has the reply %d"):format(user, status), 2) end
+  return phone
+end
+
+-- A call from a media server to a phone.
+function classic.call_user(media, user)
+  media:start {
+    method = "INVITE", uri = ("sip:%s@example.com"):format(user), from = "sip:2000@example.com",
+    contact = "sip:2000@127.0.0.1:" .. media.port,
+  }
 end
 
 return classic
