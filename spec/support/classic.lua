@@ -242,10 +242,10 @@ end
 -- What the application that has the passwords says to a phone's request.
 classic.password = { ["Event-Category"] = "directory", ["Event-Name"] = "authn_resp", ["Auth-Password"] = "secret" }
 
--- A phone that is registered with a password that the application is asked for.
-function Site:register(user)
+-- A phone that is registered with a password that the application is asked for; fields as in support.sip.
+function Site:register(user, fields)
   local questions = self:tap("callmgr", "authn.req.#")
-  local phone = self:start_register(user, "example.com", "secret")
+  local phone = self:start_register(user, "example.com", "secret", fields)
   self:answer(questions, classic.password)
   local status = self:reply(phone, "registered")
   if status ~= 200 then error(("the REGISTER of %s has the reply %d"):format(user, status), 2) end

@@ -65,7 +65,8 @@ for _, order in ipairs { { "stock", "ours" }, { "ours", "stock" } } do
     it("asks for phones that the other has, and the other replies", function()
       each_way(function(site, other)
         local user = "of-" .. other.hostname:match("%l+")
-        local phone = other:register(user)
+        local phone = site:phone("phone") -- which hears this server, since the call comes from it
+        other:register(user, { contact = ("sip:%s@127.0.0.1:%d"):format(user, phone.port) })
         local media = site:phone("media")
         site:heartbeat("freeswitch@" .. site.hostname, { fs1 = media })
         site.server:wait_log("media|added sip:127.0.0.1:" .. media.port)
@@ -86,16 +87,15 @@ for _, order in ipairs { { "stock", "ours" }, { "ours", "stock" } } do
       end)
     end)
 
-    it("and the other forget a registration by the same event", function()
+    it("forgets a registration by the same event as the other", function()
       for _, site in ipairs(sites) do site:register("flushed-" .. site.hostname:match("%l+")) end
       for _, site in ipairs(sites) do
-        sites[1].client:publish("registrar", "registration.flush.x", cjson.encode {
-          ["Event-Category"] = "directory", ["Event-Name"] = "reg_flush", Realm = "example.com",
-          Username = "flushed-" .. site.hostname:match("%l+"),
+        local user = "flushed-" .. site.hostname:match("%l+")
+        site.client:publish("registrar", "registration.flush.x", cjson.encode {
+          ["Event-Category"] = "directory", ["Event-Name"] = "reg_flush", Realm = "example.com", Username = user,
         })
+        site.server:wait_log(("flush|%s@example.com is gone"):format(user:gsub("%-", "%%-")))
       end
-      for _, site in ipairs(sites) do site.server:wait_log("flush|flushed%-.*is gone") end
-      for _, site in ipairs(sites) do site.server:wait_log("flush|flushed%-.*was not here") end
     end)
   end)
 end
