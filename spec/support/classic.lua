@@ -4,6 +4,7 @@ local socket = require "socket"
 local amqp = require "support.amqp"
 local files = require "support.files"
 local kamailio = require "support.kamailio"
+local nats_client = require "support.nats_client"
 local ports = require "support.ports"
 local sip = require "support.sip"
 local wait = require "support.wait"
@@ -13,9 +14,11 @@ local Site = {}
 Site.__index = Site
 
 -- Fields that are different in each message.
-local own = { ["Msg-ID"] = true, ["Server-ID"] = true, ["App-Version"] = true, ["Call-ID"] = true }
+local own = { ["Msg-ID"] = true, ["Server-ID"] = true, ["App-Version"] = true, ["Call-ID"] = true, Call = true }
 
-local function dead_url() return ("amqp://guest:guest@127.0.0.1:%d"):format(ports.free()) end
+local function dead_url(scheme)
+  return ("%s://%s127.0.0.1:%d"):format(scheme, scheme == "amqp" and "guest:guest@" or "", ports.free())
+end
 
 local function substitutions(values)
   local lines = {}
@@ -27,7 +30,7 @@ end
 local function local_cfg(options)
   local values = {
     MY_HOSTNAME = options.hostname or "edge.example", MY_ADDRESS = "127.0.0.1:$PORT", MY_FOLDER = "$FOLDER",
-    MY_CONTROL = "unix:./ctl.sock", MY_AMQP_1 = dead_url(), MY_AMQP_2 = dead_url(), MY_AMQP_3 = options.rabbit.url,
+    MY_CONTROL = "unix:./ctl.sock", MY_AMQP_1 = dead_url "amqp", MY_AMQP_2 = dead_url "amqp", MY_AMQP_3 = options.rabbit.url,
     MY_QUERY_TIMEOUT = 1500, MY_HEARTBEAT = 1,
   }
   for name, value in pairs(options.values or {}) do values[name] = value end
@@ -52,24 +55,62 @@ local function await_queues(self)
   end, 40, "the queues of " .. self.hostname)
 end
 
--- start{rabbit, modules = "ours" or "stock", hostname, values = {MY_... = }}
-function classic.start(options)
-  local self = setmetatable({ rabbit = options.rabbit, hostname = options.hostname or "edge.example", phones = {} }, Site)
-  self.happened, self.names = {}, {}
-  self.client = amqp.client(options.rabbit)
-  self.client:exchange("callmgr", "topic")
-  self.client:exchange("frontier", "topic")
+local function new_site(options)
+  return setmetatable({ hostname = options.hostname or "edge.example", phones = {}, happened = {}, names = {} }, Site)
+end
+
+local function start_server(self, folder, options, local_cfg_text)
   self.server = assert(kamailio.start {
-    copy_of = files.root .. "/examples/classic", modules = options.modules, files = { ["local.cfg"] = local_cfg(options) },
+    copy_of = files.root .. "/examples/" .. folder, modules = options.modules, files = { ["local.cfg"] = local_cfg_text },
     deadline = 40,
   })
   self.names[tostring(self.server.port)] = "kamailio"
+end
+
+-- start{rabbit, modules = "ours" or "stock", hostname, values = {MY_... = }}
+function classic.start(options)
+  local self = new_site(options)
+  self.rabbit, self.client = options.rabbit, amqp.client(options.rabbit)
+  self.client:exchange("callmgr", "topic")
+  self.client:exchange("frontier", "topic")
+  start_server(self, "classic", options, local_cfg(options))
   await_queues(self)
+  return self
+end
+
+-- Each subscription has a process of its own, and so has each publishing connection.
+local function await_nats(self)
+  for _, subject in ipairs { "sip-flush", "sip-block", "sip-where" } do
+    wait.until_(function()
+      self.nats:pub(subject, "no order")
+      self.nats:flush()
+      return self.server:count_log(("nats:%s: no order"):format(subject:gsub("%-", "%%-"))) > 0
+    end, 30, "the subscription to " .. subject)
+  end
+  local registrations = self.nats:sub "sip-registrations"
+  wait.until_(function()
+    assert(self:phone("probe"):register("probe", "example.com"))
+    return self.nats:next(0.2)
+  end, 30, "a message from the server")
+  while self.nats:next(0.2) do end -- those that came late
+  self.nats:unsub(registrations)
+end
+
+-- examples/classic/nats: start_nats{nats = the server, modules = "ours" or "stock"}
+function classic.start_nats(options)
+  local self = new_site(options)
+  self.nats = nats_client.connect { port = options.nats.port }
+  start_server(self, "classic/nats", options, substitutions {
+    MY_HOSTNAME = self.hostname, MY_ADDRESS = "127.0.0.1:$PORT", MY_FOLDER = "$FOLDER", MY_CONTROL = "unix:./ctl.sock",
+    MY_NATS_1 = dead_url "nats", MY_NATS_2 = dead_url "nats", MY_NATS_3 = options.nats.url,
+  })
+  await_nats(self)
   return self
 end
 
 function Site:stop()
   for _, phone in ipairs(self.phones) do phone:close() end
+  if self.nats then self.nats:close() end
   return self.server:stop()
 end
 
