@@ -4,6 +4,8 @@
 -- Debian 12's module crashes in kazoo_query, so examples/classic asks with kazoo_async_query alone.
 local classic = require "support.classic"
 local kazoo = require "support.kazoo"
+local pages = require "support.pages"
+local wait = require "support.wait"
 
 local stories = {}
 
@@ -177,4 +179,35 @@ describe("examples/classic", function()
       assert.same(happened.stock, happened.ours)
     end)
   end
+end)
+
+describe("docs/migrating.md", function()
+  -- The lines of an answer that a page shows, each as the name of a field or, if its value is certain, with the value.
+  local function shown(block)
+    local lines = {}
+    for name, value in block:gmatch("\n%s*([%l_]+): ?([^\n]*)") do
+      lines[#lines + 1] = (name == "state" or name == "queue") and name .. ": " .. value or name .. ":"
+    end
+    return lines
+  end
+
+  it("shows what the commands say when all is well", function()
+    local broker, checked = kazoo.shared_rabbit(), 0
+    local site = classic.start { rabbit = broker, modules = "ours", hostname = "sip1.example.com" }
+    for _, block in ipairs(pages.code_blocks(pages.read "docs/migrating.md")) do
+      local command = block.text:match("^# kamcmd ([%l._]+)\n")
+      if command then
+        checked = checked + 1
+        wait.until_(function()
+          local output = site.server:rpc(command)
+          for _, line in ipairs(shown(block.text)) do
+            if not output:find("\t" .. line, 1, true) then return nil, command .. " does not say " .. line end
+          end
+          return true
+        end, 10, command)
+      end
+    end
+    site:stop()
+    assert.equal(3, checked)
+  end)
 end)
