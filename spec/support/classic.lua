@@ -34,16 +34,18 @@ local function local_cfg(options)
     MY_QUERY_TIMEOUT = 1500, MY_HEARTBEAT = 1,
   }
   for name, value in pairs(options.values or {}) do values[name] = value end
-  return substitutions(values)
+  if not options.other then return substitutions(values) end
+  values.MY_OTHER_ZONE, values.MY_OTHER_AMQP = "east", options.other.url
+  return "#!define WITH_OTHER_ZONE\n" .. substitutions(values)
 end
 
--- The server has its queues, and one for replies.
-local function await_queues(self)
+-- The server has its queues at a broker, and one for replies at that of its own zone.
+local function await_queues(self, broker)
   local last
   wait.until_(function()
     if not self.server:alive() then error("Kamailio has ended:\n" .. self.server:log(), 0) end
     local consumers, replies = {}, false
-    for name, queue in pairs(self.rabbit:list("list_queues", "name", "consumers")) do
+    for name, queue in pairs(broker:list("list_queues", "name", "consumers")) do
       consumers[name] = tonumber(queue.consumers)
       replies = replies or (name:find("kamailio@" .. self.hostname, 1, true) == 1 and consumers[name] > 0)
     end
@@ -51,7 +53,7 @@ local function await_queues(self)
     for _, name in ipairs { "nodes-", "registrar-", "registrar-search-" } do
       if (consumers[name .. self.hostname] or 0) == 0 then return nil, last end
     end
-    return replies, last
+    return replies or broker ~= self.rabbit, last
   end, 40, "the queues of " .. self.hostname)
 end
 
@@ -67,15 +69,25 @@ local function start_server(self, folder, options, local_cfg_text)
   self.names[tostring(self.server.port)] = "kamailio"
 end
 
--- start{rabbit, modules = "ours" or "stock", hostname, values = {MY_... = }}
+-- The site, once this returns; a server that is not ready in time is stopped, so that it takes no message from the next one.
+local function ready(self, await)
+  local ok, problem = pcall(await)
+  if ok then return self end
+  self:stop()
+  error(("%s\n%s"):format(tostring(problem), self.server:log()), 0)
+end
+
+-- start{rabbit, modules = "ours" or "stock", hostname, values = {MY_... = }, other = the broker of another zone}
 function classic.start(options)
   local self = new_site(options)
   self.rabbit, self.client = options.rabbit, amqp.client(options.rabbit)
   self.client:exchange("callmgr", "topic")
   self.client:exchange("frontier", "topic")
   start_server(self, "classic", options, local_cfg(options))
-  await_queues(self)
-  return self
+  return ready(self, function()
+    await_queues(self, self.rabbit)
+    if options.other then await_queues(self, options.other) end
+  end)
 end
 
 -- Each subscription has a process of its own, and so has each publishing connection.
@@ -104,8 +116,7 @@ function classic.start_nats(options)
     MY_HOSTNAME = self.hostname, MY_ADDRESS = "127.0.0.1:$PORT", MY_FOLDER = "$FOLDER", MY_CONTROL = "unix:./ctl.sock",
     MY_NATS_1 = dead_url "nats", MY_NATS_2 = dead_url "nats", MY_NATS_3 = options.nats.url,
   })
-  await_nats(self)
-  return self
+  return ready(self, function() await_nats(self) end)
 end
 
 function Site:stop()
@@ -274,9 +285,9 @@ function Site:answer_all(queue, count, fields)
   return found
 end
 
--- The next message in this queue.
-function Site:published(queue)
-  local message = self.client:get(queue, 5)
+-- The next message in this queue, of this broker or of the client's.
+function Site:published(queue, client)
+  local message = (client or self.client):get(queue, 5)
   self:note("published to " .. message.exchange .. " " .. message.routing_key, cjson.decode(message.payload))
 end
 

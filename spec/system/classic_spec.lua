@@ -2,9 +2,11 @@
 -- three brokers in its list, the first two are dead.
 --
 -- Debian 12's module crashes in kazoo_query, so examples/classic asks with kazoo_async_query alone.
+local amqp = require "support.amqp"
 local classic = require "support.classic"
 local kazoo = require "support.kazoo"
 local pages = require "support.pages"
+local rabbits = require "support.rabbit"
 local wait = require "support.wait"
 
 local stories = {}
@@ -108,16 +110,16 @@ stories["goes on to the next media server, and forgets one whose heartbeats end"
   end
 end
 
-local function search(site, replies)
-  site.client:publish("registrar", "registration.search.example%2Ecom", [[{"Event-Category":"registration",
+local function search(client)
+  client:publish("registrar", "registration.search.example%2Ecom", [[{"Event-Category":"registration",
     "Event-Name":"search_req", "Username":"alice", "Realm":"example.com", "Msg-ID":"m1", "Server-ID":"spec-search"}]])
-  return site:published(replies)
 end
 
 stories["forgets a registration when told to, and says where phones are"] = function(site)
   site:register("alice")
   local replies = site:tap("targeted", "spec-search")
-  search(site, replies)
+  search(site.client)
+  site:published(replies)
   site.client:publish("registrar", "registration.flush.alice",
     '{"Event-Category":"directory", "Event-Name":"reg_flush", "Username":"alice", "Realm":"example.com"}')
   site:await_log("flush|alice@example.com is gone")
@@ -161,24 +163,50 @@ end
 -- By default, an application has 1.5 s to reply.
 local values = { ["registers forty phones at once"] = { MY_QUERY_TIMEOUT = 10000 } }
 
+-- What happens in a story is the same with both modules.
+local function compare(story, options)
+  local happened = {}
+  for _, which in ipairs { "stock", "ours" } do
+    options.modules = which
+    local site = classic.start(options)
+    local ok, problem = pcall(story, site)
+    happened[which] = site.happened
+    local ended = site:stop()
+    if not ok then error(("with the module %s: %s\n%s"):format(which, tostring(problem), site.server:log()), 0) end
+    assert.is_nil(ended.crash)
+  end
+  assert.same(happened.stock, happened.ours)
+end
+
 describe("examples/classic", function()
   local broker
   setup(function() broker = kazoo.shared_rabbit() end)
 
   for name, story in pairs(stories) do
-    it(name .. ", as with Debian's module", function()
-      local happened = {}
-      for _, which in ipairs { "stock", "ours" } do
-        local site = classic.start { rabbit = broker, modules = which, values = values[name] }
-        local ok, problem = pcall(story, site)
-        happened[which] = site.happened
-        local ended = site:stop()
-        if not ok then error(("with the module %s: %s\n%s"):format(which, tostring(problem), site.server:log()), 0) end
-        assert.is_nil(ended.crash)
-      end
-      assert.same(happened.stock, happened.ours)
-    end)
+    it(name .. ", as with Debian's module", function() compare(story, { rabbit = broker, values = values[name] }) end)
   end
+
+  it("hears another zone, and replies there, as with Debian's module", function()
+    local other = rabbits.start()
+    local client = amqp.client(other)
+    client:exchange("targeted", "direct") -- as a server of that zone does
+    compare(function(site)
+      site:register("alice")
+      local here, there = site:tap("targeted", "spec-search"), client:tap("targeted", "spec-search")
+      search(client)
+      site:published(there, client)
+      search(site.client)
+      site:published(here)
+      client:publish("registrar", "registration.flush.alice",
+        '{"Event-Category":"directory", "Event-Name":"reg_flush", "Username":"alice", "Realm":"example.com"}')
+      site:await_log("flush|alice@example.com is gone")
+      local media = site:phone("media")
+      client:publish("nodes", "", ([[{"Event-Category":"nodes", "Event-Name":"advertise", "Node":"freeswitch@east",
+        "Media-Servers":{"fs1":{"SIP":"sip:127.0.0.1:%d"}}}]]):format(media.port))
+      site:await_log("media|added")
+    end, { rabbit = broker, other = other })
+    other:stop()
+  end)
 end)
 
 describe("docs/migrating.md", function()
