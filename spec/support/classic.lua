@@ -234,8 +234,8 @@ function Site:serve_any(media, status)
   for i, client in ipairs(media) do
     by_socket[client.udp], sockets[i] = client, client.udp
   end
-  local ready = assert(socket.select(sockets, nil, 5))[1]
-  local chosen = assert(by_socket[ready], "no request came to a media server")
+  local readable = assert(socket.select(sockets, nil, 5))[1]
+  local chosen = assert(by_socket[readable], "no request came to a media server")
   self:serve(chosen, status)
   return chosen
 end
