@@ -1,4 +1,4 @@
--- examples/classic with its surroundings: phones, media servers, and the applications on the bus that it asks.
+-- examples/classic with its surroundings: phones, media servers, and the applications on the bus.
 local cjson = require "cjson"
 local socket = require "socket"
 local amqp = require "support.amqp"
@@ -256,29 +256,29 @@ function Site:await_log(pattern, times) return self.server:wait_log(pattern, 15,
 
 function Site:tap(exchange, key) return self.client:tap(exchange, key) end
 
-local function reply_with(asked, fields)
-  local reply = { ["Msg-ID"] = asked["Msg-ID"] }
+local function reply_with(request, fields)
+  local reply = { ["Msg-ID"] = request["Msg-ID"] }
   for name, value in pairs(fields) do reply[name] = value end
   return cjson.encode(reply)
 end
 
 -- The next request in this queue, replied to with these fields: its decoded payload.
-function Site:answer(queue, fields)
-  local question = self.client:get(queue, 5)
-  local asked = cjson.decode(question.payload)
-  self.client:publish("targeted", asked["Server-ID"], reply_with(asked, fields), { content_type = "application/json" })
-  self:note("asked of " .. question.exchange .. " " .. question.routing_key, asked)
-  return asked
+function Site:respond(queue, fields)
+  local message = self.client:get(queue, 5)
+  local request = cjson.decode(message.payload)
+  self.client:publish("targeted", request["Server-ID"], reply_with(request, fields), { content_type = "application/json" })
+  self:note("requested of " .. message.exchange .. " " .. message.routing_key, request)
+  return request
 end
 
 -- The same for many requests, which all wait until the last is there.
-function Site:answer_all(queue, count, fields)
+function Site:respond_all(queue, count, fields)
   local by_key, found = {}, 0
-  for _, question in ipairs(self.client:consume(queue, { count = count, deadline = 5 })) do
-    local asked = cjson.decode(question.payload)
-    local key = asked["Server-ID"]
+  for _, message in ipairs(self.client:consume(queue, { count = count, deadline = 5 })) do
+    local request = cjson.decode(message.payload)
+    local key = request["Server-ID"]
     by_key[key] = by_key[key] or {}
-    table.insert(by_key[key], reply_with(asked, fields))
+    table.insert(by_key[key], reply_with(request, fields))
     found = found + 1
   end
   for key, replies in pairs(by_key) do self.client:publish_all("targeted", key, replies) end
@@ -294,11 +294,11 @@ end
 -- What the application that has the passwords says to a phone's request.
 classic.password = { ["Event-Category"] = "directory", ["Event-Name"] = "authn_resp", ["Auth-Password"] = "secret" }
 
--- A phone that is registered with a password that the application is asked for; fields as in support.sip.
+-- A phone that is registered with a password that is requested from the application; fields as in support.sip.
 function Site:register(user, fields)
-  local questions = self:tap("callmgr", "authn.req.#")
+  local requests = self:tap("callmgr", "authn.req.#")
   local phone = self:start_register(user, "example.com", "secret", fields)
-  self:answer(questions, classic.password)
+  self:respond(requests, classic.password)
   local status = self:reply(phone, "registered")
   if status ~= 200 then error(("the REGISTER of %s has the reply %d"):format(user, status), 2) end
   return phone

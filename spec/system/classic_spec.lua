@@ -1,7 +1,7 @@
 -- examples/classic runs with Debian's kazoo.so and with ours: the same SIP messages, the same messages on the bus. Of the
 -- three brokers in its list, the first two are dead.
 --
--- Debian 12's module crashes in kazoo_query, so examples/classic asks with kazoo_async_query alone.
+-- Debian 12's module crashes in kazoo_query, so examples/classic calls kazoo_async_query alone.
 local amqp = require "support.amqp"
 local classic = require "support.classic"
 local kazoo = require "support.kazoo"
@@ -21,22 +21,22 @@ stories["registers phones by the passwords of an application"] = function(site)
   site:published(events)
   local wrong = site:start_register("alice", "example.com", "guess")
   assert.equal(401, site:reply(wrong, "wrong password"))
-  site:register("alice") -- now the application is asked again
+  site:register("alice") -- requests the password again
   site:published(events)
   local gone = site:start_register("alice", "example.com", "secret", { expires = 0 })
   assert.equal(200, site:reply(gone, "gone"))
   site:published(events)
 end
 
-stories["refuses whom the application does not know"] = function(site)
-  local questions = site:tap("callmgr", "authn.req.#")
-  for _, answer in ipairs {
+stories["refuses users that the application does not know"] = function(site)
+  local requests = site:tap("callmgr", "authn.req.#")
+  for _, reply in ipairs {
     { ["Event-Category"] = "directory", ["Event-Name"] = "authn_err" },
     { ["Event-Category"] = "directory", ["Event-Name"] = "authn_resp" },
     { ["Event-Category"] = "directory", ["Event-Name"] = "authn_resp", ["Auth-Password"] = "" },
   } do
     local phone = site:start_register("mallory", "example.com", "secret")
-    site:answer(questions, answer)
+    site:respond(requests, reply)
     assert.equal(403, site:reply(phone, "refused"))
   end
 end
@@ -59,11 +59,11 @@ local function call(phone, realm)
 end
 
 stories["sends calls to the media servers that nodes advertise, as many as an application allows"] = function(site)
-  local questions = site:tap("frontier", "limits.#")
+  local requests = site:tap("frontier", "limits.#")
   local media = site:phone("media")
   local caller = site:phone("caller")
   call(caller, "example.com")
-  site:answer(questions, { ["Rate-Limits"] = { Realm = { Minute = 3 } } })
+  site:respond(requests, { ["Rate-Limits"] = { Realm = { Minute = 3 } } })
   assert.equal(480, site:reply(caller, "no media server"))
 
   site:heartbeat("freeswitch@one", { fs1 = media })
@@ -82,13 +82,13 @@ stories["lets calls through when no application sets limits"] = function(site)
   site:heartbeat("freeswitch@one", { fs1 = media })
   site:await_log("media|added")
   local caller = site:phone("caller")
-  call(caller, "unanswered.example")
+  call(caller, "no-limits.example")
   site:serve(media, "200 OK")
   assert.equal(200, site:reply(caller, "call"))
 end
 
 stories["goes on to the next media server, and forgets one whose heartbeats end"] = function(site)
-  local questions = site:tap("frontier", "limits.#")
+  local requests = site:tap("frontier", "limits.#")
   local first, second = site:phone("first"), site:phone("second")
   site:heartbeat("freeswitch@one", { fs1 = first }, 4000)
   site:await_log("media|added")
@@ -96,7 +96,7 @@ stories["goes on to the next media server, and forgets one whose heartbeats end"
   site:await_log("media|added", 2)
   local caller = site:phone("caller")
   call(caller, "example.com")
-  site:answer(questions, {})
+  site:respond(requests, {})
   local failing = site:serve_any({ first, second }, "503 Full")
   site:serve(failing == first and second or first, "200 OK")
   assert.equal(200, site:reply(caller, "call"))
@@ -104,7 +104,7 @@ stories["goes on to the next media server, and forgets one whose heartbeats end"
   site:await_log("media|removed")
   for _ = 1, 2 do
     call(caller, "example.com")
-    site:answer(questions, {})
+    site:respond(requests, {})
     site:serve(second, "200 OK")
     assert.equal(200, site:reply(caller, "call"))
   end
@@ -123,7 +123,7 @@ stories["forgets a registration when told to, and says where phones are"] = func
   site.client:publish("registrar", "registration.flush.alice",
     '{"Event-Category":"directory", "Event-Name":"reg_flush", "Username":"alice", "Realm":"example.com"}')
   site:await_log("flush|alice@example.com is gone")
-  site:register("alice") -- its password is forgotten too, so the application is asked again
+  site:register("alice") -- its password is forgotten too, and requested again
   site.client:publish("registrar", "registration.success.example%2Ecom.alice", [[{"Event-Category":"directory",
     "Event-Name":"reg_success", "Username":"alice", "Realm":"example.com", "Proxy-Node":"other.example"}]])
   site:await_log("moved|alice@example.com to other.example")
@@ -138,9 +138,9 @@ stories["sends calls of media servers to phones, also to those of other servers"
   site:serve(phone, "200 OK")
   assert.equal(200, site:reply(media, "a phone that is here"))
 
-  local questions = site:tap("registrar", "registration.search.#")
+  local requests = site:tap("registrar", "registration.search.#")
   classic.call_user(media, "bob")
-  site:answer(questions, { Contact = "sip:bob@127.0.0.1:" .. elsewhere.port })
+  site:respond(requests, { Contact = "sip:bob@127.0.0.1:" .. elsewhere.port })
   site:serve(elsewhere, "200 OK")
   assert.equal(200, site:reply(media, "a phone that another server has"))
   classic.call_user(media, "carol")
@@ -152,11 +152,11 @@ stories["tells other nodes of itself"] = function(site)
 end
 
 stories["registers forty phones at once"] = function(site)
-  local questions = site:tap("callmgr", "authn.req.#")
-  local phones, requests = {}, {}
-  for i = 1, 40 do phones[i], requests[i] = site:challenged("user" .. i, "example.com", "secret") end
-  for i, phone in ipairs(phones) do phone:start(requests[i]) end
-  assert.equal(40, site:answer_all(questions, 40, classic.password))
+  local requests = site:tap("callmgr", "authn.req.#")
+  local phones, registers = {}, {}
+  for i = 1, 40 do phones[i], registers[i] = site:challenged("user" .. i, "example.com", "secret") end
+  for i, phone in ipairs(phones) do phone:start(registers[i]) end
+  assert.equal(40, site:respond_all(requests, 40, classic.password))
   for _, phone in ipairs(phones) do assert.equal(200, site:reply(phone, "registered")) end
 end
 
@@ -210,7 +210,7 @@ describe("examples/classic", function()
 end)
 
 describe("docs/migrating.md", function()
-  -- The lines of an answer that a page shows, each as the name of a field or, if its value is certain, with the value.
+  -- The lines of an output that a page shows, each as the name of a field or, if its value is certain, with the value.
   local function shown(block)
     local lines = {}
     for name, value in block:gmatch("\n%s*([%l_]+): ?([^\n]*)") do

@@ -1,7 +1,7 @@
 -- A fleet of which a part runs Debian's kazoo.so and a part ours, on the same exchanges and queues: during an upgrade, and
 -- for as long as one likes.
 --
--- Debian 12's module crashes in kazoo_query, so there it asks with kazoo_async_query alone.
+-- Debian 12's module crashes in kazoo_query, so its servers call kazoo_async_query alone.
 local cjson = require "cjson"
 local amqp = require "support.amqp"
 local classic = require "support.classic"
@@ -62,7 +62,7 @@ for _, order in ipairs { { "stock", "ours" }, { "ours", "stock" } } do
       for _, site in ipairs(sites) do site.server:wait_log("media|added sip:127.0.0.1:" .. media.port) end
     end)
 
-    it("asks for phones that the other has, and the other replies", function()
+    it("sends requests for phones of the other, and the other replies", function()
       each_way(function(site, other)
         local user = "of-" .. other.hostname:match("%l+")
         local phone = site:phone("phone") -- which hears this server, since the call comes from it
