@@ -39,22 +39,30 @@ local function local_cfg(options)
   return "#!define WITH_OTHER_ZONE\n" .. substitutions(values)
 end
 
--- The server has its queues at a broker, and one for replies at that of its own zone.
-local function await_queues(self, broker)
-  local last
+local function await(self, what, condition)
   wait.until_(function()
     if not self.server:alive() then error("Kamailio has ended:\n" .. self.server:log(), 0) end
-    local consumers, replies = {}, false
-    for name, queue in pairs(broker:list("list_queues", "name", "consumers")) do
-      consumers[name] = tonumber(queue.consumers)
-      replies = replies or (name:find("kamailio@" .. self.hostname, 1, true) == 1 and consumers[name] > 0)
+    return condition()
+  end, 40, what .. " of " .. self.hostname)
+end
+
+-- The server consumes from its queues at this broker. rabbitmqctl would take longer.
+local function await_queues(self, client)
+  for _, name in ipairs { "nodes-", "registrar-", "registrar-search-" } do
+    await(self, "the queue " .. name, function()
+      local exists, _, consumers = pcall(client.queue, client, name .. self.hostname, "passive")
+      return exists and consumers > 0
+    end)
+  end
+end
+
+-- The server can receive replies. Their queues have names that the module makes up.
+local function await_replies(self)
+  await(self, "the queue for replies", function()
+    for name, queue in pairs(self.rabbit:list("list_queues", "name", "consumers")) do
+      if name:find("kamailio@" .. self.hostname, 1, true) == 1 and queue.consumers ~= "0" then return true end
     end
-    last = cjson.encode(consumers)
-    for _, name in ipairs { "nodes-", "registrar-", "registrar-search-" } do
-      if (consumers[name .. self.hostname] or 0) == 0 then return nil, last end
-    end
-    return replies or broker ~= self.rabbit, last
-  end, 40, "the queues of " .. self.hostname)
+  end)
 end
 
 local function new_site(options)
@@ -70,8 +78,8 @@ local function start_server(self, folder, options, local_cfg_text)
 end
 
 -- The site, once this returns; a server that is not ready in time is stopped, so that it takes no message from the next one.
-local function ready(self, await)
-  local ok, problem = pcall(await)
+local function ready(self, condition)
+  local ok, problem = pcall(condition)
   if ok then return self end
   self:stop()
   error(("%s\n%s"):format(tostring(problem), self.server:log()), 0)
@@ -85,8 +93,9 @@ function classic.start(options)
   self.client:exchange("frontier", "topic")
   start_server(self, "classic", options, local_cfg(options))
   return ready(self, function()
-    await_queues(self, self.rabbit)
-    if options.other then await_queues(self, options.other) end
+    await_queues(self, self.client)
+    if options.other then await_queues(self, amqp.client(options.other)) end
+    await_replies(self)
   end)
 end
 
