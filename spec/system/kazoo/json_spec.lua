@@ -180,6 +180,8 @@ describe("Nothing", function()
     { "{kz.json} beyond an array", "(rb{kz.json,list[7]})", empty },
     { "{kz.json} inside a missing field", "(rb{kz.json,missing.a[0]})", empty },
     { "{kz.json} of what is no JSON", "(ci{kz.json,a})", empty },
+    { "{kz.json} with an empty path", "(rb{kz.json,})", empty },
+    { "{kz.json} with an empty variable as path", "(rb{kz.json,$var(out)})", empty },
     { "{kz.json} of nothing found", "(rb{kz.json,missing}{kz.json,a})", empty },
     { "{kz.encode} of nothing found", "(rb{kz.json,missing}{kz.encode})", empty },
     { "{kz.json} of a null variable", "(hdr(X-None){kz.json,a})", failed },

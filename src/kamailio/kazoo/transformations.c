@@ -38,17 +38,24 @@ static int set_count(struct sip_msg *msg, pv_value_t *value, struct kb_json_valu
 	return 0;
 }
 
+/* An empty path, which is an empty variable, leads nowhere. */
+static bool is_missing(struct kb_json_value found, struct kb_slice path)
+{
+	return found.type == KB_JSON_NONE || found.type == KB_JSON_NULL || path.n == 0;
+}
+
 static int apply_json(struct sip_msg *msg, tr_param_t *path, int subtype, pv_value_t *value)
 {
 	pv_elem_t *elements;
 	struct kb_slice text = kb_str_to_slice(&value->rs);
-	struct kb_json_value found = kb_json_get(text, text_of(msg, path, &elements), kz_settings()->json_escape);
+	struct kb_slice at = text_of(msg, path, &elements);
+	struct kb_json_value found = kb_json_get(text, at, kz_settings()->json_escape);
 	if (subtype == TR_JSON_COUNT)
 		return set_count(msg, value, found);
-	bool missing = found.type == KB_JSON_NONE || found.type == KB_JSON_NULL;
-	if (missing && !kz_settings()->json_missing_is_null)
-		return kb_script_set_text(value, kb_slice("", 0));
-	return kb_script_set_json(msg, value, found);
+	if (!is_missing(found, at))
+		return kb_script_set_json(msg, value, found);
+	return kz_settings()->json_missing_is_null ? pv_get_null(msg, NULL, value)
+											   : kb_script_set_text(value, kb_slice("", 0));
 }
 
 /* A transformation that fails is empty in a string and null elsewhere, as Debian's module has it. */
