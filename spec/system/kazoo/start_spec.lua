@@ -151,6 +151,16 @@ describe("Kamailio starts", function()
     server:stop()
   end)
 
+  it("with fewer requests in flight where there is no address space for all, unless a number is set", function()
+    local little = { "prlimit", "--as=8000000000" }
+    local server = kazoo.start { params = with {}, prefix = little }
+    assert.equal(1, server:count_log "NOTICE: .*amqp_max_requests: 1024 instead of 65536, there is no address space")
+    server:stop()
+    local none, log = kazoo.try_start { params = with { amqp_max_requests = 20000 }, prefix = little }
+    assert.is_nil(none)
+    assert.matches("ERROR: .*amqp_max_requests: cannot allocate shared memory for 20000 requests: Cannot allocate", log)
+  end)
+
   it("with the further parameters that deployed configurations set", function()
     kazoo.start({ params = with {
       amqp_consumer_workers = 3, amqp_consumer_processes = 1, amqp_connect_timeout_sec = 2, amqp_connect_timeout_micro = 0,
