@@ -130,7 +130,7 @@ function kamailio.lists(psx, expected)
 end
 
 -- The control process answers while modules still fork theirs, and one of those may still end the start. So its answer is
--- not enough: all processes that the log announces must be alive and known to Kamailio. Debian's kazoo.so may announce one
+-- not enough: all processes that the log announces must be alive and known to Kamailio. Debian's kazoo.so announces
 -- more than it starts.
 local function all_there(self)
   if self.modules == "stock" then return select(2, self:try_rpc("core.psx")) end
