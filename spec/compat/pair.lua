@@ -92,7 +92,7 @@ function Pair:stop()
 end
 
 -- Ends what is dead or does not answer, and starts it again: a word on what happened.
-local function revive(self, side)
+function Pair:revive(side)
   local server = self[side]
   local word = server:crash() and "crash" or server:alive() and "hang" or "end"
   if word == "end" then server.process:wait(5) end
@@ -100,6 +100,7 @@ local function revive(self, side)
   server.process:kill()
   server.sip:close()
   self.deaths[side] = self.deaths[side] + 1
+  if side == "ours" and self.deaths.ours > 5 then error("compat: our module ends or hangs too often: " .. word, 0) end
   start(self, side)
   return word
 end
@@ -112,7 +113,7 @@ function Pair:ask_one(side, fields)
     headers = fields.headers, deadline = PATIENCE,
   }
   if reply then return reply.body end
-  return nil, revive(self, side)
+  return nil, self:revive(side)
 end
 
 -- The same of both, by side: text, or {died = word}.
