@@ -5,8 +5,11 @@ Collector.__index = Collector
 
 local TRIES = 250 -- attempts to make one case smaller
 
-function collector.new()
-  return setmetatable({ counts = {}, groups = {}, order = {}, deaths = {}, total = 0 }, Collector)
+-- `meant` knows what differs on purpose (compat.meant).
+function collector.new(meant)
+  return setmetatable({
+    meant_list = meant, counts = {}, groups = {}, order = {}, deaths = {}, meant = {}, total = 0, ours_only = 0,
+  }, Collector)
 end
 
 function Collector:count(part, more)
@@ -16,7 +19,14 @@ end
 function Collector:died(part, case, replies)
   local one = { part = part, case = case }
   for _, side in ipairs { "stock", "ours" } do one[side] = type(replies[side]) == "table" and replies[side].died or nil end
+  if one.ours then self.ours_died = true end
   table.insert(self.deaths, one)
+end
+
+-- A case of a kind that kills Debian's module: replies is ours, which has to be one.
+function Collector:count_ours_only(part, case, reply, word)
+  self.ours_only = self.ours_only + 1
+  if not reply then self:died(part, case, { ours = { died = word } }) end
 end
 
 -- What kind of thing a result is, so that alike differences are one.
@@ -65,14 +75,26 @@ local function reduce(group, difference)
   group.case = case
 end
 
+-- Where nothing can be tried again, the shortest case that came.
+local function keep_smaller(group, difference)
+  if difference.again or #difference.case.payload >= #group.case.payload then return end
+  group.case, group.stock, group.ours = difference.case, difference.stock, difference.ours
+end
+
 -- difference{part, kind, stock, ours, case, again = function(case): the difference of that case, or nil}
 function Collector:difference(difference)
+  local name = self.meant_list.of(difference)
+  if name then
+    self.meant[name] = (self.meant[name] or 0) + 1
+    return
+  end
   self.total = self.total + 1
   local classes = { class(difference.stock), class(difference.ours) }
   local key = table.concat({ difference.part, difference.kind, classes[1], classes[2] }, "\0")
   local group = self.groups[key]
   if group then
     group.count = group.count + 1
+    keep_smaller(group, difference)
     return
   end
   group = {

@@ -111,13 +111,14 @@ local function deep(r)
   return '{"a":' .. ("["):rep(depth) .. ("]"):rep(depth) .. "}"
 end
 
--- A payload and what it was made of, before it was spoilt (nil when of nothing).
+-- A payload, what it was made of (nil when that is of no use), and whether it was spoilt after that.
 function payloads.make(r)
   local style = { quote = r:chance(25) and "'" or '"', odd = r:chance(15) and 30 or 0 }
   if r:chance(2) then return deep(r), nil end
   local text, node = make(r, 0, style)
-  if r:chance(25) then text = r:weighted(spoilers)(r, text) end
-  return text, node
+  local spoilt = r:chance(25)
+  if spoilt then text = r:weighted(spoilers)(r, text) end
+  return text, node, spoilt or style.odd > 0
 end
 
 -- ---- paths
@@ -153,6 +154,23 @@ function payloads.path(r, node)
   end
   if r:chance(40) then return r:one_of(payloads.keys) end
   return r:one_of(whole)
+end
+
+-- The path of an object in the payload, and true; or the empty path and false.
+function payloads.object_path(r, node)
+  local found = {}
+  local function visit(one, path)
+    for i, item in ipairs(one.kind == "object" and one.items or {}) do
+      local key = one.keys[i]
+      if item.kind == "object" and key:find("^[%w%-_]+$") then
+        found[#found + 1] = path .. key
+        visit(item, path .. key .. ".")
+      end
+    end
+  end
+  if node then visit(node, "") end
+  if #found == 0 then return "", false end
+  return r:one_of(found), true
 end
 
 -- What may stand in a configuration as it is.

@@ -1,5 +1,6 @@
 -- What subscribers get of nats_publish, and what event routes read of what others publish. The nats_publish of Debian 12 takes two
 -- parameters only.
+local meant = require "compat.meant"
 local nats_client = require "support.nats_client"
 local pair = require "compat.pair"
 local payloads = require "compat.payloads"
@@ -134,10 +135,9 @@ end
 local function publish_cases(both, r, options, collector)
   local clients = listeners()
   local cases, rcs = {}, {}
-  for i = 1, math.ceil(options.cases / 2) do
-    cases[i] = make_case(r, "c" .. i)
-    rcs[i] = both:ask(fields(cases[i]))
-  end
+  for i, case in ipairs(meant.cases(nats.name)) do cases[i] = meant.named(case, "c" .. i) end
+  for i = #cases + 1, #cases + math.ceil(options.cases / 2) do cases[i] = make_case(r, "c" .. i) end
+  for i, case in ipairs(cases) do rcs[i] = both:ask(fields(case)) end
   local stock, ours = received(clients.stock), received(clients.ours)
   for i, case in ipairs(cases) do
     collector:count(nats.name)

@@ -110,38 +110,32 @@ local function configuration(cases)
   return table.concat(parts)
 end
 
-local lists = {
-  { "exchange", "list_exchanges", "name", "type", "durable", "auto_delete", "internal", "arguments" },
-  { "queue", "list_queues", "name", "durable", "auto_delete", "exclusive", "arguments" },
-  { "binding", "list_bindings", "source_name", "destination_name", "destination_kind", "routing_key", "arguments" },
-  { "consumer", "list_consumers", "queue_name", "ack_required", "prefetch_count", "arguments" },
-}
+-- All exchanges, queues, bindings and consumers of both virtual hosts, by one call: rabbitmqctl takes its time to start. A line is the
+-- virtual host, the kind, and what is to be known, divided by tabs.
+local lists = [==[
+Text = fun(X) when is_binary(X) -> X; (X) -> io_lib:format("~w", [X]) end,
+Print = fun(V, Kind, Items) -> io:format("~s\t~s\t~s~n", [V, Kind, lists:join("\t", [Text(X) || X <- Items])]) end,
+All = fun(V, Kind, Name, Keys, Rows) ->
+  [Print(V, Kind, [element(4, proplists:get_value(Name, P)) | [proplists:get_value(K, P) || K <- Keys]]) || P <- Rows, is_list(P)] end,
+lists:foreach(fun(V) ->
+  Exchange = [name, type, durable, auto_delete, internal, arguments],
+  Queue = [name, durable, auto_delete, exclusive, arguments],
+  Binding = [source_name, destination_name, destination_kind, routing_key, arguments],
+  All(V, exchange, name, tl(Exchange), rabbit_exchange:info_all(V, Exchange)),
+  All(V, queue, name, tl(Queue), rabbit_amqqueue:info_all(V, Queue)),
+  [Print(V, binding, [proplists:get_value(K, P) || K <- Binding]) || P <- rabbit_binding:info_all(V, Binding)],
+  All(V, consumer, queue_name, [ack_required, prefetch_count, arguments], rabbit_amqqueue:consumers_all(V))
+end, [<<"stock">>, <<"ours">>]), ok.]==]
 
 local function masked(row) return (row:gsub("amq%.gen%-[%w%-_]+", "amq.gen")) end
 
--- The rows of all lists that name a case, by case and list. A queue that the broker named is found by its binding.
-local function listed(side)
-  local by_case, owner = {}, {}
-  local raw = {}
-  for _, list in ipairs(lists) do
-    raw[list[1]] = pair.rabbit():ctl(list[2], "-p", side, "--no-table-headers", unpack(list, 3))
-  end
-  local function put(kind, row, id)
-    by_case[id] = by_case[id] or {}
-    by_case[id][kind] = by_case[id][kind] or {}
-    table.insert(by_case[id][kind], masked(row))
-  end
-  for row in raw.binding:gmatch("[^\n]+") do
-    local id, name = row:match("(c%d+s%d+)"), row:match("(amq%.gen%-[%w%-_]+)")
-    if id and name then owner[name] = id end
-  end
-  for _, list in ipairs(lists) do
-    for row in raw[list[1]]:gmatch("[^\n]+") do
-      local name = row:match("(amq%.gen%-[%w%-_]+)")
-      local id = row:match("(c%d+s%d+)") or name and owner[name]
-      if id then put(list[1], row, id) end
-    end
-  end
+local function put(by_case, id, kind, row)
+  by_case[id] = by_case[id] or {}
+  by_case[id][kind] = by_case[id][kind] or {}
+  table.insert(by_case[id][kind], masked(row))
+end
+
+local function joined(by_case)
   for _, rows in pairs(by_case) do
     for kind, some in pairs(rows) do
       table.sort(some)
@@ -149,6 +143,22 @@ local function listed(side)
     end
   end
   return by_case
+end
+
+-- The rows that name a case, by side, case and kind. A queue that the broker named is found by its binding.
+local function listed()
+  local by_side, owner, rows = { stock = {}, ours = {} }, {}, {}
+  for line in pair.rabbit():ctl("eval", lists):gmatch("[^\n]+") do
+    local side, kind, row = line:match("^(%l+)\t(%l+)\t(.*)$")
+    if side then rows[#rows + 1] = { side, kind, row } end
+    local id, name = line:match("(c%d+s%d+)"), line:match("(amq%.gen%-[%w%-_]+)")
+    if kind == "binding" and id and name then owner[name] = id end
+  end
+  for _, row in ipairs(rows) do
+    local id = row[3]:match("(c%d+s%d+)") or owner[row[3]:match("(amq%.gen%-[%w%-_]+)")]
+    if id and by_side[row[1]] then put(by_side[row[1]], id, row[2], row[3]) end
+  end
+  return { stock = joined(by_side.stock), ours = joined(by_side.ours) }
 end
 
 local function is_ready(side)
@@ -173,11 +183,11 @@ local function send(side, by_case)
   client:publish("ready", "a", '{"Case":"ready"}')
 end
 
-local function results(both, side, cases)
-  local by_case = listed(side)
+-- Adds to the rows of each case the result of the function and the number of events.
+local function add_results(server, side, cases, by_case)
   send(side, by_case)
-  pcall(both[side].wait_log, both[side], "compat event ready|", 5)
-  local log = both[side]:log()
+  pcall(server.wait_log, server, "compat event ready|", 5)
+  local log = server:log()
   for _, case in ipairs(cases) do
     local rows = by_case[case.id] or {}
     by_case[case.id] = rows
@@ -185,7 +195,6 @@ local function results(both, side, cases)
     local _, count = log:gsub("compat event " .. case.id .. "|", "")
     rows.events = tostring(count)
   end
-  return by_case
 end
 
 local function compare(stock, ours)
@@ -220,10 +229,11 @@ function run_batch(cases, collector)
     both:forget()
     return divide(cases, collector)
   end
-  local stock, ours = results(both, "stock", cases), results(both, "ours", cases)
+  local all = listed()
+  for _, side in ipairs(pair.sides) do add_results(both[side], side, cases, all[side]) end
   for _, case in ipairs(cases) do
     collector:count(subscribe.name)
-    local found = compare(stock[case.id], ours[case.id])[1]
+    local found = compare(all.stock[case.id], all.ours[case.id])[1]
     if found then
       collector:difference { part = subscribe.name, kind = found.use, stock = found.stock, ours = found.ours, case = case }
     end
