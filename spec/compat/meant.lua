@@ -46,6 +46,15 @@ add("encode-bytes", {
   end,
 })
 
+add("encode-length", {
+  part = "json", case = { route = "ENCODE", payload = ("."):rep(90), path = "" },
+  matches = function(d)
+    return json(d) and d.kind:find("encode", 1, true) ~= nil and d.kind:find("strlen", 1, true) == nil and #d.stock >= 250
+      and #d.ours > #d.stock and signed_codes(d.stock):sub(1, 250) == right_codes_masked(d.ours):sub(1, 250)
+      or json(d) and d.kind:find("encode}? strlen") ~= nil and d.stock == "255" and tonumber(d.ours) > 255
+  end,
+})
+
 add("text-is-text", {
   part = "publish", case = { form = "unquoted", exchange = "compat", key = "$fU", payload = '{"Case":"ID"}', headers = "" },
   matches = function(d)
@@ -96,6 +105,7 @@ add("nul-bytes", {
   part = "publish", case = { form = "quoted", exchange = "compat", key = "a\0b", payload = '{"Case":"ID"}', headers = "" },
   matches = function(d)
     return publish(d) and (d.kind == "routing_key" and has_nul(d.case.key) or d.kind == "headers" and has_nul(d.case.headers))
+      or json(d) and (has_nul(d.case.payload) or d.case.payload:find("\\u0000", 1, true) ~= nil)
       or nats(d) and (has_nul(d.case.payload) or has_nul(d.case.subject))
   end,
 })
@@ -113,6 +123,21 @@ add("deep-payloads", {
     if not reads_more(d) then return false end
     return publish(d) and (d.kind == "messages" or d.kind == "result") and d.stock:find("-1", 1, true) == 1
       or events(d) and d.kind == "events" and d.stock == "no route" or json(d)
+  end,
+})
+
+add("paths", {
+  part = "json", case = { route = "READ", payload = '{"a":[["x","y"]]}', path = "a[0][1]" },
+  matches = function(d)
+    return json(d) and (d.case.path:find("%]%[") ~= nil or d.case.path:find("^%[") ~= nil and d.case.payload:find("^%s*%[") ~= nil)
+  end,
+})
+
+add("keys-targets", {
+  part = "json", case = { route = "KEYS_OF", payload = '{"a":{"b":1}}', path = "a" },
+  matches = function(d)
+    return json(d) and d.kind:find("^kazoo_json_keys") ~= nil and d.kind:find("$avp", 1, true) == nil and d.stock:find("^%-1") ~= nil
+      and d.ours:find("^1") ~= nil
   end,
 })
 
