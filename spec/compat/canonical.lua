@@ -1,5 +1,5 @@
--- JSON text in one form for all ways to write the same: no blanks, members sorted, strings without needless escapes, numbers as they
--- are written.
+-- JSON text in one form for all ways to write the same: no blanks, members sorted, strings without needless escapes,
+-- numbers as they are written.
 local canonical = {}
 
 local named = { b = "\b", f = "\f", n = "\n", r = "\r", t = "\t" }
@@ -10,7 +10,8 @@ local function utf8(code)
   if code < 0x10000 then
     return string.char(0xE0 + math.floor(code / 4096), 0x80 + math.floor(code / 64) % 64, 0x80 + code % 64)
   end
-  return string.char(0xF0 + math.floor(code / 262144), 0x80 + math.floor(code / 4096) % 64, 0x80 + math.floor(code / 64) % 64,
+  return string.char(0xF0 + math.floor(code / 262144), 0x80 + math.floor(code / 4096) % 64,
+    0x80 + math.floor(code / 64) % 64,
     0x80 + code % 64)
 end
 
@@ -105,7 +106,8 @@ function canonical.write(node)
     for i, item in ipairs(node.items) do parts[i] = canonical.write(item) end
     return "[" .. table.concat(parts, ",") .. "]"
   end
-  for key, item in pairs(node.members) do parts[#parts + 1] = '"' .. key:gsub('["\\]', "\\%0") .. '":' .. canonical.write(item) end
+  for key, item in pairs(node.members) do parts[#parts + 1] = '"' .. key:gsub('["\\]', "\\%0") .. '":'
+    .. canonical.write(item) end
   table.sort(parts)
   return "{" .. table.concat(parts, ",") .. "}"
 end

@@ -98,7 +98,8 @@ function Collector:difference(difference)
     return
   end
   group = {
-    part = difference.part, kind = difference.kind, classes = classes, count = 1, stock = difference.stock, ours = difference.ours,
+    part = difference.part, kind = difference.kind, classes = classes, count = 1, stock = difference.stock,
+      ours = difference.ours,
     case = difference.case,
   }
   self.groups[key] = group

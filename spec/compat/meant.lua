@@ -58,18 +58,22 @@ add("encode-length", {
 add("text-is-text", {
   part = "publish", case = { form = "unquoted", exchange = "compat", key = "$fU", payload = '{"Case":"ID"}', headers = "" },
   matches = function(d)
-    local text = publish(d) and d.kind == "routing_key" and d.case.key or json(d) and d.kind:find("^kazoo_encode") and d.case.payload
+    local text = publish(d) and d.kind == "routing_key" and d.case.key or json(d) and d.kind:find("^kazoo_encode")
+      and d.case.payload
     return text and text:find("$", 1, true) ~= nil
   end,
 })
 
 -- A number that 64 bits do not hold, as Debian's module has it.
-local function clamped(text) return text:find("18446744073709551615", 1, true) or text:find("9223372036854775807", 1, true) end
+local function clamped(text) return text:find("18446744073709551615", 1, true) or text:find("9223372036854775807", 1,
+  true) end
 
 add("large-numbers", {
   part = "publish",
-  case = { form = "quoted", exchange = "compat", key = "k.ID", payload = '{"Case":"ID","n":100000000000000000000000}', headers = "" },
-  matches = function(d) return d.stock ~= d.ours and clamped(d.stock) and not clamped(d.ours) and d.ours:find("%d%d%d%d%d%d%d%d%d%d%d") ~= nil end,
+  case = { form = "quoted", exchange = "compat", key = "k.ID", payload = '{"Case":"ID","n":100000000000000000000000}',
+    headers = "" },
+  matches = function(d) return d.stock ~= d.ours and clamped(d.stock) and not clamped(d.ours)
+    and d.ours:find("%d%d%d%d%d%d%d%d%d%d%d") ~= nil end,
 })
 
 add("persistent", {
@@ -92,7 +96,8 @@ local function same_names(one, other)
 end
 
 add("header-values", {
-  part = "publish", case = { form = "headers quoted", exchange = "compat", key = "k.ID", payload = '{"Case":"ID"}', headers = "a=b=c; d = e" },
+  part = "publish", case = { form = "headers quoted", exchange = "compat", key = "k.ID", payload = '{"Case":"ID"}',
+    headers = "a=b=c; d = e" },
   matches = function(d)
     return publish(d) and d.kind == "headers" and d.case.headers:find("=.-=", 1) ~= nil and same_names(d.stock, d.ours)
       or publish(d) and d.kind == "headers" and d.case.headers:find("%s") ~= nil and same_names(d.stock, d.ours)
@@ -104,7 +109,8 @@ local function has_nul(text) return text ~= nil and text:find("\0", 1, true) ~= 
 add("nul-bytes", {
   part = "publish", case = { form = "quoted", exchange = "compat", key = "a\0b", payload = '{"Case":"ID"}', headers = "" },
   matches = function(d)
-    return publish(d) and (d.kind == "routing_key" and has_nul(d.case.key) or d.kind == "headers" and has_nul(d.case.headers))
+    return publish(d) and (d.kind == "routing_key" and has_nul(d.case.key) or d.kind == "headers"
+      and has_nul(d.case.headers))
       or json(d) and (has_nul(d.case.payload) or d.case.payload:find("\\u0000", 1, true) ~= nil)
       or nats(d) and (has_nul(d.case.payload) or has_nul(d.case.subject))
   end,
@@ -118,7 +124,8 @@ end
 
 add("deep-payloads", {
   part = "publish",
-  case = { form = "quoted", exchange = "compat", key = "k.ID", payload = '{"Case":"ID","a":' .. ("["):rep(40) .. ("]"):rep(40) .. "}", headers = "" },
+  case = { form = "quoted", exchange = "compat", key = "k.ID", payload = '{"Case":"ID","a":' .. ("["):rep(40)
+    .. ("]"):rep(40) .. "}", headers = "" },
   matches = function(d)
     if not reads_more(d) then return false end
     return publish(d) and (d.kind == "messages" or d.kind == "result") and d.stock:find("-1", 1, true) == 1
@@ -129,22 +136,26 @@ add("deep-payloads", {
 add("paths", {
   part = "json", case = { route = "READ", payload = '{"a":[["x","y"]]}', path = "a[0][1]" },
   matches = function(d)
-    return json(d) and (d.case.path:find("%]%[") ~= nil or d.case.path:find("^%[") ~= nil and d.case.payload:find("^%s*%[") ~= nil)
+    return json(d) and (d.case.path:find("%]%[") ~= nil or d.case.path:find("^%[") ~= nil
+      and d.case.payload:find("^%s*%[") ~= nil)
   end,
 })
 
 add("keys-targets", {
   part = "json", case = { route = "KEYS_OF", payload = '{"a":{"b":1}}', path = "a" },
   matches = function(d)
-    return json(d) and d.kind:find("^kazoo_json_keys") ~= nil and d.kind:find("$avp", 1, true) == nil and d.stock:find("^%-1") ~= nil
+    return json(d) and d.kind:find("^kazoo_json_keys") ~= nil and d.kind:find("$avp", 1, true) == nil
+      and d.stock:find("^%-1") ~= nil
       and d.ours:find("^1") ~= nil
   end,
 })
 
-local function zone_masked(text) return (text:gsub('"consumer://[^/"]*/', '"consumer://ZONE/'):gsub("^consumer://[^/]*/", "consumer://ZONE/")) end
+local function zone_masked(text) return (text:gsub('"consumer://[^/"]*/', '"consumer://ZONE/'):gsub("^consumer://[^/]*/",
+  "consumer://ZONE/")) end
 
 add("server-id", {
-  part = "events", case = { subscription = "plain", payload = '{"Event-Category":"presence","Event-Name":"update","Server-ID":"s"}' },
+  part = "events", case = { subscription = "plain",
+    payload = '{"Event-Category":"presence","Event-Name":"update","Server-ID":"s"}' },
   matches = function(d)
     return events(d) and d.stock:find("consumer://1/", 1, true) ~= nil and zone_masked(d.stock) == zone_masked(d.ours)
   end,

@@ -14,8 +14,8 @@ local PATIENCE = 3 -- seconds for a reply that takes a millisecond
 
 local brokers = {}
 
--- A RabbitMQ in which each side has a virtual host of its own, so that their exchanges and queues do not meet. With the field
--- `urls`, by side.
+-- A RabbitMQ in which each side has a virtual host of its own, so that their exchanges and queues do not meet. With the
+-- field `urls`, by side.
 function pair.rabbit()
   if brokers.rabbit then return brokers.rabbit end
   local broker = rabbit.start()
@@ -60,8 +60,8 @@ modparam("kazoo", "amqp_consumer_workers", 1)
 modparam("kazoo", "pua_mode", 0)
 ]]
 
--- The lines that load kazoo on this side, with its virtual host. Without a database Debian's module starts only with pua_mode 0;
--- with one worker, events come in the order of the deliveries.
+-- The lines that load kazoo on this side, with its virtual host. Without a database Debian's module starts only with
+-- pua_mode 0; with one worker, events come in the order of the deliveries.
 function pair.kazoo(side) return kazoo_settings:format(pair.rabbit().urls[side]) end
 
 -- A loaded machine may once not start in time.
@@ -79,8 +79,8 @@ local function start(self, side)
   error(("compat: Kamailio with %s module did not start:\n%s"):format(side == "stock" and "Debian's" or "our", log), 0)
 end
 
--- start{cfg = function(side): the configuration's text, debug = Kamailio's level, fragile = true when Debian's module may die at the
--- start}: nil when it did.
+-- start{cfg = function(side): the configuration's text, debug = Kamailio's level, fragile = true when Debian's module may
+-- die at the start}: nil when it did.
 function pair.start(options)
   local self = setmetatable({
     cfg = options.cfg, debug = options.debug, fragile = options.fragile, deaths = { stock = 0, ours = 0 },
@@ -111,22 +111,31 @@ function Pair:revive(side)
   return word
 end
 
--- The body of the reply of one side to a MESSAGE with these fields (support.sip), or nil and "crash", "hang" or "end".
-function Pair:ask_one(side, fields)
-  local server = self[side]
-  local reply = server.sip:request {
+local function send(server, fields)
+  server.sip:start {
     method = "MESSAGE", uri = ("sip:%s@127.0.0.1:%d"):format(fields.route, server.port), body = fields.body,
-    headers = fields.headers, deadline = PATIENCE,
+    headers = fields.headers,
   }
+end
+
+local function await(self, side)
+  local reply = self[side].sip:await_reply(PATIENCE)
   if reply then return reply.body end
   return nil, self:revive(side)
+end
+
+-- The body of the reply of one side to a MESSAGE with these fields (support.sip), or nil and "crash", "hang" or "end".
+function Pair:ask_one(side, fields)
+  send(self[side], fields)
+  return await(self, side)
 end
 
 -- The same of both, by side: text, or {died = word}.
 function Pair:ask(fields)
   local replies = {}
+  for _, side in ipairs(pair.sides) do send(self[side], fields) end
   for _, side in ipairs(pair.sides) do
-    local body, word = self:ask_one(side, fields)
+    local body, word = await(self, side)
     replies[side] = body or { died = word }
   end
   return replies

@@ -3,20 +3,25 @@ local payloads = {}
 
 -- As in configurations that operators run: events of registrations, channels, presence.
 payloads.keys = {
-  "Event-Category", "Event-Name", "Call-ID", "Msg-ID", "Server-ID", "From", "To", "State", "Expires", "Channels", "switch_url",
-  "Method", "User", "Auth-Realm", "Contact", "a", "b", "c", "x.y", "a.b", "with blank", "", "0", "caf\195\169", "a[0]", "a%b", "q'q",
+  "Event-Category", "Event-Name", "Call-ID", "Msg-ID", "Server-ID", "From", "To", "State", "Expires", "Channels",
+  "switch_url",
+  "Method", "User", "Auth-Realm", "Contact", "a", "b", "c", "x.y", "a.b", "with blank", "", "0", "caf\195\169", "a[0]",
+  "a%b", "q'q",
   "d\"d", "Sub", "list",
 }
 
 local texts = {
-  "", "a", "confirmed", "early", "presence", "sip:10.0.0.1:5060", "alice@example.com", "0", "5", "60", "-1", "1e3", "true", "null",
-  "caf\195\169", "\226\130\172", "\240\159\152\128", "two words", "it's", "a=b;c=d", "a/b", "$fU", "<x>", "%2E", "a,b", "{}", "[]",
+  "", "a", "confirmed", "early", "presence", "sip:10.0.0.1:5060", "alice@example.com", "0", "5", "60", "-1", "1e3", "true",
+  "null",
+  "caf\195\169", "\226\130\172", "\240\159\152\128", "two words", "it's", "a=b;c=d", "a/b", "$fU", "<x>", "%2E", "a,b",
+  "{}", "[]",
   "a\\b", "tab\there", "line\nfeed", "say \"hi\"", "\1\2", "a}b", "a)b", "#", "*", " ",
 }
 
 local numbers = {
   "0", "1", "5", "-1", "60", "3600", "2147483647", "2147483648", "-2147483648", "-2147483649", "4294967295", "4294967296",
-  "1234567890123", "9223372036854775807", "9223372036854775808", "18446744073709551615", "18446744073709551616", "0.5", "1.0", "-0",
+  "1234567890123", "9223372036854775807", "9223372036854775808", "18446744073709551615", "18446744073709551616", "0.5",
+  "1.0", "-0",
   "-0.0", "3.25", "1.5e10", "1e3", "1E+2", "2e-3", "0.1", "1e400", "123456789.123456789", "100000000000000000000000",
 }
 
@@ -33,7 +38,8 @@ local function string_text(r, text, quote)
   if quote == "'" then return "'" .. text:gsub("[\\']", "\\%0"):gsub("[\n\t\1\2]", escapes) .. "'" end
   local pattern = r:chance(20) and '[\\"\n\t\1\2/]' or '[\\"\n\t\1\2]'
   local written = text:gsub(pattern, escapes)
-  if r:chance(5) then written = written .. r:one_of { "\\u00e9", "\\u20ac", "\\ud83d\\ude00", "\\ud800", "\\u0000", "\\q", "\\b" } end
+  if r:chance(5) then written = written .. r:one_of { "\\u00e9", "\\u20ac", "\\ud83d\\ude00", "\\ud800", "\\u0000", "\\q",
+    "\\b" } end
   return '"' .. written .. '"'
 end
 
@@ -96,13 +102,15 @@ local spoilers = {
   { 10, function(r, text) return r:one_of { " ", "\n\t", "\239\187\191", "x", "//\n", "\0" } .. text end },
   { 15, comment },
   { 15, cut },
-  { 15, function(r, text) return put(r, text, r:one_of { ",", ":", '"', "'", "}", "{", "]", "\\", "\0", "\255", "\195", "1", " ", "\n" }) end },
+  { 15, function(r, text) return put(r, text, r:one_of { ",", ":", '"', "'", "}", "{", "]", "\\", "\0", "\255", "\195",
+    "1", " ", "\n" }) end },
   { 10, function(r, text)
     local at = r:number(1, #text)
     return text:sub(1, at - 1) .. text:sub(at + 1)
   end },
   { 5, function(r) return r:bytes(r:number(0, 30)) end },
-  { 10, function(r) return r:one_of { "", " ", "null", "true", "5", '"text"', "[]", "{}", "[1,2]", "''", "NaN", "{", "x", "0", "\"" } end },
+  { 10, function(r) return r:one_of { "", " ", "null", "true", "5", '"text"', "[]", "{}", "[1,2]", "''", "NaN", "{", "x",
+    "0", "\"" } end },
 }
 
 local function deep(r)
@@ -124,8 +132,10 @@ end
 -- ---- paths
 
 local whole = {
-  "", "a", "missing", "a.b", "a.missing", "[0]", "[1]", "list[0]", "Channels[0].switch_url", "Channels[0]", "Channels[1]", "a[0]",
-  "a[", "a]", "a[x]", "a[-1]", "a[00]", "a[1", "a[0][0]", "a.", ".a", "a..b", ".", "x%y", "a%b", "%", "a b", "0", "a.0", "Sub.a.b",
+  "", "a", "missing", "a.b", "a.missing", "[0]", "[1]", "list[0]", "Channels[0].switch_url", "Channels[0]", "Channels[1]",
+  "a[0]",
+  "a[", "a]", "a[x]", "a[-1]", "a[00]", "a[1", "a[0][0]", "a.", ".a", "a..b", ".", "x%y", "a%b", "%", "a b", "0", "a.0",
+  "Sub.a.b",
   "a[99999999999]", "a[0]b", "[", "[]", "a[]", "'a'", "\"a\"", "*", "a\\b",
 }
 
@@ -174,6 +184,7 @@ function payloads.object_path(r, node)
 end
 
 -- What may stand in a configuration as it is.
-function payloads.plain_path(path) return not path:find("[^%w%-_.%[%]% %%]") and not path:find("^ ") and not path:find(" $") end
+function payloads.plain_path(path) return not path:find("[^%w%-_.%[%]% %%]") and not path:find("^ ")
+  and not path:find(" $") end
 
 return payloads

@@ -55,7 +55,8 @@ local function add_deaths(found, lines)
   local stock = 0
   for _, death in ipairs(found.deaths) do
     if death.stock then stock = stock + 1 end
-    if death.ours then lines[#lines + 1] = ("%s: our module: %s\n    %s"):format(death.part, death.ours, show_case(death.case)) end
+    if death.ours then lines[#lines + 1] = ("%s: our module: %s\n    %s"):format(death.part, death.ours,
+      show_case(death.case)) end
   end
   if stock > 0 then lines[#lines + 1] = ("%d cases killed or hung Debian's module"):format(stock) end
   if found.ours_only > 0 then

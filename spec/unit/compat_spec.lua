@@ -47,7 +47,8 @@ describe("compat.canonical", function()
   it("keeps numbers as they are written", function() assert.equal("[1.0,1e3,-0]", of "[1.0, 1e3, -0]") end)
 
   it("refuses what is not strict JSON", function()
-    for _, text in ipairs { "", "{", "{'a':1}", "[1,]", '{"a":1}x', '{"a"}', "{,}" } do assert.is_nil(canonical.parse(text), text) end
+    for _, text in ipairs { "", "{", "{'a':1}", "[1,]", '{"a":1}x', '{"a"}',
+      "{,}" } do assert.is_nil(canonical.parse(text), text) end
   end)
 end)
 
@@ -69,7 +70,8 @@ describe("compat.collector", function()
 
   it("has one entry for all differences of a kind, and counts them", function()
     local found = collector.new(none)
-    for i = 1, 3 do found:difference { part = "p", kind = "k", stock = "1", ours = "2", case = { payload = ("x"):rep(4 - i) } } end
+    for i = 1, 3 do found:difference { part = "p", kind = "k", stock = "1", ours = "2",
+      case = { payload = ("x"):rep(4 - i) } } end
     assert.equal(1, #found.order)
     assert.equal(3, found.order[1].count)
     assert.equal("x", found.order[1].case.payload)

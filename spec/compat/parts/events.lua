@@ -1,5 +1,5 @@
--- Which event route runs for what a broker delivers, and what it reads there. Behind each case comes a message that marks its end: with
--- one queue and one worker they stay in order.
+-- Which event route runs for what a broker delivers, and what it reads there. Behind each case comes a message that marks
+-- its end: with one queue and one worker they stay in order.
 local amqp = require "support.amqp"
 local canonical = require "compat.canonical"
 local meant = require "compat.meant"
@@ -12,13 +12,14 @@ local events = { name = "events" }
 
 local PATIENCE = 8 -- seconds without a new line in the log while cases are left
 
+-- By name: what each has beside its exchange and its queue, which are "ev." and the name.
 local subscriptions = {
-  plain = "{'exchange':'ev.plain', 'type':'topic', 'queue':'ev.plain', 'routing':'#'}",
-  acked = "{'exchange':'ev.acked', 'type':'topic', 'queue':'ev.acked', 'routing':'#', 'no_ack':0, 'wait_for_consumer_ack':1}",
-  early = "{'exchange':'ev.early', 'type':'topic', 'queue':'ev.early', 'routing':['#'], 'no_ack':false}",
-  keyed = "{'exchange':'ev.keyed', 'type':'topic', 'queue':'ev.keyed', 'routing':'#', 'event_key':'Kind', 'event_subkey':'Sub_Kind'}",
-  half = "{'exchange':'ev.half', 'type':'topic', 'queue':'ev.half', 'routing':'#', 'event_key':'acl', 'event_subkey':'Event-Name'}",
-  words = "{'exchange':'ev.words', 'type':'topic', 'queue':'ev.words', 'routing':'#', 'event_key':'presence', 'event_subkey':'update'}",
+  plain = "'routing':'#'",
+  acked = "'routing':'#', 'no_ack':0, 'wait_for_consumer_ack':1",
+  early = "'routing':['#'], 'no_ack':false",
+  keyed = "'routing':'#', 'event_key':'Kind', 'event_subkey':'Sub_Kind'",
+  half = "'routing':'#', 'event_key':'acl', 'event_subkey':'Event-Name'",
+  words = "'routing':'#', 'event_key':'presence', 'event_subkey':'update'",
 }
 
 local subscription_names = { "plain", "acked", "early", "keyed", "half", "words" }
@@ -26,7 +27,8 @@ local subscription_names = { "plain", "acked", "early", "keyed", "half", "words"
 -- The routes that a configuration has, beside that of the marks.
 local route_sets = {
   {
-    "presence-update", "presence", "presence-dialog-update", "directory-reg-flush", "acl-acl-flush", "event-category-event-name",
+    "presence-update", "presence", "presence-dialog-update", "directory-reg-flush", "acl-acl-flush",
+    "event-category-event-name",
     "event-category", "kind-sub-kind", "kind", "acl-event-name", "5", "true", "null", "a-b", "",
   },
   { "presence-update", "presence-state", "a-b", "event-category", "acl-update", "" },
@@ -34,7 +36,8 @@ local route_sets = {
 }
 
 local read_there = {
-  "Event-Category", "Event-Name", "Kind", "a", "missing", "AMQP-Broker-Zone", "Server-ID", "Msg-ID", "Channels[0].switch_url",
+  "Event-Category", "Event-Name", "Kind", "a", "missing", "AMQP-Broker-Zone", "Server-ID", "Msg-ID",
+  "Channels[0].switch_url",
 }
 
 -- The line ends with a bar, so that one that is cut off is no line.
@@ -47,10 +50,15 @@ end
 
 local function configuration(routes)
   local parts = { 'modparam("xlog", "buf_size", 262144)\npv_buffer_size=262144\n', "event_route[kazoo:mod-init] {\n" }
-  for _, name in ipairs(subscription_names) do parts[#parts + 1] = ('kazoo_subscribe("%s");\n'):format(subscriptions[name]) end
-  parts[#parts + 1] = '}\nevent_route[kazoo:consumer-event-compat-mark] { xlog("L_NOTICE", "compat mark $(kzE{kz.json,Case})|\\n"); }\n'
-  parts[#parts + 1] = 'event_route[kazoo:consumer-event-compat-big] { xlog("L_NOTICE", "compat|big|$(kzE{kz.json,a}{s.len})|\\n"); }\n'
-  parts[#parts + 1] = "event_route[kazoo:consumer-event-connection] { exit; }\n"
+  for _, name in ipairs(subscription_names) do
+    parts[#parts + 1] = ([[kazoo_subscribe("{'exchange':'ev.%s', 'type':'topic', 'queue':'ev.%s', %s}");]]):format(
+      name, name, subscriptions[name])
+  end
+  parts[#parts + 1] = [[
+}
+event_route[kazoo:consumer-event-compat-mark] { xlog("L_NOTICE", "compat mark $(kzE{kz.json,Case})|\n"); }
+event_route[kazoo:consumer-event-connection] { exit; }
+]]
   for _, name in ipairs(routes) do
     local full = "consumer-event" .. (name ~= "" and "-" or "") .. name
     parts[#parts + 1] = ("event_route[kazoo:%s] {\n%s\n}\n"):format(full, note(full))
@@ -61,9 +69,12 @@ end
 -- ---- cases
 
 local words = {
-  '"presence"', '"update"', '"Presence"', '"presence_state"', '"directory"', '"reg_flush"', '"acl"', '"acl_flush"', '"flush"', '"dialog"',
-  '"event-category"', '"A_B"', '"a"', '"x.y"', '"two words"', '""', '"caf\195\169"', "5", "-1", "5.0", "true", "false", "null", "{}", "[]",
-  '["presence"]', '{"a":"presence"}', '"' .. ("long"):rep(40) .. '"', '"\\u0061"', '"presence-update"', '"consumer-event"', '"%s"', '"*"',
+  '"presence"', '"update"', '"Presence"', '"presence_state"', '"directory"', '"reg_flush"', '"acl"', '"acl_flush"',
+  '"flush"', '"dialog"',
+  '"event-category"', '"A_B"', '"a"', '"x.y"', '"two words"', '""', '"caf\195\169"', "5", "-1", "5.0", "true", "false",
+  "null", "{}", "[]",
+  '["presence"]', '{"a":"presence"}', '"' .. ("long"):rep(40) .. '"', '"\\u0061"', '"presence-update"', '"consumer-event"',
+  '"%s"', '"*"',
 }
 
 local fields = { "Event-Category", "Event-Name", "Kind", "Sub_Kind" }
@@ -75,8 +86,10 @@ local function keyed_payload(r)
   end
   if r:chance(40) then
     members[#members + 1] = r:one_of {
-      '"Server-ID":""', '"Server-ID":"kamailio@a-targeted-1"', '"Server-ID":null', '"Server-ID":5', '"Server-ID":"consumer://b/c"',
-      '"AMQP-Broker-Zone":"own"', '"AMQP-Received":5', '"Msg-ID":"m"', '"a":{"b":[1,{}]}', '"a":null', '"a":1.0', '"Channels":[{"switch_url":"u"},2]',
+      '"Server-ID":""', '"Server-ID":"kamailio@a-targeted-1"', '"Server-ID":null', '"Server-ID":5',
+      '"Server-ID":"consumer://b/c"',
+      '"AMQP-Broker-Zone":"own"', '"AMQP-Received":5', '"Msg-ID":"m"', '"a":{"b":[1,{}]}', '"a":null', '"a":1.0',
+      '"Channels":[{"switch_url":"u"},2]',
     }
   end
   local text = "{" .. table.concat(members, ",") .. "}"
@@ -93,7 +106,8 @@ local keys = { "a.b", "", "#", "presence.caf\195\169", ("k"):rep(255), "two word
 -- With the names of fields that the subscriptions have.
 local function mark(id)
   local members = {}
-  for _, field in ipairs { "Event-Category", "Kind", "acl", "presence" } do members[#members + 1] = ('"%s":"compat"'):format(field) end
+  for _, field in ipairs { "Event-Category", "Kind", "acl",
+    "presence" } do members[#members + 1] = ('"%s":"compat"'):format(field) end
   for _, field in ipairs { "Event-Name", "Sub_Kind", "update" } do members[#members + 1] = ('"%s":"mark"'):format(field) end
   return ('{%s,"Case":"%s"}'):format(table.concat(members, ","), id)
 end
@@ -214,7 +228,8 @@ local function groups_of(r, count, number)
   local by_name, list = {}, {}
   for i, case in ipairs(meant.cases(events.name)) do
     case.key = "m"
-    list[i] = { subscription = case.subscription, key = "m", cases = { meant.named(case, "c" .. (number * 100000 + 90000 + i)) } }
+    list[i] = { subscription = case.subscription, key = "m", cases = { meant.named(case, "c"
+      .. (number * 100000 + 90000 + i)) } }
   end
   for i = 1, count do
     local case = make_case(r, "c" .. (number * 100000 + i))

@@ -1,5 +1,5 @@
--- What subscribers get of nats_publish, and what event routes read of what others publish. The nats_publish of Debian 12 takes two
--- parameters only.
+-- What subscribers get of nats_publish, and what event routes read of what others publish. The nats_publish of Debian 12
+-- takes two parameters only.
 local meant = require "compat.meant"
 local nats_client = require "support.nats_client"
 local pair = require "compat.pair"
@@ -40,7 +40,8 @@ event_route[nats:%s] {
     $var(v) = $natsData;
     $avp(v) = $natsData;
     $var(sum) = "a" + $natsData + "b";
-    xlog("L_NOTICE", "compat|%s|$(natsData{s.encode.hexa})|$(var(sum){s.encode.hexa})|$(natsData{s.len})|$var(null)|$(var(v){s.encode.hexa})|$(avp(v){s.len})|\n");
+    xlog("L_NOTICE", "compat|%s|$(natsData{s.encode.hexa})|$(var(sum){s.encode.hexa})|$(natsData{s.len})|"
+      "$var(null)|$(var(v){s.encode.hexa})|$(avp(v){s.len})|\n");
   }
 }
 ]]):format(subject, subject, subject)
@@ -67,14 +68,16 @@ local function configuration(side)
   local groups = {}
   for i, subject in ipairs(subjects) do groups[i] = ('modparam("nats", "subject_queue_group", "%s:g")'):format(subject) end
   local parts = { settings:format(pair.nats()[side].url, table.concat(groups, "\n")) }
-  for i, name in ipairs(form_names) do parts[#parts + 1] = ("route[F%d] {\n%s\n$var(rc) = $rc;\n}\n"):format(i, forms[name]) end
+  for i, name in ipairs(form_names) do parts[#parts + 1] = ("route[F%d] {\n%s\n$var(rc) = $rc;\n}\n"):format(i,
+    forms[name]) end
   for _, subject in ipairs(subjects) do parts[#parts + 1] = event_route(subject) end
   return table.concat(parts)
 end
 
 -- ---- publishing
 
-local odd_subjects = { "", "a b", ".", "a..b", ".a", "a.", "*", "a.*", ">", "a.>", "caf\195\169.x", "a\tb", ("s"):rep(300), "$fU", "_INBOX.a", "a\0b", "a\r\nb" }
+local odd_subjects = { "", "a b", ".", "a..b", ".a", "a.", "*", "a.*", ">", "a.>", "caf\195\169.x", "a\tb", ("s"):rep(300),
+  "$fU", "_INBOX.a", "a\0b", "a\r\nb" }
 
 local function make_case(r, id)
   local form = r:one_of(form_names)
@@ -187,7 +190,8 @@ local function event_cases(both, r, options, collector)
   for number, subject in ipairs(subjects) do
     local cases = {}
     for i = 1, count do
-      cases[i] = { id = "c" .. (number * 100000 + i), payload = (payloads.make(r)), form = "event " .. subject, subject = subject }
+      cases[i] = { id = "c" .. (number * 100000 + i), payload = (payloads.make(r)), form = "event " .. subject,
+        subject = subject }
       if r:chance(20) then cases[i].payload = r:bytes(r:number(0, 300)) end
       if r:chance(20) then cases[i].reply = "reply.to" end
     end
@@ -202,7 +206,8 @@ local function event_cases(both, r, options, collector)
     for _, case in ipairs(cases) do
       collector:count(nats.name)
       local stock, ours = results.stock[case.id] or "none", results.ours[case.id] or "none"
-      if stock ~= ours then collector:difference { part = nats.name, kind = "event", stock = stock, ours = ours, case = case } end
+      if stock ~= ours then collector:difference { part = nats.name, kind = "event", stock = stock, ours = ours,
+        case = case } end
     end
   end
 end

@@ -21,7 +21,8 @@ local forms = {
   ["literal exchange"] = 'kazoo_publish("compat", "$var(k)", "$rb");',
   ["built"] = [[kazoo_publish("$var(x)", "$var(k)",
     "{'Case':'$hdr(X-Case)', 'User':'$fU', 'Key':'$var(k)', 'Nothing':'$hdr(X-No)', 'n':$ml, 'Empty':''}");]],
-  ["built with $_s"] = [[$var(p) = $_s({"Case" : "$hdr(X-Case)", "User" : "$fU", "Nothing" : "$(hdr(X-No){s.trim})", "n" : $ml});
+  ["built with $_s"] = [[
+    $var(p) = $_s({"Case" : "$hdr(X-Case)", "User" : "$fU", "Nothing" : "$(hdr(X-No){s.trim})", "n" : $ml});
     kazoo_publish("$var(x)", $var(k), $var(p));]],
   ["added up"] = [[$var(p) = "{'Case' : '" + $hdr(X-Case) + "', 'Realm': '" + $fd + "', 'Active-Only' : false }";
     kazoo_publish($var(x), $var(k), $var(p));]],
@@ -57,20 +58,25 @@ event_route[kazoo:consumer-event] { exit; }
 
 local function configuration(side)
   local parts = { pair.kazoo(side), settings }
-  for i, name in ipairs(form_names) do parts[#parts + 1] = ("route[F%d] {\n%s\n$var(rc) = $rc;\n}\n"):format(i, forms[name]) end
+  for i, name in ipairs(form_names) do parts[#parts + 1] = ("route[F%d] {\n%s\n$var(rc) = $rc;\n}\n"):format(i,
+    forms[name]) end
   return table.concat(parts)
 end
 
 -- ---- cases
 
 local odd_keys = {
-  "", "a", "a.b.c", "with blank", "#", "*", "a.#", "caf\195\169", "\255", "a/b", "a%2Eb", "$fU", ("k"):rep(200), ("k"):rep(255), ("k"):rep(256),
-  ("k"):rep(300), "consumer://", "consumer://x", "consumer://local/a", "consumer://127.0.0.1/a", "a:b", "a;b=c", "'q'", "\"", "a\0b",
+  "", "a", "a.b.c", "with blank", "#", "*", "a.#", "caf\195\169", "\255", "a/b", "a%2Eb", "$fU", ("k"):rep(200),
+  ("k"):rep(255), ("k"):rep(256),
+  ("k"):rep(300), "consumer://", "consumer://x", "consumer://local/a", "consumer://127.0.0.1/a", "a:b", "a;b=c", "'q'",
+    "\"", "a\0b",
 }
 
 local header_lists = {
-  "", "a=b", "a=b;c=d", "a=b;c=d;", ";a=b", "a", "=b", "a=", "=", ";", ";;", "a=b=c", " a = b ", "a=b; c=d", "2048", "0", "a=1;a=2",
-  "a=caf\195\169", "a=b,c", "x-match=all", "a=b;c", ("a=" .. ("v"):rep(300)), (("n"):rep(200) .. "=v"), "a='b'", "a=\"b\"", "a=b\nc=d",
+  "", "a=b", "a=b;c=d", "a=b;c=d;", ";a=b", "a", "=b", "a=", "=", ";", ";;", "a=b=c", " a = b ", "a=b; c=d", "2048", "0",
+  "a=1;a=2",
+  "a=caf\195\169", "a=b,c", "x-match=all", "a=b;c", ("a=" .. ("v"):rep(300)), (("n"):rep(200) .. "=v"), "a='b'", "a=\"b\"",
+  "a=b\nc=d",
 }
 
 -- A payload that tells its case, or nil when it is to be found by its routing key.
@@ -93,7 +99,8 @@ end
 -- Of exchange, key, headers and payload one is odd; another tells the case.
 local function make_case(r, id)
   local name = r:one_of(form_names)
-  local case = { id = id, form = name, exchange = "compat", key = "k." .. id, headers = "h=" .. id, payload = '{"Case":"' .. id .. '"}' }
+  local case = { id = id, form = name, exchange = "compat", key = "k." .. id, headers = "h=" .. id, payload = '{"Case":"'
+    .. id .. '"}' }
   local odd = r:weighted { { 60, "payload" }, { 15, "key" }, { 5, "exchange" }, { 20, "headers" } }
   if odd == "payload" then
     local text = some_payload(r, id)
@@ -116,7 +123,8 @@ local function fields(case)
   return {
     route = "F" .. form_numbers[case.form], body = case.payload,
     headers = {
-      "X-Case: " .. case.id, "X-Exchange: " .. case.exchange, "X-Key: " .. case.key:gsub("[%c]", ""), "X-Key-Hex: " .. pair.hex(case.key),
+      "X-Case: " .. case.id, "X-Exchange: " .. case.exchange, "X-Key: " .. case.key:gsub("[%c]", ""), "X-Key-Hex: "
+      .. pair.hex(case.key),
       "X-Headers-Hex: " .. pair.hex(case.headers),
     },
   }
@@ -225,7 +233,8 @@ local function settle_case(case, replies, stock, ours, collector)
     return collector:died(publish.name, case, replies)
   end
   for _, one in ipairs(compare(replies, stock, ours)) do
-    collector:difference { part = publish.name, kind = one.use, stock = tostring(one.stock), ours = tostring(one.ours), case = case }
+    collector:difference { part = publish.name, kind = one.use, stock = tostring(one.stock), ours = tostring(one.ours),
+      case = case }
   end
 end
 

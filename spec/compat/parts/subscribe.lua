@@ -1,5 +1,5 @@
--- What kazoo_subscribe makes of its description: each field absent, empty, of every type. Many subscriptions are made by one start; what
--- the broker lists for each, and whether a message comes, is compared.
+-- What kazoo_subscribe makes of its description: each field absent, empty, of every type. Many subscriptions are made by
+-- one start; what the broker lists for each, and whether a message comes, is compared.
 local amqp = require "support.amqp"
 local pair = require "compat.pair"
 local random = require "compat.random"
@@ -10,14 +10,17 @@ local subscribe = { name = "subscribe" }
 local BATCH = 48
 
 local fields = {
-  "exchange", "type", "queue", "routing", "auto_delete", "durable", "exclusive", "no_ack", "wait_for_consumer_ack", "event_key",
-  "event_subkey", "federate", "consistent-worker", "consistent-worker-key", "exchange-def", "queue-def", "exchange-bindings", "name",
+  "exchange", "type", "queue", "routing", "auto_delete", "durable", "exclusive", "no_ack", "wait_for_consumer_ack",
+  "event_key",
+  "event_subkey", "federate", "consistent-worker", "consistent-worker-key", "exchange-def", "queue-def",
+  "exchange-bindings", "name",
   "unknown", "passive",
 }
 
 -- ID stands for a name of this case.
 local values = {
-  "", '""', "null", '"ID.text"', "5", "0", "1", "-1", "1.5", "true", "false", '"1"', '"0"', '"true"', '"false"', "[]", '["ID.a"]',
+  "", '""', "null", '"ID.text"', "5", "0", "1", "-1", "1.5", "true", "false", '"1"', '"0"', '"true"', '"false"', "[]",
+  '["ID.a"]',
   '["ID.a","b.#"]', "[5]", "[null]", '[["a"]]', "{}", '{"a":1}', "'ID.single'",
 }
 
@@ -25,16 +28,22 @@ local more_values = {
   type = { '"topic"', '"direct"', '"fanout"', '"headers"', '"Topic"' },
   routing = { '"#"', '"*.b"', '["#","#"]', '"caf\195\169"', '["a","b","c"]' },
   ["exchange-def"] = {
-    '{"name":"ID.def","type":"topic"}', '{"name":"ID.def","type":"fanout","durable":true}', '{"type":"direct"}', '{"name":"ID.def"}',
-    '{"durable":1}', '{"auto_delete":1}', '{"name":"ID.def","type":"topic","auto_delete":true}', '{"name":null}', '{"internal":true}',
+    '{"name":"ID.def","type":"topic"}', '{"name":"ID.def","type":"fanout","durable":true}', '{"type":"direct"}',
+    '{"name":"ID.def"}',
+    '{"durable":1}', '{"auto_delete":1}', '{"name":"ID.def","type":"topic","auto_delete":true}', '{"name":null}',
+    '{"internal":true}',
   },
   ["queue-def"] = {
-    '{"name":"ID.def"}', '{"name":"ID.def","durable":true}', '{"durable":1}', '{"auto_delete":0}', '{"exclusive":true}', '{"name":""}',
-    '{"name":"ID.def","arguments":{"x-max-length":5}}', '{"arguments":{"x-message-ttl":5000,"x-a":"b"}}', '{"arguments":{}}', '{"name":null}',
+    '{"name":"ID.def"}', '{"name":"ID.def","durable":true}', '{"durable":1}', '{"auto_delete":0}', '{"exclusive":true}',
+    '{"name":""}',
+    '{"name":"ID.def","arguments":{"x-max-length":5}}', '{"arguments":{"x-message-ttl":5000,"x-a":"b"}}',
+    '{"arguments":{}}', '{"name":null}',
   },
   ["exchange-bindings"] = {
-    '{"ID.src":{"type":"topic","routing":"a"}}', '{"ID.src":{"type":"topic","routing":["a","b"]}}', '{"ID.src":{"type":"fanout"}}',
-    '{"ID.src":{"type":"fanout","routing":""}}', '{"ID.s1":{"type":"topic","routing":"#"},"ID.s2":{"type":"direct","routing":"a"}}',
+    '{"ID.src":{"type":"topic","routing":"a"}}', '{"ID.src":{"type":"topic","routing":["a","b"]}}',
+    '{"ID.src":{"type":"fanout"}}',
+    '{"ID.src":{"type":"fanout","routing":""}}',
+    '{"ID.s1":{"type":"topic","routing":"#"},"ID.s2":{"type":"direct","routing":"a"}}',
     '{"ID.src":{"type":"topic","durable":true,"routing":"a"}}', '{"ID.src":{}}', '{"ID.src":"a"}',
   },
 }
@@ -42,11 +51,13 @@ local more_values = {
 -- What makes the broker close the channel goes alone, since it may cost Debian's module all others.
 local function is_alone(case) return case.set.passive ~= nil end
 
--- What kills Debian's module when it connects: no type that the broker knows, or definitions that are not what they should be.
+-- What kills Debian's module when it connects: no type that the broker knows, or definitions that are not what they
+-- should be.
 local function is_fatal(case)
   local set = case.set
   local kind = set.type
-  if kind and not (kind == "" or kind == '"topic"' or kind == '"direct"' or kind == '"fanout"' or kind == '"headers"') then return true end
+  if kind and not (kind == "" or kind == '"topic"' or kind == '"direct"' or kind == '"fanout"'
+    or kind == '"headers"') then return true end
   local definition, bindings = set["exchange-def"], set["exchange-bindings"]
   if definition and definition ~= "" and not definition:find('"name":"', 1, true) then return true end
   return bindings ~= nil and bindings ~= "" and not bindings:find("^{.*{.*}}$")
@@ -111,7 +122,8 @@ local function configuration(cases, side)
   local parts = { "event_route[kazoo:mod-init] {\n" }
   for _, case in ipairs(cases) do
     if side == "ours" or not is_fatal(case) then
-      parts[#parts + 1] = ('kazoo_subscribe(%s); xlog("L_NOTICE", "compat sub %s $rc|\\n");\n'):format(quoted(case.payload), case.id)
+      parts[#parts + 1] = ('kazoo_subscribe(%s); xlog("L_NOTICE", "compat sub %s $rc|\\n");\n'):format(
+        quoted(case.payload), case.id)
     end
   end
   parts[#parts + 1] = [[kazoo_subscribe("{'exchange':'ready', 'type':'topic', 'queue':'ready', 'routing':'#'}");]]
@@ -120,13 +132,15 @@ local function configuration(cases, side)
   return table.concat(parts)
 end
 
--- All exchanges, queues, bindings and consumers of both virtual hosts, by one call: rabbitmqctl takes its time to start. A line is the
--- virtual host, the kind, and what is to be known, divided by tabs.
+-- All exchanges, queues, bindings and consumers of both virtual hosts, by one call: rabbitmqctl takes its time to start.
+-- A line is the virtual host, the kind, and what is to be known, divided by tabs.
 local lists = [==[
 Text = fun(X) when is_binary(X) -> X; (X) -> io_lib:format("~w", [X]) end,
-Print = fun(V, Kind, Items) -> io:format("~s\t~s\t~s~n", [V, Kind, lists:join("\t", [Text(X) || X <- Items])]) end,
+Print = fun(V, Kind, Items) ->
+  io:format("~s\t~s\t~s~n", [V, Kind, lists:join("\t", [Text(X) || X <- Items])]) end,
 All = fun(V, Kind, Name, Keys, Rows) ->
-  [Print(V, Kind, [element(4, proplists:get_value(Name, P)) | [proplists:get_value(K, P) || K <- Keys]]) || P <- Rows, is_list(P)] end,
+  [Print(V, Kind, [element(4, proplists:get_value(Name, P)) | [proplists:get_value(K, P) || K <- Keys]])
+    || P <- Rows, is_list(P)] end,
 lists:foreach(fun(V) ->
   Exchange = [name, type, durable, auto_delete, internal, arguments],
   Queue = [name, durable, auto_delete, exclusive, arguments],
@@ -253,7 +267,8 @@ function run_batch(cases, collector)
   local both = pair.start { cfg = function(side) return pair.kazoo(side) .. configuration(cases, side) end, fragile = true }
   if not both then return divide(cases, collector) end
   local ready = { stock = is_ready "stock", ours = is_ready "ours" }
-  if not ready.ours then error("compat: our module does not get through the subscriptions:\n" .. both.ours:log():sub(-4000), 0) end
+  if not ready.ours then error("compat: our module does not get through the subscriptions:\n"
+    .. both.ours:log():sub(-4000), 0) end
   if not ready.stock then
     both:forget()
     return divide(cases, collector)
