@@ -4,6 +4,7 @@ local Collector = {}
 Collector.__index = Collector
 
 local TRIES = 250 -- attempts to make one case smaller
+local REDUCED = 60 -- kinds of difference whose case is made smaller
 
 -- `meant` knows what differs on purpose (compat.meant).
 function collector.new(meant)
@@ -104,7 +105,7 @@ function Collector:difference(difference)
   }
   self.groups[key] = group
   self.order[#self.order + 1] = group
-  if difference.again and #self.order <= 400 then reduce(group, difference) end
+  if difference.again and #self.order <= REDUCED then reduce(group, difference) end
 end
 
 return collector

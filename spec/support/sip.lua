@@ -6,6 +6,8 @@ local sip = {}
 local Client = {}
 Client.__index = Client
 
+local LARGEST_DATAGRAM = 65535 -- unless told, the library cuts one off after 8192 bytes
+
 local serial = 0
 
 local function unique()
@@ -67,7 +69,7 @@ end
 -- The next datagram as text, or nil when none came in time.
 function Client:receive(deadline)
   self.udp:settimeout(deadline)
-  return self.udp:receive()
+  return self.udp:receive(LARGEST_DATAGRAM)
 end
 
 -- The final reply and the seconds it took, or nil and why.
