@@ -58,22 +58,34 @@ add("encode-length", {
 add("text-is-text", {
   part = "publish", case = { form = "unquoted", exchange = "compat", key = "$fU", payload = '{"Case":"ID"}', headers = "" },
   matches = function(d)
-    local text = publish(d) and d.kind == "routing_key" and d.case.key or json(d) and d.kind:find("^kazoo_encode")
-      and d.case.payload
-    return text and text:find("$", 1, true) ~= nil
+    local text = publish(d) and (d.kind == "routing_key" and d.case.key or d.kind == "payload" and d.case.payload)
+      or json(d) and d.kind:find("^kazoo_encode") and d.case.payload
+    return text and text:find("$%a") ~= nil or text and text:find("$(", 1, true) ~= nil
   end,
 })
 
 -- A number that 64 bits do not hold, as Debian's module has it.
-local function clamped(text) return text:find("18446744073709551615", 1, true) or text:find("9223372036854775807", 1,
-  true) end
+local function clamped(text)
+  return text:find("18446744073709551615", 1, true) or text:find("-?9223372036854775808")
+    or text:find("9223372036854775807", 1, true)
+end
 
-add("large-numbers", {
+-- -0 as Debian's module has it: 0 (but not -0.5 or -0.0).
+local function without_minus(text)
+  return ((text .. " "):gsub("%-0([^%d.eE])", "0%1"):gsub(" $", ""))
+end
+
+add("numbers", {
   part = "publish",
-  case = { form = "quoted", exchange = "compat", key = "k.ID", payload = '{"Case":"ID","n":100000000000000000000000}',
-    headers = "" },
-  matches = function(d) return d.stock ~= d.ours and clamped(d.stock) and not clamped(d.ours)
-    and d.ours:find("%d%d%d%d%d%d%d%d%d%d%d") ~= nil end,
+  case = {
+    form = "quoted", exchange = "compat", key = "k.ID", payload = '{"Case":"ID","n":100000000000000000000000}', headers = "",
+  },
+  matches = function(d)
+    if d.stock == d.ours then return false end
+    return clamped(d.stock) ~= nil and not clamped(d.ours) and d.ours:find("%d%d%d%d%d%d%d%d%d%d%d") ~= nil
+      or without_minus(d.stock) == without_minus(d.ours) or json(d) and d.case.payload:find("%-0[^%d.]") ~= nil
+      and without_minus(d.ours):gsub("%s", "") == d.stock:gsub("%s", "")
+  end,
 })
 
 add("persistent", {
@@ -95,6 +107,18 @@ local function same_names(one, other)
   return names[1] == names[2]
 end
 
+local REPLACED = "\239\191\189"
+
+add("utf-8", {
+  part = "publish", case = { form = "quoted", exchange = "compat", key = "k.ID", payload = '{"Case":"ID","a":"\255"}',
+    headers = "" },
+  matches = function(d)
+    local function bare_letters(text) return (text:gsub("[\128-\255]+", "?")) end
+    return d.ours:find(REPLACED, 1, true) ~= nil and d.stock:find(REPLACED, 1, true) == nil
+      and bare_letters(d.stock) == bare_letters(d.ours)
+  end,
+})
+
 add("header-values", {
   part = "publish", case = { form = "headers quoted", exchange = "compat", key = "k.ID", payload = '{"Case":"ID"}',
     headers = "a=b=c; d = e" },
@@ -109,7 +133,8 @@ local function has_nul(text) return text ~= nil and text:find("\0", 1, true) ~= 
 add("nul-bytes", {
   part = "publish", case = { form = "quoted", exchange = "compat", key = "a\0b", payload = '{"Case":"ID"}', headers = "" },
   matches = function(d)
-    return publish(d) and (d.kind == "routing_key" and has_nul(d.case.key) or d.kind == "headers"
+    return publish(d) and d.kind == "payload" and d.case.payload:find("\\u0000", 1, true) ~= nil
+      or publish(d) and (d.kind == "routing_key" and has_nul(d.case.key) or d.kind == "headers"
       and has_nul(d.case.headers))
       or json(d) and (has_nul(d.case.payload) or d.case.payload:find("\\u0000", 1, true) ~= nil)
       or nats(d) and (has_nul(d.case.payload) or has_nul(d.case.subject))

@@ -19,10 +19,11 @@ local forms = {
   ["expressions"] = 'kazoo_publish("" + $var(x), "a." + $var(k), $rb + "");',
   ["texts with variables"] = 'kazoo_publish("$var(x)", "pre.$var(k).post", " $rb ");',
   ["literal exchange"] = 'kazoo_publish("compat", "$var(k)", "$rb");',
-  ["built"] = [[kazoo_publish("$var(x)", "$var(k)",
-    "{'Case':'$hdr(X-Case)', 'User':'$fU', 'Key':'$var(k)', 'Nothing':'$hdr(X-No)', 'n':$ml, 'Empty':''}");]],
+  ["built"] = [[$var(n) = $(hdr(X-Case){s.len}); kazoo_publish("$var(x)", "$var(k)",
+    "{'Case':'$hdr(X-Case)', 'User':'$fU', 'Key':'$var(k)', 'Nothing':'$hdr(X-No)', 'n':$var(n), 'Empty':''}");]],
   ["built with $_s"] = [[
-    $var(p) = $_s({"Case" : "$hdr(X-Case)", "User" : "$fU", "Nothing" : "$(hdr(X-No){s.trim})", "n" : $ml});
+    $var(n) = $(hdr(X-Case){s.len});
+    $var(p) = $_s({"Case" : "$hdr(X-Case)", "User" : "$fU", "Nothing" : "$(hdr(X-No){s.trim})", "n" : $var(n)});
     kazoo_publish("$var(x)", $var(k), $var(p));]],
   ["added up"] = [[$var(p) = "{'Case' : '" + $hdr(X-Case) + "', 'Realm': '" + $fd + "', 'Active-Only' : false }";
     kazoo_publish($var(x), $var(k), $var(p));]],
@@ -33,6 +34,11 @@ local forms = {
   ["headers unquoted"] = 'kazoo_publish("$var(x)", "$var(k)", "$rb", $var(h));',
   ["headers literal"] = 'kazoo_publish("$var(x)", "$var(k)", "$rb", "key1=value1;key2=$fU");',
   ["headers a number"] = 'kazoo_publish("$var(x)", "$var(k)", "$rb", "2048");',
+  ["key of nothing"] = 'kazoo_publish("$var(x)", "$hdr(X-No)", "$rb");',
+  ["key of nothing, unquoted"] = 'kazoo_publish("$var(x)", $hdr(X-No), $rb);',
+  ["payload of nothing"] = 'kazoo_publish("$var(x)", "$var(k)", "$hdr(X-No)");',
+  ["headers of nothing"] = 'kazoo_publish("$var(x)", "$var(k)", "$rb", "$hdr(X-No)");',
+  ["headers of nothing, unquoted"] = 'kazoo_publish("$var(x)", "$var(k)", "$rb", $hdr(X-No));',
   ["headers empty"] = 'kazoo_publish("$var(x)", "$var(k)", "$rb", "");',
 }
 
