@@ -29,7 +29,7 @@ local function vanished(found, parts)
   local names = {}
   for _, part in ipairs(parts) do
     for _, entry in ipairs(meant.list) do
-      if entry.part == part and not found.meant[entry.name] then names[#names + 1] = entry.name end
+      if entry.part == part and not entry.sometimes and not found.meant[entry.name] then names[#names + 1] = entry.name end
     end
   end
   return names
