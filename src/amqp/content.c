@@ -17,6 +17,7 @@ void kb_amqp_content_clear(struct kb_amqp_content *c)
 void kb_amqp_content_free(struct kb_amqp_content *c)
 {
 	kb_buf_free(&c->body);
+	kb_buf_free(&c->names);
 	kb_buf_free(&c->headers);
 	kb_buf_free(&c->properties);
 }
@@ -29,6 +30,23 @@ void kb_amqp_content_begin(struct kb_amqp_content *c, bool discard)
 	c->active = true;
 	c->discard = discard;
 	c->m = (struct kb_message){0};
+}
+
+bool kb_amqp_content_detach(struct kb_amqp_content *c)
+{
+	size_t exchange = c->m.exchange.n, key = c->m.key.n;
+	if (c->names.n > 0 && c->m.exchange.p == c->names.p)
+		return true;
+	kb_buf_clear(&c->names);
+	char *to = kb_buf_reserve(&c->names, exchange + key + 1);
+	if (!to)
+		return false;
+	memcpy(to, exchange ? c->m.exchange.p : "", exchange);
+	memcpy(to + exchange, key ? c->m.key.p : "", key);
+	c->names.n = exchange + key + 1;
+	c->m.exchange = kb_slice(to, exchange);
+	c->m.key = kb_slice(to + exchange, key);
+	return true;
 }
 
 static void read_lists(struct kb_amqp_content *c, const amqp_basic_properties_t *properties)

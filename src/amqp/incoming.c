@@ -226,7 +226,7 @@ static enum kb_broker_result content_frame(
 		++*delivered;
 		return finish(b, c->in, frame->channel) ? KB_BROKER_OK : KB_BROKER_AGAIN;
 	}
-	if (c->in->discard || !c->in->active) /* however long it is, it takes the memory of one frame */
+	if (c->in->discard || !c->in->active || kb_amqp_content_detach(c->in)) /* it takes the memory of one frame */
 		amqp_maybe_release_buffers_on_channel(b->link.connection, frame->channel);
 	return KB_BROKER_OK;
 }

@@ -3,8 +3,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
-enum { FIRST_CAPACITY = 256 };
+enum { FIRST_CAPACITY = 256, LARGE = 4 << 20 };
 
 char *kb_buf_reserve(struct kb_buf *b, size_t more)
 {
@@ -72,8 +75,22 @@ void kb_buf_consume(struct kb_buf *b, size_t n)
 	b->n -= n;
 }
 
+/* Once a large block was freed, glibc keeps blocks up to its size in the heap, and up to twice that of free memory at
+ * the end of the heap, for good. */
+static void give_back_large(size_t capacity)
+{
+#ifdef __GLIBC__
+	if (capacity >= LARGE)
+		malloc_trim(0);
+#else
+	(void)capacity;
+#endif
+}
+
 void kb_buf_free(struct kb_buf *b)
 {
+	size_t capacity = b->capacity;
 	free(b->p);
 	*b = (struct kb_buf){0};
+	give_back_large(capacity);
 }

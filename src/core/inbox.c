@@ -14,7 +14,7 @@ struct shared {
 
 /* Each process has a copy of this from the fork: what others write cannot change where it looks. */
 struct kb_inbox {
-	size_t n_workers, ring_bytes, total_bytes;
+	size_t n_workers, ring_bytes, total_bytes, bound;
 	struct kb_inbox *first; /* whose wakes are signalled: itself, or the one that it lies beside */
 	struct shared *shared;
 	char *rings;
@@ -61,27 +61,34 @@ static bool map(struct kb_inbox *inbox, size_t bytes)
 	return false;
 }
 
-static struct kb_inbox *create(size_t workers, size_t bytes, struct kb_inbox *first)
+static size_t memory_for(struct kb_inbox_size size)
+{
+	size_t largest = 2 * (size.largest + sizeof(struct kb_record));
+	return size.largest && largest > size.bound ? largest : size.bound;
+}
+
+static struct kb_inbox *create(size_t workers, struct kb_inbox_size size, struct kb_inbox *first)
 {
 	struct kb_inbox *inbox = calloc(1, sizeof *inbox + workers * sizeof inbox->cursors[0]);
 	if (!inbox)
 		return NULL;
 	inbox->n_workers = workers;
 	inbox->first = first ? first : inbox;
-	if (map(inbox, bytes))
+	inbox->bound = size.bound;
+	if (map(inbox, memory_for(size)) || map(inbox, size.bound))
 		return inbox;
 	free(inbox);
 	return NULL;
 }
 
-struct kb_inbox *kb_inbox_create(size_t workers, size_t bytes)
+struct kb_inbox *kb_inbox_create(size_t workers, struct kb_inbox_size size)
 {
-	return create(workers, bytes, NULL);
+	return create(workers, size, NULL);
 }
 
-struct kb_inbox *kb_inbox_create_beside(struct kb_inbox *first, size_t bytes)
+struct kb_inbox *kb_inbox_create_beside(struct kb_inbox *first, struct kb_inbox_size size)
 {
-	return create(first->n_workers, bytes, first);
+	return create(first->n_workers, size, first);
 }
 
 void kb_inbox_destroy(struct kb_inbox *inbox)
@@ -103,7 +110,8 @@ size_t kb_inbox_workers(const struct kb_inbox *inbox)
 bool kb_inbox_put(struct kb_inbox *inbox, size_t worker, const struct kb_message *m)
 {
 	struct kb_ring *ring = ring_of(inbox, worker);
-	void *to = kb_ring_reserve(ring, kb_message_size(m));
+	size_t size = kb_message_size(m), held = kb_ring_held(ring);
+	void *to = held && held + size > inbox->bound ? NULL : kb_ring_reserve(ring, size);
 	if (!to)
 		return false;
 	kb_message_encode(m, to);

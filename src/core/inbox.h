@@ -14,18 +14,27 @@
 
 struct kb_inbox;
 
-/* Shared memory for `workers` rings of `bytes` each (rounded up to a power of two). Call before any fork. NULL and
+/* What a ring takes. Its memory is twice the largest message, or the bound when that is more, rounded up to a power of
+ * two; pages are taken as they are used. */
+struct kb_inbox_size {
+	size_t bound;   /* bytes that may wait for one worker */
+	size_t largest; /* bytes of a message that is taken all the same when nothing waits; 0: half of the bound */
+};
+
+/* Shared memory for `workers` rings. Call before any fork. Where the system grants no memory for the largest message
+ * (it may count memory that is only reserved), the rings have the bound alone: see kb_inbox_message_max(). NULL and
  * errno on failure. */
-struct kb_inbox *kb_inbox_create(size_t workers, size_t bytes);
+struct kb_inbox *kb_inbox_create(size_t workers, struct kb_inbox_size size);
 
 /* Another inbox to the workers of `first`, which must outlive it. */
-struct kb_inbox *kb_inbox_create_beside(struct kb_inbox *first, size_t bytes);
+struct kb_inbox *kb_inbox_create_beside(struct kb_inbox *first, struct kb_inbox_size size);
 void kb_inbox_destroy(struct kb_inbox *inbox); /* NULL is fine; the owner process only */
 size_t kb_inbox_workers(const struct kb_inbox *inbox);
 
 /* -- the consumer process -- */
 
-/* False: no room now. A message longer than kb_inbox_message_max() will never fit. */
+/* False: no room now, which is beyond the bound, or anything but an empty ring for a message that is longer than it. A
+ * message longer than kb_inbox_message_max() will never fit. */
 bool kb_inbox_put(struct kb_inbox *inbox, size_t worker, const struct kb_message *m);
 size_t kb_inbox_message_max(const struct kb_inbox *inbox);
 

@@ -176,6 +176,11 @@ void kb_ring_reclaim(struct kb_ring *ring)
 	ring->harvesting = false;
 }
 
+size_t kb_ring_held(const struct kb_ring *ring)
+{
+	return ring->capacity - free_bytes(ring, atomic_load_explicit(&ring->head, memory_order_relaxed));
+}
+
 uint64_t kb_ring_written(const struct kb_ring *ring)
 {
 	return atomic_load_explicit(&ring->head, memory_order_acquire);

@@ -62,6 +62,9 @@ struct kb_record *kb_ring_harvest(struct kb_ring *ring);
 /* Reclaims all that is settled, for a writer that does not look at outcomes. */
 void kb_ring_reclaim(struct kb_ring *ring);
 
+/* Bytes written and not reclaimed, padding included. */
+size_t kb_ring_held(const struct kb_ring *ring);
+
 /* The cursor behind the last record that is written. Any process may ask. */
 uint64_t kb_ring_written(const struct kb_ring *ring);
 

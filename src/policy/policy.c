@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 #include <lualib.h>
 #include <stdlib.h>
+#include "core/json.h"
 #include "policy/call.h"
 #include "policy/codec.h"
 #include "policy/embedded.h"
@@ -214,10 +215,48 @@ static bool is_object(struct kb_slice text)
 	return i < text.n && text.p[i] == '{';
 }
 
+enum {
+	DECODED_MAX = 1 << 20, /* bytes of a payload that is decoded as a whole; a table takes many times as much */
+	MEMBER_MAX = 64 << 10  /* bytes of a member of a longer one */
+};
+
+/* __index of the table that stands for a long payload. */
+static int long_member(lua_State *L)
+{
+	size_t at;
+	struct kb_slice name = {NULL, 0};
+	name.p = lua_type(L, 2) == LUA_TSTRING ? lua_tolstring(L, 2, &name.n) : NULL;
+	struct kb_json_value value = {KB_JSON_NONE, {NULL, 0}};
+	if (name.p)
+		value = kb_json_member(kb_state_of(L)->payload, name);
+	if (value.type == KB_JSON_NONE || value.raw.n > MEMBER_MAX || kb_codec_decode(L, value.raw, &at))
+		lua_pushnil(L);
+	return 1;
+}
+
+static void push_long_payload(lua_State *L, struct kb_slice payload)
+{
+	if (kb_json_get(payload, kb_slice(NULL, 0), '\0').type != KB_JSON_OBJECT) {
+		lua_pushnil(L);
+		return;
+	}
+	lua_newtable(L);
+	lua_createtable(L, 0, 2);
+	lua_pushcfunction(L, long_member);
+	lua_setfield(L, -2, "__index");
+	lua_pushboolean(L, 0);
+	lua_setfield(L, -2, "__metatable");
+	lua_setmetatable(L, -2);
+}
+
 /* The payload decoded, or nil: always for NATS, whose payload is looked at only when a policy asks. */
 static void push_payload(lua_State *L, const struct kb_policy *policy)
 {
 	size_t at;
+	if (policy->kazoo && policy->payload.n > DECODED_MAX) {
+		push_long_payload(L, policy->payload);
+		return;
+	}
 	if (!policy->kazoo || kb_codec_decode(L, policy->payload, &at)) {
 		lua_pushnil(L);
 	} else if (!lua_istable(L, -1) || !is_object(policy->payload)) {

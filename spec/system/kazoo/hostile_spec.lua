@@ -55,7 +55,7 @@ local payloads = {
   { "route names of others", '{"Event-Category":"connection","Event-Name":"open] #!define"}', "default" },
   { "a newline in a key field", '{"Event-Category":"a\\nERROR: forged","Event-Name":"b"}', "default" },
   { "numbers beyond all bounds", '{"a":1e999999,"b":-0,"c":' .. ("9"):rep(10000) .. "}", "default" },
-  { "more than the inbox takes", '{"a":"' .. ("x"):rep(3 * 1024 * 1024) .. '"}', "larger" },
+  { "more than the inbox takes", '{"a":"' .. ("x"):rep(33 * 1024 * 1024) .. '"}', "larger" },
 }
 
 local log_line_of = {

@@ -138,7 +138,7 @@ static inline struct kb_consumer settings(void)
 static inline void begin(size_t workers)
 {
 	kb_inbox_destroy(inbox);
-	inbox = kb_inbox_create(workers, 65536);
+	inbox = kb_inbox_create(workers, (struct kb_inbox_size){65536, 0});
 	fake = (struct kb_broker){.calls_left = 10};
 	*subscription = (struct kb_subscription){.no_ack = true, .event_key = "", .event_subkey = ""};
 	subscriptions[1] = *subscription;

@@ -56,7 +56,7 @@ static void test_subscription(unsigned stand_at, unsigned fall_at, enum kb_conne
 {
 	struct kb_traffic *counts = kb_traffic_create(1, 1);
 	traffic = kb_traffic_connection(counts, "requester", "", 0);
-	inbox = kb_inbox_create(1, 65536);
+	inbox = kb_inbox_create(1, (struct kb_inbox_size){65536, 0});
 	begin();
 	CHECK_TEXT(why_closed(), "not connected to a broker");
 	fake.refuses = true;

@@ -71,7 +71,7 @@ static void consume(struct kb_inbox *inbox)
 
 static void carries_an_inbox_and_its_outcomes(void)
 {
-	struct kb_inbox *inbox = kb_inbox_create(2, 16384);
+	struct kb_inbox *inbox = kb_inbox_create(2, (struct kb_inbox_size){16384, 0});
 	pid_t child = fork();
 	if (child == 0) {
 		work(inbox);
@@ -85,8 +85,45 @@ static void carries_an_inbox_and_its_outcomes(void)
 	kb_inbox_destroy(NULL);
 }
 
+static bool put(struct kb_inbox *inbox, size_t n)
+{
+	static char bytes[1 << 20];
+	return kb_inbox_put(inbox, 0, &(struct kb_message){.payload = kb_slice(bytes, n)});
+}
+
+static void take(struct kb_inbox *inbox)
+{
+	struct kb_message m;
+	struct kb_origin origin;
+	enum kb_outcome outcome;
+	struct kb_record *record = kb_inbox_next(inbox, 0, &m);
+	CHECK(record != NULL);
+	if (record)
+		kb_inbox_settle(inbox, 0, record, KB_DONE);
+	while (kb_inbox_harvest(inbox, 0, &origin, &outcome))
+		;
+}
+
+static void takes_a_message_beyond_its_bound_when_nothing_waits(void)
+{
+	struct kb_inbox *inbox = kb_inbox_create(1, (struct kb_inbox_size){.bound = 65536, .largest = 1 << 20});
+	CHECK(kb_inbox_message_max(inbox) >= 1 << 20);
+	for (int i = 0; i < 20; i++) {
+		CHECK(put(inbox, 30000) && put(inbox, 30000));
+		CHECK(!put(inbox, 30000) && !put(inbox, 900000));
+		take(inbox);
+		CHECK(!put(inbox, 900000));
+		take(inbox);
+		CHECK(put(inbox, 900000));
+		CHECK(!put(inbox, 1));
+		take(inbox);
+	}
+	kb_inbox_destroy(inbox);
+}
+
 int main(void)
 {
+	takes_a_message_beyond_its_bound_when_nothing_waits();
 	carries_an_inbox_and_its_outcomes();
 	return check_failures ? 1 : 0;
 }

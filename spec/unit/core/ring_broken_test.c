@@ -273,7 +273,7 @@ static struct kb_message message(uint64_t tag)
 
 static void rejects_a_record_that_is_no_message(void)
 {
-	struct kb_inbox *inbox = kb_inbox_create(1, BYTES);
+	struct kb_inbox *inbox = kb_inbox_create(1, (struct kb_inbox_size){BYTES, 0});
 	struct kb_message first, m;
 	for (uint64_t tag = 1; tag <= 3; tag++)
 		CHECK(kb_inbox_put(inbox, 0, &(struct kb_message){.origin.tag = tag}));
@@ -296,7 +296,7 @@ static void rejects_a_record_that_is_no_message(void)
 
 static void requeues_a_message_whose_outcome_is_none(void)
 {
-	struct kb_inbox *inbox = kb_inbox_create(1, BYTES);
+	struct kb_inbox *inbox = kb_inbox_create(1, (struct kb_inbox_size){BYTES, 0});
 	struct kb_message m = message(1);
 	CHECK(kb_inbox_put(inbox, 0, &m));
 	struct kb_record *record = kb_inbox_next(inbox, 0, &m);

@@ -50,7 +50,7 @@ static struct kb_broker_config config_of(
 		.connect_timeout_ms = s->connect_timeout_sec * 1000 + s->connect_timeout_micro / 1000,
 		.heartbeat_s = s->heartbeats,
 		.tls = tls_of_settings(),
-		.message_max = kb_inbox_message_max(inbox) / 2,
+		.message_max = kb_inbox_message_max(inbox),
 		.index = (uint32_t)zone,
 		.traffic = kz_stats_connection(what, zone),
 		.options = &options};

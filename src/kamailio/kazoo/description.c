@@ -27,6 +27,13 @@ static void ignore(const struct reading *r, struct kb_slice field)
 	LM_DBG("kazoo_subscribe: unknown field %s%.*s ignored\n", r->at.within, KB_SLICE_FMT(field));
 }
 
+/* The name at the top counts before that in a definition. */
+static const char *name_unless_given(
+	struct reading *r, struct kb_slice field, struct kb_json_value value, const char *given)
+{
+	return given && given[0] ? given : kz_description_values_name(&r->at, field, value);
+}
+
 static bool read_exchange_definition(void *context, struct kb_slice field, struct kb_json_value value)
 {
 	struct reading *r = context;
@@ -34,7 +41,7 @@ static bool read_exchange_definition(void *context, struct kb_slice field, struc
 	if (value.type == KB_JSON_NULL)
 		return true;
 	if (IS("name") || IS("exchange"))
-		e->name = kz_description_values_name(&r->at, field, value);
+		e->name = name_unless_given(r, field, value, e->name);
 	else if (IS("type"))
 		e->type = kz_description_values_name(&r->at, field, value);
 	else if (IS("durable"))
@@ -59,7 +66,7 @@ static bool read_queue_definition(void *context, struct kb_slice field, struct k
 	if (value.type == KB_JSON_NULL)
 		return true;
 	if (IS("name") || IS("queue"))
-		q->name = kz_description_values_name(&r->at, field, value);
+		q->name = name_unless_given(r, field, value, q->name);
 	else if (IS("durable"))
 		q->durable = kz_description_values_flag(&r->at, field, value);
 	else if (IS("passive"))

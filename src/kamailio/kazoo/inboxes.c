@@ -11,15 +11,25 @@
 static struct kb_inbox *inboxes[2 * KZ_ZONES_MAX + 1];
 static size_t n_inboxes;
 
+enum { LARGEST_MIN = (32 << 20) - 4096 /* bytes: of a message that is delivered whatever the parameters say */ };
+
+/* What kazoo_publish sends, a worker must be able to receive. The message is a little longer here. */
+static struct kb_inbox_size inbox_size(void)
+{
+	size_t largest = (size_t)kz_settings()->outbox_bytes / 2 + LARGEST_MIN / 64;
+	return (struct kb_inbox_size){
+		.bound = (size_t)kz_settings()->inbox_bytes, .largest = largest > LARGEST_MIN ? largest : LARGEST_MIN};
+}
+
 bool kz_inboxes_init(void)
 {
-	size_t bytes = (size_t)kz_settings()->inbox_bytes;
+	struct kb_inbox_size size = inbox_size();
 	for (n_inboxes = 0; n_inboxes < 2 * kz_zones() + 1; n_inboxes++) {
-		inboxes[n_inboxes] = n_inboxes ? kb_inbox_create_beside(inboxes[0], bytes)
-									   : kb_inbox_create((size_t)kz_settings()->workers, bytes);
+		inboxes[n_inboxes] = n_inboxes ? kb_inbox_create_beside(inboxes[0], size)
+									   : kb_inbox_create((size_t)kz_settings()->workers, size);
 		if (!inboxes[n_inboxes]) {
 			LM_ERR("amqp_inbox_size: cannot allocate shared memory for %d rings of %zu bytes\n", kz_settings()->workers,
-				bytes);
+				size.bound);
 			return false;
 		}
 	}
