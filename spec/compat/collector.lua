@@ -82,12 +82,13 @@ local function keep_smaller(group, difference)
   group.case, group.stock, group.ours = difference.case, difference.stock, difference.ours
 end
 
--- difference{part, kind, stock, ours, case, again = function(case): the difference of that case, or nil}
+-- True when it is meant. difference{part, kind, stock, ours, case, again = function(case): the difference of that case,
+-- or nil}
 function Collector:difference(difference)
   local name = self.meant_list.of(difference)
   if name then
     self.meant[name] = (self.meant[name] or 0) + 1
-    return
+    return true
   end
   self.total = self.total + 1
   local classes = { class(difference.stock), class(difference.ours) }

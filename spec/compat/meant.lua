@@ -61,7 +61,7 @@ add("text-is-text", {
   matches = function(d)
     local text = publish(d) and (d.kind == "routing_key" and d.case.key or d.kind == "payload" and d.case.payload)
       or json(d) and d.kind:find("^kazoo_encode") and d.case.payload
-    return text and text:find("$%a") ~= nil or text and text:find("$(", 1, true) ~= nil
+    return text and text:find("$", 1, true) ~= nil
   end,
 })
 
@@ -164,6 +164,13 @@ add("paths", {
   matches = function(d)
     return json(d) and (d.case.path:find("%]%[") ~= nil or d.case.path:find("^%[") ~= nil
       and d.case.payload:find("^%s*%[") ~= nil)
+  end,
+})
+
+add("count-text", {
+  part = "json", case = { route = "READ", payload = '{"a":[1,2]}', path = "a" },
+  matches = function(d)
+    return json(d) and d.kind == "{kz.json.count} quotes" and d.stock == "[]" and d.ours:find("^%[%d+%]$") ~= nil
   end,
 })
 

@@ -76,7 +76,13 @@ function suite.report(found, parts)
   add_deaths(found, lines)
   local total, meant_total = 0, 0
   for _, part in ipairs(parts) do total = total + (found.counts[part] or 0) end
-  for _, count in pairs(found.meant) do meant_total = meant_total + count end
+  local counts = {}
+  for name, count in pairs(found.meant) do
+    meant_total = meant_total + count
+    counts[#counts + 1] = ("%s %d"):format(name, count)
+  end
+  table.sort(counts)
+  lines[#lines + 1] = "meant: " .. table.concat(counts, ", ")
   lines[#lines + 1] = ("%d cases, %d differences that are meant, %d that are not, of %d kinds"):format(
     total, meant_total, found.total, #found.order)
   return table.concat(lines, "\n"), found.total == 0 and #gone == 0 and not found.ours_died

@@ -65,6 +65,12 @@ local function report(name, code)
   return ('$var(o) = "";\n%s\n$var(out) = $var(out) + "%s:" + $(var(o){s.encode.hexa}) + "\\n";\n'):format(code, name)
 end
 
+-- What scripts do with a count.
+local counted = {
+  quotes = true, alone = true, plus = true, ["plus 1"] = true, ["$var"] = true, ["$avp + 1"] = true, ["== empty"] = true,
+  ["== $null"] = true, ["== 5"] = true, ["> 60"] = true,
+}
+
 -- All uses of {kz.json,path} and {kz.json.count,path}, the payload being in $rb, and a few of other places.
 local function reading_uses(path)
   local parts = {}
@@ -75,8 +81,10 @@ local function reading_uses(path)
   for _, source in ipairs(sources) do
     parts[#parts + 1] = report("{kz.json} of " .. source[2], fill(value_uses[1], ("%s{kz.json,%s}"):format(source[1], path)))
   end
-  for _, use in ipairs { value_uses[1], value_uses[4], value_uses[14] } do
-    parts[#parts + 1] = report("{kz.json.count} " .. use[1], fill(use, ("rb{kz.json.count,%s}"):format(path)))
+  for _, use in ipairs(value_uses) do
+    if counted[use[1]] then
+      parts[#parts + 1] = report("{kz.json.count} " .. use[1], fill(use, ("rb{kz.json.count,%s}"):format(path)))
+    end
   end
   return table.concat(parts)
 end
@@ -216,22 +224,29 @@ local function results(body)
   return found, order
 end
 
--- What differs between two replies: a list of {use, stock, ours}, the first use of each function or transformation; the
--- second result says that one died.
+-- What differs between two replies: a list of {use, stock, ours}; the second result says that one died.
 local function compare(replies)
   if type(replies.stock) ~= "string" or type(replies.ours) ~= "string" then return {}, replies end
   if replies.stock == replies.ours then return {} end
   local stock, order = results(replies.stock)
   local ours = results(replies.ours)
-  local found, seen = {}, {}
+  local found = {}
   for _, use in ipairs(order) do
-    local family = use:match("^%S+")
-    if stock[use] ~= ours[use] and not seen[family] then
-      seen[family] = true
-      found[#found + 1] = { use = use, stock = stock[use], ours = ours[use] or "nothing" }
-    end
+    if stock[use] ~= ours[use] then found[#found + 1] = { use = use, stock = stock[use], ours = ours[use] or "nothing" } end
   end
   return found
+end
+
+local function described(both, case, one)
+  return {
+    part = json.name, kind = one.use, stock = one.stock, ours = one.ours, case = case,
+    again = case.route ~= "KEYS_OF" and function(other)
+      if kills(other) then return nil end
+      for _, now in ipairs((compare(both:ask(fields(other))))) do
+        if now.use == one.use then return now end
+      end
+    end,
+  }
 end
 
 local function run_case(both, case, collector)
@@ -242,16 +257,10 @@ local function run_case(both, case, collector)
   end
   local found, died = compare(both:ask(fields(case)))
   if died then collector:died(json.name, case, died) end
+  local seen = {} -- one cause shows in many uses of a function or transformation
   for _, one in ipairs(found) do
-    collector:difference {
-      part = json.name, kind = one.use, stock = one.stock, ours = one.ours, case = case,
-      again = case.route ~= "KEYS_OF" and function(other)
-        if kills(other) then return nil end
-        for _, now in ipairs((compare(both:ask(fields(other))))) do
-          if now.use == one.use then return now end
-        end
-      end,
-    }
+    local family = one.use:match("^%S+")
+    if not seen[family] then seen[family] = not collector:difference(described(both, case, one)) end
   end
 end
 
