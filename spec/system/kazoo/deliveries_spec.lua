@@ -167,14 +167,13 @@ describe("Messages", function()
     local dead = client:tap("dlv-large", "")
     start("'no_ack':0, 'wait_for_consumer_ack':1, 'arguments':{'x-dead-letter-exchange':'dlv-large'}",
       { amqp_inbox_size = 65536 })
-    local large = cjson.encode { n = 2, text = ("x"):rep(300000) }
-    local headers = { wide = ("h"):rep(40000) }
+    local large = cjson.encode { n = 2, text = ("x"):rep(33 * 1024 * 1024) }
+    local headers = { wide = ("h"):rep(90000) }
     publish { cjson.encode { n = 1 }, large, cjson.encode { n = 3 } }
     client:publish("dlv-w", "k", '{"n":4}', { headers = headers })
     publish { cjson.encode { n = 5 } }
     assert.equal(#large, #client:get(dead).payload)
-    assert.equal('{"n":4}', client:get(dead).payload)
-    await_handled(3)
+    await_handled(4) -- those with wide headers too, though they are longer than amqp_inbox_size
     server:wait_log("message of %d+ bytes with routing key \"k\": the inbox is limited to")
   end)
 

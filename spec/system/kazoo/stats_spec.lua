@@ -121,7 +121,7 @@ describe("The statistics of kazoo", function()
   end)
 
   it("count deliveries that are too large", function()
-    local large = '{"p":"' .. ("x"):rep(40000) .. '"}'
+    local large = '{"p":"' .. ("x"):rep(33 * 1024 * 1024) .. '"}'
     moves(server, { rejected = 1, dropped_too_large = 1 }, client.publish, client, "sx", "event", large)
   end)
 

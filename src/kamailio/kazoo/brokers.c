@@ -37,6 +37,12 @@ static struct kb_tls_options tls_of_settings(void)
 		.key_name = "amqps_key"};
 }
 
+/* The event of a message that comes back holds it as far as there is room for it among other events. */
+static size_t message_max(enum kb_broker_role role, const struct kb_inbox *inbox)
+{
+	return role == KB_ROLE_CONSUME ? kb_inbox_message_max(inbox) : (size_t)kz_settings()->inbox_bytes / 4;
+}
+
 static struct kb_broker_config config_of(
 	enum kb_broker_role role, size_t zone, const char *what, struct kb_inbox *inbox, const char *name)
 {
@@ -50,7 +56,7 @@ static struct kb_broker_config config_of(
 		.connect_timeout_ms = s->connect_timeout_sec * 1000 + s->connect_timeout_micro / 1000,
 		.heartbeat_s = s->heartbeats,
 		.tls = tls_of_settings(),
-		.message_max = kb_inbox_message_max(inbox),
+		.message_max = message_max(role, inbox),
 		.index = (uint32_t)zone,
 		.traffic = kz_stats_connection(what, zone),
 		.options = &options};
