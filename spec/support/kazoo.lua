@@ -124,4 +124,13 @@ function kazoo.start(options)
   return server or error(log, 2)
 end
 
+local own_queues = 0
+
+-- Each server has queues of its own, in the place of QUEUE: what a broker believes of the consumers of the last one is no
+-- concern then.
+function kazoo.with_own_queue(text)
+  own_queues = own_queues + 1
+  return (text:gsub("QUEUE", ("own-%d"):format(own_queues)))
+end
+
 return kazoo
