@@ -126,11 +126,12 @@ end
 
 local own_queues = 0
 
--- Each server has queues of its own, in the place of QUEUE: what a broker believes of the consumers of the last one is no
--- concern then.
+-- Each server has queues of its own, so what a broker believes of the consumers of the last one does not matter. Returns the
+-- text with their name in the place of QUEUE, and the name.
 function kazoo.with_own_queue(text)
   own_queues = own_queues + 1
-  return (text:gsub("QUEUE", ("own-%d"):format(own_queues)))
+  local name = ("own-%d"):format(own_queues)
+  return text:gsub("QUEUE", name), name
 end
 
 return kazoo

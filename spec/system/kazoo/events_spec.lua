@@ -23,7 +23,7 @@ describe("An event from the bus", function()
   end)
 
   local function start_with(options)
-    options.rabbit, options.mod_init = rabbit, kazoo.with_own_queue(mod_init)
+    options.rabbit, options.mod_init = rabbit, (kazoo.with_own_queue(mod_init))
     server = kazoo.start(options)
     server:wait_log('consuming from queue ".*%-own"')
   end

@@ -32,20 +32,20 @@ describe("A KEMI script", function()
   after_each(function() server:stop() end)
 
   local function start(callback)
-    server = kazoo.start { rabbit = rabbit, lua = kazoo.with_own_queue(kemi), params = { event_callback = callback } }
+    server = kazoo.start { rabbit = rabbit, lua = (kazoo.with_own_queue(kemi)), params = { event_callback = callback } }
   end
 
   it("subscribes when it is called with kazoo:mod-init", function()
     start "ksr_kazoo_event"
     server:wait_log("callback kazoo:mod%-init")
     server:wait_log("kazoo_subscribe returned 1")
-    server:wait_log('consuming from queue "events')
+    server:wait_log('consuming from queue "own')
     assert.equal(1, server:count_log("callback kazoo:mod%-init"))
   end)
 
   it("is called with kazoo:consumer-event for each message, and reads $kzE and $kzRK", function()
     start "ksr_kazoo_event"
-    server:wait_log('consuming from queue "events')
+    server:wait_log('consuming from queue "own')
     client:publish("kemi", "in", '{"id":"kemi 1","Server-ID":"asker"}')
     local line = server:wait_log('callback kazoo:consumer%-event in {"id":"kemi 1"')
     assert.matches('"AMQP%-Broker%-Zone":"local"', line)
@@ -54,7 +54,7 @@ describe("A KEMI script", function()
 
   it("is called with kazoo:consumer-event-raw for a body that is no JSON object", function()
     start "ksr_kazoo_event"
-    server:wait_log('consuming from queue "events')
+    server:wait_log('consuming from queue "own')
     client:publish("kemi", "in", "no JSON")
     server:wait_log("callback kazoo:consumer%-event%-raw in no JSON")
   end)
@@ -66,7 +66,7 @@ describe("A KEMI script", function()
 
   it("publishes", function()
     start "ksr_kazoo_event"
-    server:wait_log('consuming from queue "events')
+    server:wait_log('consuming from queue "own')
     local queue = client:tap("kemi", "out")
     assert.equal(200, server.sip:message("x", { uri = "sip:lua@127.0.0.1" }).status)
     assert.equal("lua", cjson.decode(client:get(queue).payload).from)

@@ -9,7 +9,7 @@ local note_raw = 'xlog("L_NOTICE", "raw $kzRK [$(kzE{s.len})] $(kzE{s.encode.hex
 
 describe("A body that is no JSON object", function()
   local bodies = { "", " ", "text", "[1,2]", "null", "42", "\0\1\255 binary", '{"a":', "<xml/>" }
-  local rabbit, client, server
+  local rabbit, client, server, queue
 
   setup(function()
     rabbit = kazoo.shared_rabbit()
@@ -23,8 +23,10 @@ describe("A body that is no JSON object", function()
   end
 
   local function start(events)
-    server = kazoo.start { rabbit = rabbit, events = events, mod_init = kazoo.with_own_queue(raw_mod_init) }
-    server:wait_log('consuming from queue "events')
+    local mod_init
+    mod_init, queue = kazoo.with_own_queue(raw_mod_init)
+    server = kazoo.start { rabbit = rabbit, events = events, mod_init = mod_init }
+    server:wait_log(('consuming from queue "%s"'):format(queue:gsub("%-", "%%-")))
   end
 
   it("runs kazoo:consumer-event-raw, which reads it as it came, with its headers and properties", function()
@@ -37,22 +39,22 @@ describe("A body that is no JSON object", function()
     client:publish("raw", "json", "{'id':'single quotes, as json-c reads them'} behind")
     assert.equal("single quotes, as json-c reads them", server:event("as json-c reads them").payload.id)
     assert.equal(0, server:count_log("discarding message"))
-    assert.equal(0, stats.one(server, "kazoo.subscriptions", { queue = "events-" .. servers }).dropped_unreadable)
+    assert.equal(0, stats.one(server, "kazoo.subscriptions", { queue = queue }).dropped_unreadable)
   end)
 
   it("is acknowledged after that route", function()
     start { ["consumer-event-raw"] = note_raw }
     client:publish("raw", "k", "text")
     server:wait_log("raw k")
-    wait.until_(function() return (client:queue("events-" .. servers, "auto_delete")) == 0 end, 5, "an empty queue")
-    stats.await(server, "kazoo.subscriptions", { acked = 1, rejected = 0 }, { queue = "events-" .. servers })
+    wait.until_(function() return (client:queue(queue, "auto_delete")) == 0 end, 5, "an empty queue")
+    stats.await(server, "kazoo.subscriptions", { acked = 1, rejected = 0 }, { queue = queue })
   end)
 
   it("is discarded with a line and a count where there is no such route", function()
     start { ["consumer-event"] = kazoo.note("json") }
     client:publish("raw", "k", "text")
     server:wait_log('discarding message on exchange "raw" with routing key "k": not a JSON object at byte 0 of 4: text')
-    stats.await(server, "kazoo.subscriptions", { dropped_unreadable = 1 }, { queue = "events-" .. servers })
+    stats.await(server, "kazoo.subscriptions", { dropped_unreadable = 1 }, { queue = queue })
   end)
 end)
 
