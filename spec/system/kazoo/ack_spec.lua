@@ -178,7 +178,7 @@ describe("A route", function()
               "'arguments':{'x-dead-letter-exchange':'ack-dead'}}")
           elseif payload:find("requeue me", 1, true) and KSR.pv.get("$kzRedelivered") == 0 then
             KSR.notice("requeue gave " .. KSR.kazoo.kazoo_requeue() .. "\n")
-          elseif payload:find("reject me", 1, true) then
+          elseif payload:find("reject me", 1, true) or name == "kazoo:consumer-event-raw" then
             KSR.notice("reject gave " .. KSR.kazoo.kazoo_reject() .. "\n")
           elseif KSR.pv.get("$kzRK") then
             KSR.notice("ack gave " .. KSR.kazoo.kazoo_ack() .. " for " .. KSR.pv.get("$kzHdr(n)") .. "\n")
