@@ -60,46 +60,34 @@ describe("The main loop", function()
     end, 20, wanted)
   end
 
-  -- The consumer stands still from when `small` messages are at the workers until all are rejected by their routes and
-  -- `large` ones, which it rejects by itself, wait for it at its socket. The words of the messages in the order of their
-  -- rejection.
-  local function order_of_rejections(params, small, large)
+  -- The consumer stands still from when so many messages are at the workers until all are rejected by their routes. The
+  -- messages in the order of their rejection. That deliveries have their turn between acknowledgements
+  -- (amqp_consumer_loop_count) is in spec/unit/bus/consumer_test.c.
+  local function order_of_rejections(params, count)
     start(params, subscription("loopq", [['wait_for_consumer_ack':1, 'arguments':{'x-dead-letter-exchange':'loops-dead'}]]))
     server:wait_log('consuming from queue "loopq"')
     local pid, payloads = consumer(), {}
-    for i = 1, small do payloads[i] = cjson.encode { n = i } end
+    for i = 1, count do payloads[i] = cjson.encode { n = i } end
     publish(payloads)
-    wait.until_(function() return server:rpc("kazoo.subscriptions"):match("delivered: " .. small .. "\n") end, 10,
-      small .. " messages at the workers")
+    wait.until_(function() return server:rpc("kazoo.subscriptions"):match("delivered: " .. count .. "\n") end, 10,
+      count .. " messages at the workers")
     process.freeze(pid)
-    payloads = {}
-    for i = 1, large do payloads[i] = cjson.encode { text = ("x"):rep(17000) } end
-    if large > 0 then publish(payloads) end
-    await_messages(0, small + large)
+    await_messages(0, count)
     server:let_go()
-    server:wait_log("rejected by", 10, small)
+    server:wait_log("rejected by", 10, count)
     process.signal(pid, "CONT")
-    local messages = client:consume(dead, { count = small + large })
-    assert.equal(small + large, #messages)
+    local messages = client:consume(dead, { count = count })
+    assert.equal(count, #messages)
     return messages
   end
 
   it("passes on amqp_consumer_ack_loop_count acknowledgements of one worker before those of the next", function()
-    local messages = order_of_rejections({ amqp_consumer_ack_loop_count = 3, amqp_consumer_processes = 2 }, 18, 0)
+    local messages = order_of_rejections({ amqp_consumer_ack_loop_count = 3, amqp_consumer_processes = 2 }, 18)
     local numbers = {} -- deliveries go to the workers in turn, so even ones are of one and odd ones of the other
     for i, message in ipairs(messages) do numbers[i] = cjson.decode(message.payload).n end
     local by_three = table.concat(numbers, " ")
     local one, two = "1 3 5 2 4 6 7 9 11 8 10 12 13 15 17 14 16 18", "2 4 6 1 3 5 8 10 12 7 9 11 14 16 18 13 15 17"
     assert(by_three == one or by_three == two, by_three)
-  end)
-
-  it("takes amqp_consumer_loop_count deliveries before it sends acknowledgements", function()
-    local messages = order_of_rejections(
-      { amqp_consumer_loop_count = 3, amqp_consumer_ack_loop_count = 1, amqp_consumer_processes = 1 }, 6, 9)
-    local words = {}
-    for i, message in ipairs(messages) do words[i] = #message.payload > 10000 and "delivery" or "ack" end
-    local three = "delivery delivery delivery "
-    assert.equal("ack " .. three .. "ack " .. three .. "ack " .. three .. "ack ack ack", table.concat(words, " "))
   end)
 
   -- Segments with data that the consumer has sent over its connection so far.
